@@ -1,0 +1,1 @@
+"""``python -m scripts.cluster up|down|status``."""

@@ -1,0 +1,217 @@
+"""Build pinned Go tools into the cache and link them where the Makefile finds them."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from scripts.tools import apt
+from scripts.tools.catalog import TOOLS, Tool
+from scripts.tools.errors import ToolError
+
+ROOT = Path(__file__).resolve().parents[2]
+LINKS = ROOT / ".tools" / "bin"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airdock" / "tools"
+
+#: Every binary's tool: ``containerd-shim-runc-v2`` -> containerd.
+_BY_BINARY = {binary: tool for tool in TOOLS for binary in tool.binaries}
+_BY_NAME = {tool.name: tool for tool in TOOLS}
+_HEARTBEAT_SECONDS = 20
+
+
+def lookup(name: str) -> Tool:
+    """The tool of that name, or the one that a binary of that name comes from."""
+    tool = _BY_NAME.get(name) or _BY_BINARY.get(name)
+    if tool is None:
+        known = ", ".join(sorted({*_BY_NAME, *_BY_BINARY}))
+        raise ToolError(f"There is no pinned tool {name!r}; there are {known}.")
+    return tool
+
+
+def version(tool: Tool) -> str:
+    """The version in go.mod of the module that the tool's first binary is in, such as ``v4.3.1``."""
+    imported = next(iter(tool.binaries.values()))
+    required = re.findall(
+        r"^(?:require )?\t?([^\s=]+) (v[^\s]+)(?: // indirect)?$",
+        (tool.directory / "go.mod").read_text(),
+        re.M,
+    )
+    candidates = [(module, at) for module, at in required if f"{imported}/".startswith(f"{module}/")]
+    return max(candidates, key=lambda pair: len(pair[0]))[1].removesuffix("+incompatible")
+
+
+def flags(tool: Tool) -> list[str]:
+    """Arguments of ``go build``. Stripped and without paths, so that a build is the same everywhere."""
+    at = version(tool)
+    linker = ["-s", "-w", *(f"-X {variable}={at}" for variable in tool.set_version)]
+    linker += [flag.format(version=at) for flag in tool.ldflags]
+    found = ["-trimpath", "-buildvcs=false", "-mod=readonly", f"-ldflags={' '.join(linker)}"]
+    return [*found, f"-tags={','.join(tool.tags)}"] if tool.tags else found
+
+
+def entry(tool: Tool) -> Path:
+    """The tool's directory in the cache, named by a hash of everything that decides what is built."""
+    digest = hashlib.sha256(repr((flags(tool), sorted(tool.binaries.items()), os.uname().machine)).encode())
+    for file in sorted(tool.directory.rglob("*")):
+        if file.is_file():
+            digest.update(file.relative_to(tool.directory).as_posix().encode() + file.read_bytes())
+    return CACHE / f"{tool.name}-{digest.hexdigest()[:16]}"
+
+
+def built(tool: Tool) -> bool:
+    """Whether the cache has it. An entry appears by one rename, so it is whole or not there."""
+    return entry(tool).is_dir()
+
+
+def check_go() -> None:
+    """Raise ToolError unless there is a Go that can build, or fetch the toolchain that can."""
+    if shutil.which("go") is None:
+        raise ToolError(
+            "Go is needed to build the pinned tools and is not on PATH: install it from https://go.dev/dl "
+            "(or `apt-get install golang`, 1.21 or newer), then try again."
+        )
+    found = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True).stdout.strip()
+    match = re.match(r"go1\.(\d+)", found)
+    if match and int(match[1]) < 21:
+        raise ToolError(
+            f"Go is too old ({found}): 1.21 or newer is needed, which fetches the toolchain it lacks."
+        )
+
+
+@contextmanager
+def _locked(tool: Tool) -> Iterator[None]:
+    """Only one process builds a tool; the kernel drops the lock when its holder dies."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f".{tool.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def build(tool: Tool, progress: str = "") -> Path:
+    """Build one tool into the cache, if it is not there, and return its directory.
+
+    ``progress`` is put in front of what is printed, such as ``2 of 5``.
+    """
+    target = entry(tool)
+    if target.is_dir():
+        return target
+    check_go()
+    for name, packages in tool.libraries.items():
+        apt.library(name, packages, f"building {tool.name}")
+    with _locked(tool):
+        if target.is_dir():  # Another process built it while we waited.
+            return target
+        for stale in CACHE.glob(f".tmp-{tool.name}-*"):  # We hold the lock, so their builder was killed.
+            shutil.rmtree(stale)
+        scratch = Path(tempfile.mkdtemp(prefix=f".tmp-{tool.name}-", dir=CACHE))
+        try:
+            _compile(tool, scratch, progress)
+            scratch.chmod(0o755)
+            scratch.rename(target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def _compile(tool: Tool, scratch: Path, progress: str) -> None:
+    """Run ``go build`` once for all packages, so that they share what they compile."""
+    say = f"{progress} {tool.name} {version(tool)}".strip()
+    print(f"building {say}", file=sys.stderr, flush=True)
+    started = time.monotonic()
+    environment = os.environ | {"CGO_ENABLED": "1" if tool.cgo else "0", "GOFLAGS": "", "GOWORK": "off"}
+    raw = scratch / "raw"
+    raw.mkdir()
+    command = ["go", "build", *flags(tool), "-o", f"{raw}/", *tool.binaries.values()]
+    with (scratch / "log").open("w+") as log:
+        process = subprocess.Popen(command, cwd=tool.directory, env=environment, stdout=log, stderr=log)
+        try:
+            while process.poll() is None:
+                try:
+                    process.wait(_HEARTBEAT_SECONDS)
+                except subprocess.TimeoutExpired:
+                    spent = time.monotonic() - started
+                    print(f"building {say}: {spent:.0f} s so far", file=sys.stderr, flush=True)
+        finally:
+            process.kill()
+        if process.returncode != 0:
+            log.seek(0)
+            tail = "".join(line for line in log.readlines() if not line.startswith("go: downloading"))[-1500:]
+            raise ToolError(f"go build of {tool.name} failed (exit code {process.returncode}):\n{tail}")
+    for binary, imported in tool.binaries.items():
+        (raw / _output_name(imported)).rename(scratch / binary)
+    raw.rmdir()
+    (scratch / "log").unlink()
+    print(f"built {say} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def _output_name(imported: str) -> str:
+    """What ``go build`` calls a binary: the last part of its import path that is no major version."""
+    parts = imported.split("/")
+    return parts[-2] if re.fullmatch(r"v\d+", parts[-1]) else parts[-1]
+
+
+def on_path(tool: Tool) -> Path | None:
+    """A binary on PATH (not one of ours) whose version is sufficient, if the tool allows that."""
+    if tool.minimum is None:
+        return None
+    places = [place for place in os.get_exec_path() if Path(place).resolve() != LINKS.resolve()]
+    found = shutil.which(tool.name, path=os.pathsep.join(places))
+    if found is None:
+        return None
+    try:
+        shown = subprocess.run(
+            [found, *tool.version_command], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = re.search(r"v?(\d+)\.(\d+)", shown.stdout + shown.stderr)
+    return Path(found) if match and (int(match[1]), int(match[2])) >= tool.minimum else None
+
+
+def pinned(name: str) -> Path:
+    """The pinned build of a binary, built on demand; never one from PATH."""
+    tool = lookup(name)
+    binary = name if name in tool.binaries else next(iter(tool.binaries))
+    return build(tool) / binary
+
+
+def path(name: str) -> Path:
+    """A binary to use: one on PATH at a sufficient version, else the pinned one, built on demand.
+
+    Raises:
+        ToolError: if the name is unknown, there is no Go, or the build fails.
+    """
+    return on_path(lookup(name)) or pinned(name)
+
+
+def provide(names: Sequence[str], *, only_pinned: bool = False) -> None:
+    """Make tools available in ``.tools/bin``, building what is missing, with progress on stderr."""
+    tools = list(dict.fromkeys(lookup(name) for name in names))
+    outside = {} if only_pinned else {tool.name: found for tool in tools if (found := on_path(tool))}
+    missing = [tool for tool in tools if tool.name not in outside and not built(tool)]
+    for number, tool in enumerate(missing, 1):
+        left = [other.name for other in missing[number:]]
+        build(tool, f"{number} of {len(missing)}" + (f" (then {', '.join(left)})" if left else "") + ":")
+    LINKS.mkdir(parents=True, exist_ok=True)
+    for tool in tools:
+        for binary in tool.binaries:
+            _link(LINKS / binary, outside.get(tool.name) or entry(tool) / binary)
+
+
+def _link(link: Path, target: Path) -> None:
+    """Point ``link`` at ``target`` in one step, also while someone runs it."""
+    if link.is_symlink() and link.readlink() == target:
+        return
+    scratch = link.with_name(f".{link.name}.{os.getpid()}")
+    scratch.symlink_to(target)
+    scratch.replace(link)
