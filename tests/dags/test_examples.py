@@ -1,0 +1,86 @@
+"""What must hold of the example DAGs as files. That they run is proven on a cluster (tests/e2e)."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "charts/airdock/files/dags"
+DAGS = sorted(FOLDER.glob("*.py"))
+IMAGES = {"python:3.13-slim", "busybox:1.37"}
+# The words of `mode:` in the chart's values, as they would stand in a queue or a condition.
+MODES = {"dind", "socket", "kubernetes"}
+
+
+def strings(path: Path) -> list[str]:
+    """All string constants of a file but its docstrings."""
+    tree = ast.parse(path.read_text())
+    docs = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.FunctionDef)
+        and isinstance(node.body[0], ast.Expr)
+        and isinstance(node.body[0].value, ast.Constant)
+    }
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs
+    ]
+
+
+@pytest.mark.parametrize("path", DAGS, ids=lambda path: path.stem)
+class TestFile:
+    def test_reads_as_documentation(self, path: Path) -> None:
+        source = path.read_text()
+        assert len(source.splitlines()) < 70
+        assert ast.get_docstring(ast.parse(source))
+
+    def test_names_no_mode(self, path: Path) -> None:
+        assert MODES.isdisjoint(strings(path)), "queues route; a DAG that names a mode is tied to one cluster"
+
+    def test_queue_comes_from_the_environment(self, path: Path) -> None:
+        tree = ast.parse(path.read_text())
+        queues = [
+            pair[1]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Dict)
+            for pair in zip(node.keys, node.values, strict=True)
+            if isinstance(pair[0], ast.Constant) and pair[0].value == "queue"
+        ]
+        assert queues
+        assert all(isinstance(value, ast.Name) and value.id == "queue" for value in queues)
+        assert {text for text in strings(path) if re.fullmatch(r"AIRDOCK_[A-Z]+_QUEUES", text)}
+
+    def test_images_are_the_two_that_are_there(self, path: Path) -> None:
+        named = {name for text in strings(path) for name in re.findall(r"([a-z]+:\d[\w.-]*)$", text)}
+        assert named
+        assert named <= IMAGES
+
+
+def test_the_data_file_is_the_one_that_the_readme_describes() -> None:
+    with (FOLDER / "seattle-weather-2014.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 365
+    assert {row["date"][:5] for row in rows} == {"2014/"}
+    readme = (FOLDER / "README.md").read_text()
+    assert "NOAA" in readme
+    assert "public" in readme
+    assert all(f"`{path.name}`" in readme for path in [*DAGS, FOLDER / "seattle-weather-2014.csv"])
+
+
+def test_all_fits_into_one_configmap() -> None:
+    """etcd takes 1 MiB; a key of a ConfigMap is a flat name."""
+    files = [path for path in FOLDER.iterdir() if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 900_000
+    assert all(re.fullmatch(r"[-._a-zA-Z0-9]+", path.name) for path in files)
+
+
+def test_examples_are_where_a_reader_looks() -> None:
+    link = FOLDER.parents[3] / "examples/dags"
+    assert link.is_symlink()
+    assert link.resolve() == FOLDER

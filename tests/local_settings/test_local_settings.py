@@ -1,0 +1,413 @@
+"""The mounted cluster policies, without Airflow: the module reads names and attributes only.
+
+tests/e2e/test_policies.py runs the same file on real operators, in the image.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from kubernetes.client import ApiClient, models
+
+SOURCE = Path(__file__).parents[2] / "charts/airdock/files/airflow_local_settings.py"
+HOST = "unix:///run/airdock/docker.sock"
+USUAL = "unix:///var/run/docker.sock"
+
+
+def load(user: dict[str, Any] | None = None) -> ModuleType:
+    """Import the settings as Airflow does, with or without a user's module beside them."""
+    sys.modules.pop("airdock_user_settings", None)
+    if user is not None:
+        module = ModuleType("airdock_user_settings")
+        vars(module).update(user)
+        sys.modules["airdock_user_settings"] = module
+    spec = importlib.util.spec_from_file_location("airflow_local_settings", SOURCE)
+    assert spec is not None
+    assert spec.loader is not None
+    settings = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(settings)
+    return settings
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("DOCKER_HOST", HOST)
+    for name in ("SERVICE_ACCOUNT", "RUN_AS_USER", "RESOURCES"):
+        monkeypatch.delenv(f"AIRDOCK_TASK_{name}", raising=False)
+    yield
+    sys.modules.pop("airdock_user_settings", None)
+
+
+class DockerOperator:
+    """What the policy sees of Airflow's operator: a class name and attributes."""
+
+    def __init__(self, docker_url: Any = None, **attributes: Any):
+        self.docker_url = docker_url
+        self.__dict__.update(attributes)
+
+
+class _DockerDecoratedOperator(DockerOperator):
+    pass
+
+
+class TheirOwnOperator(_DockerDecoratedOperator):
+    pass
+
+
+class BashOperator:
+    docker_url = USUAL
+
+
+def mapped(partial: dict[str, Any], expanded: Any = None, cls: type = DockerOperator) -> Any:
+    return SimpleNamespace(
+        operator_class=cls, partial_kwargs=partial, expand_input=SimpleNamespace(value=expanded)
+    )
+
+
+@pytest.mark.parametrize("cls", [DockerOperator, _DockerDecoratedOperator, TheirOwnOperator])
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (USUAL, HOST),
+        ("unix://var/run/docker.sock", HOST),
+        ("UNIX:///var/run/docker.sock", HOST),
+        ("http+unix:///var/run/docker.sock", HOST),
+        ("tcp://docker:2375", "tcp://docker:2375"),
+        ("ssh://me@docker", "ssh://me@docker"),
+        ([USUAL], [HOST]),
+        ([USUAL, "unix:///other.sock", "tcp://docker:2375"], [HOST, "tcp://docker:2375"]),
+        (HOST, HOST),
+        (None, None),
+    ],
+)
+def test_urls(cls: type[DockerOperator], given: Any, wanted: Any) -> None:
+    task = cls(given)
+    load().task_policy(task)
+    assert task.docker_url == wanted
+    many = mapped({"docker_url": given}, cls=cls)
+    load().task_policy(many)
+    assert many.partial_kwargs == {"docker_url": wanted}
+
+
+def test_other_operators_keep_theirs() -> None:
+    task = BashOperator()
+    load().task_policy(task)
+    assert task.docker_url == USUAL
+    many = mapped({"docker_url": USUAL}, cls=BashOperator)
+    load().task_policy(many)
+    assert many.partial_kwargs == {"docker_url": USUAL}
+
+
+@pytest.mark.parametrize("name", ["tls_ca_cert", "tls_client_cert", "tls_client_key"])
+def test_tls_is_left_alone(name: str) -> None:
+    task = DockerOperator(USUAL, **{name: "/etc/tls.pem"})
+    load().task_policy(task)
+    assert task.docker_url == USUAL
+    for many in (
+        mapped({"docker_url": USUAL, name: "/etc/tls.pem"}),
+        mapped({"docker_url": USUAL}, {name: ["/etc/tls.pem"]}),
+    ):
+        load().task_policy(many)
+        assert many.partial_kwargs["docker_url"] == USUAL
+
+
+def test_without_a_docker_host_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOCKER_HOST")
+    task = DockerOperator(USUAL)
+    load().task_policy(task)
+    assert task.docker_url == USUAL
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"docker_url": [USUAL, "tcp://a:1", USUAL]}, {"docker_url": [HOST, "tcp://a:1", HOST]}),
+        ({"docker_url": [[USUAL, "tcp://a:1"]]}, {"docker_url": [[HOST, "tcp://a:1"]]}),
+        ({"command": ["a", "b"]}, {"command": ["a", "b"]}),
+        ([{"docker_url": USUAL}, {"command": "b"}], [{"docker_url": HOST}, {"command": "b"}]),
+    ],
+)
+def test_expanded_urls(given: Any, wanted: Any) -> None:
+    """The number of instances is the length of the list: it stays."""
+    many = mapped({}, given)
+    load().task_policy(many)
+    assert many.expand_input.value == wanted
+
+
+def test_a_value_known_only_at_run_time_is_left_alone() -> None:
+    later = object()
+    many = mapped({"docker_url": later}, later)
+    load().task_policy(many)
+    assert many.partial_kwargs == {"docker_url": later}
+
+
+# pods
+
+
+def pod(**spec: Any) -> models.V1Pod:
+    """Build a pod as KubernetesPodOperator does from `image` alone, with changes to its spec."""
+    base = models.V1Container(name="base", image="busybox:1.37", resources=None)
+    return models.V1Pod(
+        metadata=models.V1ObjectMeta(name="p", labels={}),
+        spec=models.V1PodSpec(**{"containers": [base], "init_containers": [], **spec}),
+    )
+
+
+def wire(what: models.V1Pod) -> dict[str, Any]:
+    """Give the JSON that goes to the API server."""
+    sent: dict[str, Any] = ApiClient().sanitize_for_serialization(what)["spec"]
+    return sent
+
+
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "runAsNonRoot": True,
+}
+
+
+def test_a_bare_pod_becomes_restricted() -> None:
+    p = pod()
+    load().pod_mutation_hook(p)
+    sent = wire(p)
+    assert sent["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 50000,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert sent["containers"][0]["securityContext"] == RESTRICTED
+    assert sent["containers"][0]["resources"] == json.loads(load().DEFAULT_RESOURCES)
+    assert sent["automountServiceAccountToken"] is False
+    assert "serviceAccountName" not in sent
+
+
+def test_init_containers_and_the_xcom_sidecar_too() -> None:
+    sidecar = models.V1Container(
+        name="airflow-xcom-sidecar",
+        resources=models.V1ResourceRequirements(requests={"cpu": "1m", "memory": "10Mi"}),
+    )
+    p = pod(
+        init_containers=[models.V1Container(name="first")],
+        containers=[models.V1Container(name="base"), sidecar],
+    )
+    load().pod_mutation_hook(p)
+    sent = wire(p)
+    every = sent["initContainers"] + sent["containers"]
+    assert [c["securityContext"] for c in every] == [RESTRICTED] * 3
+    assert sent["containers"][1]["resources"] == {
+        "requests": {"cpu": "1m", "memory": "10Mi"},
+        "limits": {"cpu": "100m", "memory": "64Mi"},
+    }
+
+
+@pytest.mark.parametrize("as_dict", [True, False], ids=["dict", "model"])
+def test_the_author_wins(as_dict: bool) -> None:
+    security: dict[str, Any] = {
+        "runAsUser": 1000,
+        "fsGroup": 0,
+        "seccompProfile": {"type": "Localhost", "localhostProfile": "mine.json"},
+    }
+    container_security: dict[str, Any] = {
+        "allowPrivilegeEscalation": True,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"add": ["NET_BIND_SERVICE"]},
+    }
+    resources: dict[str, Any] = {"limits": {"memory": "1Gi"}}
+    base = models.V1Container(name="base")
+    if as_dict:
+        p = pod(security_context=security, containers=[base])
+        base.security_context, base.resources = container_security, resources
+    else:
+        p = pod(
+            security_context=models.V1PodSecurityContext(
+                run_as_user=1000,
+                fs_group=0,
+                seccomp_profile=models.V1SeccompProfile(type="Localhost", localhost_profile="mine.json"),
+            ),
+            containers=[base],
+        )
+        base.security_context = models.V1SecurityContext(
+            allow_privilege_escalation=True,
+            read_only_root_filesystem=True,
+            capabilities=models.V1Capabilities(add=["NET_BIND_SERVICE"]),
+        )
+        base.resources = models.V1ResourceRequirements(limits={"memory": "1Gi"})
+    load().pod_mutation_hook(p)
+    sent = wire(p)
+    assert sent["securityContext"] == {**security, "runAsNonRoot": True}
+    assert sent["containers"][0]["securityContext"] == {
+        "allowPrivilegeEscalation": True,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]},
+        "runAsNonRoot": True,
+    }
+    assert sent["containers"][0]["resources"] == {"limits": {"memory": "1Gi"}}
+
+
+def test_a_container_given_as_a_dict() -> None:
+    p = pod(init_containers=[{"name": "first", "image": "busybox:1.37"}])
+    load().pod_mutation_hook(p)
+    assert wire(p)["initContainers"][0]["securityContext"] == RESTRICTED
+
+
+def test_root_by_choice_of_the_pod() -> None:
+    """runAsNonRoot beside uid 0 would keep the container from starting; PSA refuses it with a reason."""
+    p = pod(security_context=models.V1PodSecurityContext(run_as_user=0))
+    load().pod_mutation_hook(p)
+    sent = wire(p)
+    assert "runAsNonRoot" not in sent["securityContext"]
+    assert "runAsNonRoot" not in sent["containers"][0]["securityContext"]
+
+
+def test_root_by_choice_of_one_container() -> None:
+    base = models.V1Container(name="base")
+    root = models.V1Container(name="root", security_context=models.V1SecurityContext(run_as_user=0))
+    p = pod(containers=[base, root])
+    load().pod_mutation_hook(p)
+    sent = wire(p)
+    assert "runAsNonRoot" not in sent["securityContext"]
+    assert [c["securityContext"].get("runAsNonRoot") for c in sent["containers"]] == [True, None]
+
+
+@pytest.mark.parametrize(
+    "security",
+    [
+        models.V1SecurityContext(privileged=True),
+        models.V1SecurityContext(capabilities=models.V1Capabilities(add=["SYS_ADMIN"])),
+    ],
+)
+def test_privilege_by_choice(security: models.V1SecurityContext) -> None:
+    """The API server refuses allowPrivilegeEscalation=false on these, whatever the namespace allows."""
+    p = pod(containers=[models.V1Container(name="base", security_context=security)])
+    load().pod_mutation_hook(p)
+    assert "allowPrivilegeEscalation" not in wire(p)["containers"][0]["securityContext"]
+
+
+@pytest.mark.parametrize(
+    ("given", "environment_name", "account", "automount"),
+    [
+        ({}, "airdock-task", "airdock-task", False),
+        ({}, "", None, False),
+        ({"automount_service_account_token": True}, "airdock-task", "airdock-task", True),
+        ({"service_account_name": "mine"}, "airdock-task", "mine", None),
+        (
+            {"service_account_name": "mine", "automount_service_account_token": False},
+            "airdock-task",
+            "mine",
+            False,
+        ),
+    ],
+)
+def test_service_account(
+    monkeypatch: pytest.MonkeyPatch,
+    given: dict[str, Any],
+    environment_name: str,
+    account: str | None,
+    automount: bool | None,
+) -> None:
+    monkeypatch.setenv("AIRDOCK_TASK_SERVICE_ACCOUNT", environment_name)
+    p = pod(**given)
+    load().pod_mutation_hook(p)
+    sent = wire(p)
+    assert sent.get("serviceAccountName") == account
+    assert sent.get("automountServiceAccountToken") is automount
+
+
+def test_defaults_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    resources = {"limits": {"memory": "2Gi"}}
+    monkeypatch.setenv("AIRDOCK_TASK_RESOURCES", json.dumps(resources))
+    monkeypatch.setenv("AIRDOCK_TASK_RUN_AS_USER", "65532")
+    p = pod()
+    load().pod_mutation_hook(p)
+    assert wire(p)["containers"][0]["resources"] == resources
+    assert wire(p)["securityContext"]["runAsUser"] == 65532
+    monkeypatch.setenv("AIRDOCK_TASK_RUN_AS_USER", "")
+    p = pod()
+    load().pod_mutation_hook(p)
+    assert "runAsUser" not in wire(p)["securityContext"]
+
+
+def test_airflows_own_executor_pods_are_left_alone() -> None:
+    p = pod()
+    p.metadata.labels = {"kubernetes_executor": "True"}
+    before = wire(p)
+    load().pod_mutation_hook(p)
+    assert wire(p) == before
+
+
+def test_two_pods_share_nothing() -> None:
+    """Models are mutable: one pod's limits must not become the next one's."""
+    settings = load()
+    first, second = pod(), pod()
+    settings.pod_mutation_hook(first)
+    first.spec.containers[0].resources.limits["memory"] = "9Gi"
+    first.spec.containers[0].security_context.capabilities.drop.append("X")
+    settings.pod_mutation_hook(second)
+    assert wire(second)["containers"][0]["resources"]["limits"]["memory"] == "512Mi"
+    assert wire(second)["containers"][0]["securityContext"] == RESTRICTED
+
+
+# the user's own settings
+
+
+def test_hooks_that_nobody_wrote_do_not_exist() -> None:
+    assert sorted(load().__all__) == ["pod_mutation_hook", "task_policy"]
+
+
+def test_the_users_hooks_run_first() -> None:
+    def pod_hook(p: models.V1Pod) -> None:
+        assert p.spec.security_context is None
+        p.spec.security_context = models.V1PodSecurityContext(run_as_user=7)
+
+    def policy(task: DockerOperator) -> None:
+        task.docker_url = USUAL
+
+    settings = load({"pod_mutation_hook": pod_hook, "task_policy": policy})
+    p = pod()
+    settings.pod_mutation_hook(p)
+    assert wire(p)["securityContext"]["runAsUser"] == 7
+    task = DockerOperator("tcp://docker:2375")
+    settings.task_policy(task)
+    assert task.docker_url == HOST
+
+
+def test_everything_else_of_the_user_reaches_airflow() -> None:
+    def dag_policy(dag: object) -> None: ...
+
+    def task_instance_mutation_hook(task_instance: object) -> None: ...
+
+    user = {
+        "dag_policy": dag_policy,
+        "task_instance_mutation_hook": task_instance_mutation_hook,
+        "STATE_COLORS": {"queued": "grey"},
+        "_private": 1,
+    }
+    settings = load(user)
+    assert sorted(settings.__all__) == [
+        "STATE_COLORS",
+        "dag_policy",
+        "pod_mutation_hook",
+        "task_instance_mutation_hook",
+        "task_policy",
+    ]
+    assert settings.dag_policy is dag_policy
+    assert settings.STATE_COLORS == {"queued": "grey"}
+    assert sorted(load({**user, "__all__": ["dag_policy"]}).__all__) == [
+        "dag_policy",
+        "pod_mutation_hook",
+        "task_policy",
+    ]
+
+
+def test_a_users_broken_import_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "airdock_user_settings.py").write_text("import not_installed_anywhere\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="not_installed_anywhere"):
+        load()
