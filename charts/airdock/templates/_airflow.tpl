@@ -1,0 +1,175 @@
+{{- /* What all Airflow components share: configuration, environment, mounts. */ -}}
+
+{{- /* The URL under which people reach the UI: airflow.config.api.base_url, else the ingress's, else nothing. */ -}}
+{{- define "airdock.baseUrl" -}}
+{{- $api := .Values.airflow.config.api | default dict -}}
+{{- if $api.base_url -}}
+{{- $api.base_url | trimSuffix "/" -}}
+{{- else if .Values.ingress.enabled -}}
+{{- printf "%s://%s%s" (empty .Values.ingress.tlsSecretName | ternary "http" "https") .Values.ingress.host .Values.ingress.path | trimSuffix "/" -}}
+{{- end -}}
+{{- end }}
+
+{{- /* The path of the base URL, without a trailing slash: Airflow serves everything below it, the execution API included. */ -}}
+{{- define "airdock.basePath" -}}
+{{- (urlParse (include "airdock.baseUrl" .)).path | trimSuffix "/" -}}
+{{- end }}
+
+{{- /* The chart's own settings, by section and key, under the user's airflow.config. */ -}}
+{{- define "airdock.defaultConfig" -}}
+core:
+  executor: CeleryExecutor
+  dags_folder: {{ .Values.dags.path | quote }}
+  load_examples: false
+  # Workers have no DNS name of their own; the log reader takes the pod's address.
+  hostname_callable: airflow.utils.net.get_host_ip_address
+  execution_api_server_url: http://{{ include "airdock.fullname" . }}-api-server:8080{{ include "airdock.basePath" . }}/execution/
+  {{- if eq .Values.auth.manager "fab" }}
+  auth_manager: airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager
+  {{- else }}
+  simple_auth_manager_users: {{ .Values.auth.admin.username }}:admin
+  simple_auth_manager_passwords_file: /tmp/passwords.json
+  {{- end }}
+api:
+  # One process a pod: scale with replicas.
+  workers: 1
+  {{- with include "airdock.baseUrl" . }}
+  base_url: {{ . }}
+  {{- end }}
+scheduler:
+  enable_health_check: true
+workers:
+  # A task outlives an API server that is away for minutes: by default Airflow kills it after three failed heartbeats.
+  max_failed_heartbeats: 60
+  execution_api_retries: 10
+  execution_api_retry_wait_max: 15
+{{- with .Values.dags.bundles }}
+dag_processor:
+  dag_bundle_config_list: {{ toJson . | quote }}
+{{- end }}
+{{- if eq .Values.auth.manager "fab" }}
+fab:
+  config_file: /opt/airflow/webserver/webserver_config.py
+{{- end }}
+{{- with .Values.logs.remote }}
+{{- if .baseLogFolder }}
+logging:
+  remote_logging: true
+  remote_base_log_folder: {{ .baseLogFolder | quote }}
+  remote_log_conn_id: {{ .connectionId | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* airflow.cfg. Values are literal: a percent sign is doubled for ConfigParser, lines after the first are indented. */ -}}
+{{- define "airdock.airflowCfg" -}}
+{{- $config := include "airdock.merge" (dict "base" (include "airdock.defaultConfig" . | fromYaml) "over" .Values.airflow.config) | fromJson -}}
+{{- range $section, $options := $config }}
+[{{ $section }}]
+{{- range $key, $value := $options }}
+{{ $key }} = {{ kindIs "string" $value | ternary $value (toJson $value) | toString | replace "%" "%%" | replace "\n" "\n  " }}
+{{- end }}
+{{ end -}}
+{{- end }}
+
+{{- /* The data of the ConfigMap that every Airflow component mounts at /opt/airflow/config. */ -}}
+{{- define "airdock.configData" -}}
+airflow.cfg: |
+  {{- include "airdock.airflowCfg" . | nindent 2 }}
+airflow_local_settings.py: |
+  {{- .Files.Get "files/airflow_local_settings.py" | nindent 2 }}
+{{- with .Values.airflow.localSettings }}
+airdock_user_settings.py: |
+  {{- . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* The data of the ConfigMap of scripts, mounted at /opt/airdock. */ -}}
+{{- define "airdock.scriptsData" -}}
+{{- range $path, $_ := .Files.Glob "files/scripts/*.py" }}
+{{ base $path }}: |
+  {{- $.Files.Get $path | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* The environment of every Airflow container, as a YAML map: the user's airflow.env wins. */ -}}
+{{- define "airdock.airflowEnv" -}}
+AIRFLOW_CONFIG: /opt/airflow/config/airflow.cfg
+# The image's entrypoint would spend seconds of CPU on a check that the init container has made.
+CONNECTION_CHECK_MAX_COUNT: "0"
+PYTHONUNBUFFERED: "1"
+{{- if .Values.dags.examples }}
+AIRDOCK_DOCKER_QUEUES: {{ include "airdock.queuesServing" (dict "root" . "what" "docker") | quote }}
+AIRDOCK_KUBERNETES_QUEUES: {{ include "airdock.queuesServing" (dict "root" . "what" "kubernetes") | quote }}
+{{- end }}
+{{- if include "airdock.queuesServing" (dict "root" . "what" "kubernetes") }}
+AIRDOCK_TASK_SERVICE_ACCOUNT: {{ include "airdock.fullname" . }}-task
+{{- end }}
+{{- range $id, $connection := .Values.airflow.connections }}
+AIRFLOW_CONN_{{ $id | upper }}: {{ include "airdock.connection" $connection | trim | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* One connection: a URI, a map (as Airflow's JSON form), or Kubernetes' valueFrom. */ -}}
+{{- define "airdock.connection" -}}
+{{- if kindIs "string" . -}}
+{{ . | quote }}
+{{- else if hasKey . "valueFrom" -}}
+{{ toJson . }}
+{{- else -}}
+{{ toJson . | quote }}
+{{- end -}}
+{{- end }}
+
+{{- /* The first queues of the groups that serve the Docker API, or pods. Call with (dict "root" $ "what" "docker"). */ -}}
+{{- define "airdock.queuesServing" -}}
+{{- $queues := list -}}
+{{- range $name, $group := include "airdock.workers" .root | fromJson -}}
+{{- $modes := eq $.what "docker" | ternary (list "dind" "socket") (list "kubernetes") -}}
+{{- if has $group.mode $modes -}}
+{{- $queues = append $queues (first $group.queues) -}}
+{{- end -}}
+{{- end -}}
+{{- join "," $queues -}}
+{{- end }}
+
+{{- /* Volumes and mounts of every Airflow container, as a YAML map with volumes and volumeMounts. */ -}}
+{{- define "airdock.airflowVolumes" -}}
+volumes:
+  config: {configMap: {name: {{ include "airdock.fullname" . }}-config}}
+  scripts: {configMap: {name: {{ include "airdock.fullname" . }}-scripts}}
+  tmp: {emptyDir: {sizeLimit: 1Gi}}
+volumeMounts:
+  config: {mountPath: /opt/airflow/config, readOnly: true}
+  scripts: {mountPath: /opt/airdock, readOnly: true}
+  tmp: {mountPath: /tmp}
+{{- end }}
+
+{{- /* Where task logs go: a claim that all components share, or a directory of the pod's own. */ -}}
+{{- define "airdock.logVolumes" -}}
+volumes:
+  {{- if or .Values.logs.claim.existingClaim .Values.logs.claim.size }}
+  logs: {persistentVolumeClaim: {claimName: {{ .Values.logs.claim.existingClaim | default (printf "%s-logs" (include "airdock.fullname" .)) }}}}
+  {{- else }}
+  logs: {emptyDir: {sizeLimit: {{ .Values.logs.sizeLimit }}}}
+  {{- end }}
+volumeMounts:
+  logs: {mountPath: /opt/airflow/logs}
+{{- end }}
+
+{{- /* Where DAG files come from, for the components that parse or run them. */ -}}
+{{- define "airdock.dagVolumes" -}}
+{{- if .Values.dags.examples -}}
+volumes:
+  dags: {configMap: {name: {{ include "airdock.fullname" . }}-example-dags}}
+volumeMounts:
+  dags: {mountPath: {{ .Values.dags.path }}, readOnly: true}
+{{- else if .Values.dags.volume -}}
+volumes:
+  dags: {{ toJson .Values.dags.volume }}
+volumeMounts:
+  dags: {mountPath: {{ .Values.dags.path }}, readOnly: true}
+{{- else -}}
+{}
+{{- end -}}
+{{- end }}

@@ -1,0 +1,45 @@
+{{- /*
+A workload that runs Airflow: takes a component of _workload.tpl and adds what Airflow needs to every container that names no image:
+image, environment, configuration and scripts. Further keys of the component:
+
+  secrets   purposes of _secrets.tpl that the container reads (of an init container too)
+  dags      true mounts the DAG files into the main container
+  logs      true mounts the log directory into the main container
+*/ -}}
+{{- define "airdock.airflowWorkload" -}}
+{{- $root := .root -}}
+{{- $c := .component -}}
+{{- if hasKey $c "Error" }}{{ fail $c.Error }}{{ end -}}
+{{- $common := include "airdock.airflowVolumes" $root | fromYaml -}}
+{{- $logs := eq true $c.logs | ternary (include "airdock.logVolumes" $root | fromYaml) dict -}}
+{{- $dags := eq true $c.dags | ternary (include "airdock.dagVolumes" $root | fromYaml) dict -}}
+{{- $_ := set $c "volumes" (include "airdock.overlay" (list $common.volumes $logs.volumes $dags.volumes $c.volumes) | fromJson) -}}
+{{- range $container := prepend ($c.initContainers | default list) $c.container -}}
+{{- if not $container.image -}}
+{{- $secrets := include "airdock.secretEnv" (dict "root" $root "purposes" $container.secrets) | fromYaml -}}
+{{- $env := include "airdock.airflowEnv" $root | fromYaml -}}
+{{- $_ := set $container "image" "airflow" -}}
+{{- $_ := set $container "env" (include "airdock.overlay" (list $env $secrets $container.env $root.Values.airflow.env) | fromJson) -}}
+{{- $_ := set $container "volumeMounts" (include "airdock.overlay" (list $common.volumeMounts $container.volumeMounts) | fromJson) -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set $c.container "volumeMounts" (include "airdock.overlay" (list $c.container.volumeMounts $logs.volumeMounts $dags.volumeMounts) | fromJson) -}}
+{{- $checksums := dict "checksum/config" (include "airdock.configData" $root | sha256sum) "checksum/scripts" (include "airdock.scriptsData" $root | sha256sum) -}}
+{{- $_ := set $c "podAnnotations" (include "airdock.overlay" (list $checksums $c.podAnnotations) | fromJson) -}}
+{{- include "airdock.workload" . -}}
+{{- end }}
+
+{{- /* The init container of the components that read the database: waits until api-server has migrated it. */ -}}
+{{- define "airdock.waitForMigrations" -}}
+name: wait-for-migrations
+command: [python, /opt/airdock/database.py, wait]
+secrets: [database]
+{{- end }}
+
+{{- /* A probe that asks the database for a job's last heartbeat. Call with the job's class. */ -}}
+{{- define "airdock.heartbeatProbe" -}}
+exec: {command: [python, /opt/airdock/probe_job.py, {{ . }}]}
+periodSeconds: 30
+timeoutSeconds: 10
+failureThreshold: 5
+{{- end }}

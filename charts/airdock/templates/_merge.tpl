@@ -1,0 +1,39 @@
+{{- /*
+Lays one map over another and returns JSON: maps deep, lists replaced, null removes the key, and a user's false, 0 and "" win.
+(Sprig's merge functions treat those as absent.) Call with (dict "base" $a "over" $b).
+*/ -}}
+{{- define "airdock.merge" -}}
+{{- $result := deepCopy .base -}}
+{{- range $key, $value := .over -}}
+{{- if kindIs "invalid" $value -}}
+{{- $_ := unset $result $key -}}
+{{- else if and (kindIs "map" $value) (kindIs "map" (get $result $key)) -}}
+{{- $_ := set $result $key (include "airdock.merge" (dict "base" (get $result $key) "over" $value) | fromJson) -}}
+{{- else -}}
+{{- $_ := set $result $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $result -}}
+{{- end }}
+
+{{- /* All worker groups as JSON, by name, each over workerDefaults. */ -}}
+{{- define "airdock.workers" -}}
+{{- $groups := dict -}}
+{{- range $name, $group := .Values.workers -}}
+{{- if $group -}}
+{{- $_ := set $groups $name (include "airdock.merge" (dict "base" $.Values.workerDefaults "over" $group) | fromJson) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $groups -}}
+{{- end }}
+
+{{- /* One map of a list of maps, as JSON: a later map's keys replace an earlier one's whole; absent maps are skipped. */ -}}
+{{- define "airdock.overlay" -}}
+{{- $result := dict -}}
+{{- range . -}}
+{{- range $key, $value := . -}}
+{{- $_ := set $result $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $result -}}
+{{- end }}

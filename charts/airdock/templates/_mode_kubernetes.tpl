@@ -1,0 +1,21 @@
+{{- /* Mode kubernetes: the worker holds a token whose rights end in the task namespace. Call with (dict "root" $ "group" $group). */ -}}
+{{- define "airdock.mode.kubernetes" -}}
+token: true
+env:
+  {{- include "airdock.kubernetesConnectionEnv" .root | nindent 2 }}
+{{- end }}
+
+{{- /*
+The connection of the Kubernetes operators. It says in_cluster because the triggerer's hook never tries that by itself, and gives
+the XCom sidecar the securityContext without which a restricted namespace refuses it.
+*/ -}}
+{{- define "airdock.kubernetesConnectionEnv" -}}
+{{- if include "airdock.queuesServing" (dict "root" . "what" "kubernetes") -}}
+{{- $restricted := dict "allowPrivilegeEscalation" false "capabilities" (dict "drop" (list "ALL")) "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- $resources := dict "requests" (dict "cpu" "1m" "memory" "10Mi") "limits" (dict "cpu" "100m" "memory" "64Mi") -}}
+{{- $extra := dict "in_cluster" true "namespace" (include "airdock.taskNamespace" .) "xcom_sidecar_container_image" (include "airdock.image" .Values.images.xcomSidecar) "xcom_sidecar_container_security_context" (toJson $restricted) "xcom_sidecar_container_resources" (toJson $resources) -}}
+AIRFLOW_CONN_KUBERNETES_DEFAULT: {{ dict "conn_type" "kubernetes" "extra" $extra | toJson | quote }}
+{{- else -}}
+{}
+{{- end -}}
+{{- end }}

@@ -1,0 +1,68 @@
+{{- /*
+The Secrets, by purpose, as YAML: the name that the user gave or the one that create_secrets.py makes in the cluster, and the
+environment variables that read it.
+*/ -}}
+{{- define "airdock.secrets" -}}
+{{- $stem := include "airdock.fullname" . -}}
+database:
+  name: {{ .Values.database.existingSecret | default .Values.secrets.postgres | default (printf "%s-postgres" $stem) }}
+  env:
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: connection
+broker:
+  name: {{ .Values.broker.existingSecret | default .Values.secrets.redis | default (printf "%s-redis" $stem) }}
+  env:
+    AIRFLOW__CELERY__BROKER_URL: broker-url
+    AIRFLOW__CELERY__RESULT_BACKEND: result-backend
+fernetKey:
+  name: {{ .Values.secrets.fernetKey | default (printf "%s-fernet-key" $stem) }}
+  env:
+    AIRFLOW__CORE__FERNET_KEY: fernet-key
+apiSecretKey:
+  name: {{ .Values.secrets.apiSecretKey | default (printf "%s-api-secret-key" $stem) }}
+  env:
+    AIRFLOW__API__SECRET_KEY: api-secret-key
+jwtSecret:
+  name: {{ .Values.secrets.jwtSecret | default (printf "%s-jwt-secret" $stem) }}
+  env:
+    AIRFLOW__API_AUTH__JWT_SECRET: jwt-secret
+admin:
+  name: {{ .Values.secrets.admin | default (printf "%s-admin" $stem) }}
+  env:
+    AIRDOCK_ADMIN_USERNAME: username
+    AIRDOCK_ADMIN_PASSWORD: password
+postgres:
+  name: {{ .Values.secrets.postgres | default (printf "%s-postgres" $stem) }}
+  env:
+    POSTGRES_PASSWORD: password
+redis:
+  name: {{ .Values.secrets.redis | default (printf "%s-redis" $stem) }}
+  env:
+    REDIS_PASSWORD: password
+{{- end }}
+
+{{- /* The Secrets that the cluster has to make, as a YAML map of name to purpose; empty where the user gave all. */ -}}
+{{- define "airdock.secretsToCreate" -}}
+{{- $secrets := include "airdock.secrets" . | fromYaml -}}
+{{- range $purpose := list "admin" "apiSecretKey" "fernetKey" "jwtSecret" -}}
+{{- if not (get $.Values.secrets $purpose) }}
+{{ (get $secrets $purpose).name }}: {{ $purpose }}
+{{- end -}}
+{{- end -}}
+{{- if not (or .Values.database.existingSecret .Values.secrets.postgres) }}
+{{ $secrets.postgres.name }}: postgres
+{{- end -}}
+{{- if not (or .Values.broker.existingSecret .Values.secrets.redis) }}
+{{ $secrets.redis.name }}: redis
+{{- end -}}
+{{- end }}
+
+{{- /* Environment variables from Secrets, as a YAML map. Call with (dict "root" $ "purposes" (list "database")). */ -}}
+{{- define "airdock.secretEnv" -}}
+{{- $secrets := include "airdock.secrets" .root | fromYaml -}}
+{{- range .purposes -}}
+{{- $secret := get $secrets . -}}
+{{- range $variable, $key := $secret.env }}
+{{ $variable }}: {valueFrom: {secretKeyRef: {name: {{ $secret.name | quote }}, key: {{ $key }}}}}
+{{- end -}}
+{{- end -}}
+{{- end }}
