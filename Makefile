@@ -1,0 +1,45 @@
+# `make` alone lists the targets. Everything that is built or downloaded goes to .venv, .tools and ~/.cache/airdock.
+PYTHON ?= python3
+FORMAT ?= text
+run := .venv/bin/python -m
+sources := scripts tests charts/airdock/files
+
+.PHONY: help up down test test-api e2e bench lint docs
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+
+.venv/installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=...")'
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@
+
+up: .venv/installed ## run the example DAGs in every mode, on the current cluster or on one of its own (CLUSTER=native|current)
+	@$(run) scripts.up
+
+down: .venv/installed ## remove what `make up` brought
+	@$(run) scripts.up down
+
+test: .venv/installed ## all that needs no cluster
+	@$(run) scripts.tools helm helm3 kubeconform
+	.venv/bin/ruff check $(sources)
+	.venv/bin/ruff format --check $(sources)
+	.venv/bin/mypy scripts
+	.venv/bin/yamllint --strict .
+	.venv/bin/pytest --numprocesses auto --ignore tests/api --ignore tests/e2e tests
+
+test-api: .venv/installed ## the manifests against a real API server, without a kubelet
+	.venv/bin/pytest tests/api
+
+e2e: .venv/installed ## the tests on a real cluster; `make up` first, or it is done here
+	.venv/bin/pytest tests/e2e
+
+bench: .venv/installed ## the measured claims of the README
+	@$(run) scripts.bench
+
+lint: .venv/installed ## check your values: VALUES=my.yaml [FORMAT=text|junit|sarif]
+	@$(run) scripts.lint --format $(FORMAT) $(if $(VALUES),--values $(VALUES))
+
+docs: .venv/installed ## regenerate the tables of the documentation
+	@$(run) scripts.docs
+	@$(run) scripts.lint.docs
