@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
 from pathlib import Path
 
-#: Everything that the cluster leaves on the host's disk is under here.
+#: Everything that the cluster leaves on the host's disk while it is up is under here.
 STATE = Path("/var/lib/airdock")
+#: The node's root file system.
+NODE_ROOT = STATE / "node"
+LOG = STATE / "log"
 #: Admin kubeconfig, readable by root only.
 KUBECONFIG = STATE / "kubeconfig"
 #: Name of the context in it.
 CONTEXT = "airdock-native"
-#: Name of the one node.
+#: Name of the one node, and the host name in its namespaces.
 NODE = "airdock"
+KUBERNETES_VERSION = "v1.36.3"
 
-#: Point-to-point link between host and node (a /30 in the range that RFC 6598 sets aside for such
-#: inner networks, so that it does not meet a user's 10.x or 192.168.x).
-HOST_ADDRESS = "100.127.250.1"
-NODE_ADDRESS = "100.127.250.2"
-LINK_NETWORK = "100.127.250.0/30"
-POD_NETWORK = "100.127.192.0/20"
-SERVICE_NETWORK = "100.127.240.0/21"
+#: The host's end of the link to the node.
+INTERFACE = "airdock0"
+#: All addresses: a /18 of the range for benchmarks (RFC 2544), which hardly anybody routes.
+#: A user in whose network it is taken sets AIRDOCK_NETWORK, for every command alike.
+NETWORK = ipaddress.IPv4Network(os.environ.get("AIRDOCK_NETWORK") or "198.19.0.0/18")
+_PODS, _SERVICES, _LINK, _ = NETWORK.subnets(new_prefix=NETWORK.prefixlen + 2)
+POD_NETWORK = str(_PODS)
+SERVICE_NETWORK = str(_SERVICES)
 #: The cluster's DNS server, the tenth address as kubeadm chooses it.
-DNS_ADDRESS = "100.127.240.10"
+DNS_ADDRESS = str(_SERVICES[10])
+HOST_ADDRESS = str(_LINK[1])
+NODE_ADDRESS = str(_LINK[2])
+LINK_PREFIX = 30
+API_SERVER = f"https://{NODE_ADDRESS}:6443"
 
 #: Plain HTTP registry on the node: docker.io's mirror for containerd, the node's Docker and for
 #: Docker daemons in pods. Reached as this from host, node and pods.
 REGISTRY_PORT = 5000
 REGISTRY = f"{NODE_ADDRESS}:{REGISTRY_PORT}"
 
-#: The node's /var/run, seen from the host.
-RUN = STATE / "run"
-#: The node's Docker daemon, for the host; on the node it is /var/run/docker.sock.
-DOCKER_SOCKET = RUN / "docker.sock"
+#: The node's Docker daemon as the host sees it; on the node it is /var/run/docker.sock.
+DOCKER_SOCKET = NODE_ROOT / "run/docker.sock"
 #: Group of that socket on the node.
 DOCKER_GID = 999
+
+#: Cgroup that holds every process of the node, in each hierarchy of the host.
+CGROUP = "airdock"

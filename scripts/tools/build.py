@@ -41,13 +41,10 @@ def lookup(name: str) -> Tool:
 def version(tool: Tool) -> str:
     """The version in go.mod of the module that the tool's first binary is in, such as ``v4.3.1``."""
     imported = next(iter(tool.binaries.values()))
-    required = re.findall(
-        r"^(?:require )?\t?([^\s=]+) (v[^\s]+)(?: // indirect)?$",
-        (tool.directory / "go.mod").read_text(),
-        re.M,
-    )
-    candidates = [(module, at) for module, at in required if f"{imported}/".startswith(f"{module}/")]
-    return max(candidates, key=lambda pair: len(pair[0]))[1].removesuffix("+incompatible")
+    pins = (tool.directory / "go.mod").read_text()
+    required = re.finditer(r"^(?:require )?\t?([^\s=]+) (v\S+)(?: // indirect)?$", pins, re.M)
+    candidates = {line[1]: line[2] for line in required if f"{imported}/".startswith(f"{line[1]}/")}
+    return str(candidates[max(candidates, key=len)]).removesuffix("+incompatible")
 
 
 def flags(tool: Tool) -> list[str]:
