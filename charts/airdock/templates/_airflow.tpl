@@ -98,15 +98,19 @@ AIRFLOW_CONFIG: /opt/airflow/config/airflow.cfg
 # The image's entrypoint would spend seconds of CPU on a check that the init container has made.
 CONNECTION_CHECK_MAX_COUNT: "0"
 PYTHONUNBUFFERED: "1"
+{{- range $id, $connection := .Values.airflow.connections }}
+AIRFLOW_CONN_{{ $id | upper }}: {{ include "airdock.connection" $connection | trim | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* What the containers that parse or run DAGs get besides, as a YAML map. */ -}}
+{{- define "airdock.dagEnv" -}}
 {{- if .Values.dags.examples }}
 AIRDOCK_DOCKER_QUEUES: {{ include "airdock.queuesServing" (dict "root" . "what" "docker") | quote }}
 AIRDOCK_KUBERNETES_QUEUES: {{ include "airdock.queuesServing" (dict "root" . "what" "kubernetes") | quote }}
 {{- end }}
 {{- if include "airdock.queuesServing" (dict "root" . "what" "kubernetes") }}
 AIRDOCK_TASK_SERVICE_ACCOUNT: {{ include "airdock.fullname" . }}-task
-{{- end }}
-{{- range $id, $connection := .Values.airflow.connections }}
-AIRFLOW_CONN_{{ $id | upper }}: {{ include "airdock.connection" $connection | trim | nindent 2 }}
 {{- end }}
 {{- end }}
 

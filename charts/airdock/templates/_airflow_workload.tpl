@@ -13,6 +13,9 @@ image, environment, configuration and scripts. Further keys of the component:
 {{- $common := include "airdock.airflowVolumes" $root | fromYaml -}}
 {{- $logs := eq true $c.logs | ternary (include "airdock.logVolumes" $root | fromYaml) dict -}}
 {{- $dags := eq true $c.dags | ternary (include "airdock.dagVolumes" $root | fromYaml) dict -}}
+{{- if $c.dags -}}
+{{- $_ := set $c.container "env" (include "airdock.overlay" (list (include "airdock.dagEnv" $root | fromYaml) $c.container.env) | fromJson) -}}
+{{- end -}}
 {{- $_ := set $c "volumes" (include "airdock.overlay" (list $common.volumes $logs.volumes $dags.volumes $c.volumes) | fromJson) -}}
 {{- range $container := prepend ($c.initContainers | default list) $c.container -}}
 {{- if not $container.image -}}

@@ -1,0 +1,51 @@
+{{- /* Who talks to whom inside the release; everything else between its pods is denied. */ -}}
+{{- define "airdock.flows" -}}
+- {from: [worker], to: api-server, port: 8080}
+- {from: [api-server], to: worker, port: 8793}
+- {from: [api-server], to: triggerer, port: 8794}
+{{- if not .Values.database.existingSecret }}
+- {from: [api-server, scheduler, dag-processor, triggerer], to: postgres, port: 5432}
+{{- end }}
+{{- if not .Values.broker.existingSecret }}
+- {from: [scheduler, worker], to: redis, port: 6379}
+{{- end }}
+{{- end }}
+
+{{- /* The components, and what they may reach outside the release: dns, kubernetes (the API server), world. */ -}}
+{{- define "airdock.reach" -}}
+{{- $serving := include "airdock.queuesServing" (dict "root" . "what" "kubernetes") -}}
+{{- $external := or .Values.database.existingSecret .Values.broker.existingSecret -}}
+api-server: {{ concat (list "dns" "world") (empty (include "airdock.secretsToCreate" .) | ternary list (list "kubernetes")) | toJson }}
+scheduler: {{ concat (list "dns") (empty $external | ternary list (list "world")) | toJson }}
+dag-processor: [dns, world]
+triggerer: {{ concat (list "dns" "world") (empty $serving | ternary list (list "kubernetes")) | toJson }}
+worker: [dns, world]
+{{- if not .Values.database.existingSecret }}
+postgres: []
+{{- end }}
+{{- if not .Values.broker.existingSecret }}
+redis: []
+{{- end }}
+{{- end }}
+
+{{- /* Egress rules by what they reach, as a YAML map of name to list of rules. */ -}}
+{{- define "airdock.egressRules" -}}
+# No peer: NodeLocal DNS is a node address, which a selector never matches; 5353 is OpenShift's.
+dns:
+  - ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}, {port: 5353, protocol: UDP}, {port: 5353, protocol: TCP}]
+kubernetes:
+  - ports: [{port: 443}, {port: 6443}]
+    {{- with .Values.networkPolicy.apiServerCIDR }}
+    to: [{ipBlock: {cidr: {{ . | quote }}}}]
+    {{- end }}
+{{- if eq .Values.networkPolicy.egress "strict" }}
+world: {{ toJson .Values.networkPolicy.egressRules }}
+{{- else }}
+# All but the cloud's metadata addresses. The namespaceSelector is for network plugins whose ipBlock matches no pod.
+world:
+  - to:
+      - namespaceSelector: {}
+      - ipBlock: {cidr: 0.0.0.0/0, except: [169.254.169.254/32]}
+      - ipBlock: {cidr: "::/0", except: ["fd00:ec2::254/128"]}
+{{- end }}
+{{- end }}
