@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts import examples
+
 FOLDER = Path(__file__).parents[2] / "charts/airdock/files/dags"
 DAGS = sorted(FOLDER.glob("*.py"))
 IMAGES = {"python:3.13-slim", "busybox:1.37"}
@@ -84,3 +86,27 @@ def test_examples_are_where_a_reader_looks() -> None:
     link = FOLDER.parents[3] / "examples/dags"
     assert link.is_symlink()
     assert link.resolve() == FOLDER
+
+
+def test_the_table_of_expected_states_names_what_the_files_define() -> None:
+    """A renamed DAG or task must not silently fall back to "success"."""
+    defined: dict[str, set[str]] = {}
+    for path in DAGS:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.With):
+                call = node.items[0].context_expr
+                assert isinstance(call, ast.Call)
+                name = call.args[0]
+                assert isinstance(name, ast.JoinedStr)
+                assert isinstance(name.values[0], ast.Constant)
+                dag = str(name.values[0].value).removesuffix("_")
+                defined[dag] = {
+                    word.value.value
+                    for inner in ast.walk(node)
+                    if isinstance(inner, ast.Call)
+                    for word in inner.keywords
+                    if word.arg == "task_id" and isinstance(word.value, ast.Constant)
+                }
+    assert defined.keys() == examples.EXAMPLES.keys()
+    for dag, task in [*examples.EXPECTED, *examples.WITHOUT_REGISTRY]:
+        assert task in defined[dag]

@@ -1,0 +1,148 @@
+"""The example DAGs: which queue runs which, how their tasks must end, and a run of all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from scripts.airflow_api import FINISHED, Airflow, ApiError, TaskInstance
+
+#: Modes whose workers answer the Docker API, and those whose workers may start pods (as in the chart).
+DOCKER_MODES = frozenset({"dind", "socket"})
+KUBERNETES_MODES = frozenset({"kubernetes"})
+
+#: DAG -> the modes that can run it. The DAG's id is this name, "_" and a queue.
+EXAMPLES: Mapping[str, Collection[str]] = {
+    "weather_docker": DOCKER_MODES,
+    "docker_url": DOCKER_MODES,
+    "docker_registry": DOCKER_MODES,
+    "docker_skips": DOCKER_MODES,
+    "docker_fails": DOCKER_MODES,
+    "weather_kubernetes": KUBERNETES_MODES,
+    "kubernetes_skips": KUBERNETES_MODES,
+    "kubernetes_fails": KUBERNETES_MODES,
+}
+
+#: (DAG, task) -> the state in which the task must end, where that is not "success".
+EXPECTED: Mapping[tuple[str, str], str] = {
+    ("docker_skips", "nothing_to_do"): "skipped",
+    ("docker_skips", "after"): "skipped",
+    ("docker_fails", "exits_with_3"): "failed",
+    ("docker_fails", "after"): "upstream_failed",
+    ("kubernetes_skips", "nothing_to_do"): "skipped",
+    ("kubernetes_skips", "after"): "skipped",
+    ("kubernetes_fails", "exits_with_3"): "failed",
+    ("kubernetes_fails", "after"): "upstream_failed",
+}
+#: What becomes of the pull where the release has no connection `example_registry`.
+WITHOUT_REGISTRY = {("docker_registry", "pull"): "skipped"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one task of one example ended."""
+
+    dag: str
+    mode: str
+    task: TaskInstance
+    expected: str
+
+    @property
+    def right(self) -> bool:
+        """Whether it ended as it should."""
+        return self.task.state == self.expected
+
+
+def ids(modes: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Give the DAGs that this release has: DAG id -> (example, queue).
+
+    Args:
+        modes: queue -> mode, for the first queue of each worker group.
+    """
+    return {
+        f"{name}_{queue}": (name, queue)
+        for name, able in EXAMPLES.items()
+        for queue, mode in modes.items()
+        if mode in able
+    }
+
+
+def run_all(
+    airflow: Airflow,
+    modes: Mapping[str, str],
+    *,
+    registry: bool,
+    seconds: float = 900,
+    progress: Callable[[str], None] = lambda line: None,
+) -> list[Result]:
+    """Run every example in every mode that can run it and wait for the end of all.
+
+    Args:
+        airflow: the API.
+        modes: queue -> mode, for the first queue of each worker group.
+        registry: whether the release has the connection `example_registry`.
+        seconds: in which all must have ended.
+        progress: gets a line when a DAG's run is over.
+
+    Raises:
+        ApiError: a DAG is missing, does not parse, or runs longer.
+    """
+    wanted = ids(modes)
+    airflow.wait_for_dags(wanted)
+    runs = {}
+    for dag_id in wanted:
+        airflow.unpause(dag_id)
+        runs[dag_id] = airflow.trigger(dag_id)
+    deadline = time.monotonic() + seconds
+    results: list[Result] = []
+    open_runs = dict(runs)
+    while open_runs:
+        for dag_id, run_id in list(open_runs.items()):
+            if airflow.state(dag_id, run_id) not in FINISHED:
+                continue
+            del open_runs[dag_id]
+            name, queue = wanted[dag_id]
+            for task in airflow.tasks(dag_id, run_id):
+                results.append(Result(dag_id, modes[queue], task, expected(name, task.task_id, registry)))
+            progress(f"{dag_id} is done, {len(open_runs)} to go")
+        if open_runs and time.monotonic() > deadline:
+            left = [
+                f"{dag_id}: "
+                + ", ".join(f"{task.name} {task.state}" for task in airflow.tasks(dag_id, run_id))
+                for dag_id, run_id in open_runs.items()
+            ]
+            raise ApiError(f"Still running after {seconds:.0f} s: {'; '.join(left)}")
+        time.sleep(1)
+    return results
+
+
+def expected(name: str, task_id: str, registry: bool) -> str:
+    """Give the state in which a task must end."""
+    if not registry and (name, task_id) in WITHOUT_REGISTRY:
+        return WITHOUT_REGISTRY[name, task_id]
+    return EXPECTED.get((name, task_id), "success")
+
+
+def table(results: Collection[Result]) -> str:
+    """Write the results as a table: DAG, task, mode, state, seconds from queued to done."""
+    rows = [("DAG", "TASK", "MODE", "STATE", "SECONDS")]
+    for result in sorted(results, key=lambda result: (result.mode, result.dag)):
+        seconds = result.task.seconds
+        state = f"{result.task.state}" + ("" if result.right else f"  <- should be {result.expected}")
+        rows.append(
+            (
+                result.dag,
+                result.task.name,
+                result.mode,
+                state,
+                "-" if seconds is None else f"{seconds:.1f}",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row[:4], widths[:4], strict=True))
+        + "  "
+        + row[4].rjust(widths[4])
+        for row in rows
+    )

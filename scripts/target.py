@@ -1,0 +1,172 @@
+"""The cluster that `make up`, `make e2e` and `make bench` work on, and the programs that talk to it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from scripts import tools
+from scripts.airflow_api import Airflow, PortForward
+from scripts.cluster import CONTEXT, KUBECONFIG
+
+RELEASE = "airdock"
+NAMESPACE = "airdock"
+#: The namespace of task pods, as the chart names it for this release.
+TASKS = "airdock-tasks"
+CHART = Path(__file__).parents[1] / "charts" / "airdock"
+
+
+class UpError(Exception):
+    """What keeps `make up` from going on; the message is for the user and names the way out."""
+
+
+class CommandError(UpError):
+    """A program ended with an error; `stderr` is what it said."""
+
+    def __init__(self, command: list[str], stderr: str):
+        self.stderr = stderr.strip()
+        super().__init__(f"`{Path(command[0]).name} {' '.join(command[1:])}` failed: {self.stderr}")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One cluster.
+
+    Attributes:
+        context: of the kubeconfig.
+        kubeconfig: its file, or None for kubectl's own choice ($KUBECONFIG, ~/.kube/config).
+        native: whether it is the cluster that `make up` starts by itself.
+    """
+
+    context: str
+    kubeconfig: Path | None
+    native: bool
+
+    @cached_property
+    def _options(self) -> list[str]:
+        return [f"--kubeconfig={self.kubeconfig}"] if self.kubeconfig else []
+
+    @cached_property
+    def kubectl_command(self) -> list[str]:
+        """`kubectl` with the options that choose this cluster."""
+        return [str(tools.path("kubectl")), *self._options, f"--context={self.context}"]
+
+    @cached_property
+    def helm_command(self) -> list[str]:
+        """`helm` with the options that choose this cluster."""
+        return [str(tools.path("helm")), *self._options, f"--kube-context={self.context}"]
+
+    @property
+    def as_typed(self) -> str:
+        """`kubectl` as a user would type it to reach this cluster."""
+        return f"kubectl --kubeconfig {self.kubeconfig}" if self.kubeconfig else "kubectl"
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
+        """Run kubectl and give its output.
+
+        Raises:
+            CommandError: it ended with an error.
+        """
+        return run([*self.kubectl_command, *arguments], stdin, timeout)
+
+    def helm(self, *arguments: str, stdin: str | None = None, timeout: float = 1200) -> str:
+        """Run helm and give its output.
+
+        Raises:
+            CommandError: it ended with an error.
+        """
+        return run([*self.helm_command, *arguments], stdin, timeout)
+
+    def get(self, *arguments: str) -> Any:
+        """Give the decoded answer of `kubectl get ... -o json`."""
+        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
+
+    def items(self, *arguments: str) -> list[dict[str, Any]]:
+        """Give the objects of `kubectl get`, for a kind and maybe a selector."""
+        found: list[dict[str, Any]] = self.get(*arguments)["items"]
+        return found
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """`kubectl apply` the objects."""
+        self.kubectl(
+            "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        )
+
+    def secret(self, name: str, namespace: str = NAMESPACE) -> dict[str, str]:
+        """Give a Secret's data, decoded."""
+        data = self.get("secret", name, "-n", namespace)["data"]
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+    def port_forward(self) -> PortForward:
+        """Give a way to the release's API server."""
+        return PortForward(self.kubectl_command, NAMESPACE, f"svc/{RELEASE}-api-server", 8080)
+
+    def airflow(self, forward: PortForward) -> Airflow:
+        """Give the release's API, as its administrator."""
+        admin = self.secret(f"{RELEASE}-admin")
+        return Airflow(forward.url, admin["username"], admin["password"])
+
+    def queue_modes(self) -> dict[str, str]:
+        """Give the installed worker groups as first queue -> mode: the queues of the example DAGs."""
+        workers = self.items(
+            "deployments,statefulsets", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=worker"
+        )
+        notes = [worker["metadata"]["annotations"] for worker in workers]
+        return {note["airdock.dev/queues"].split(",")[0]: note["airdock.dev/mode"] for note in notes}
+
+
+def run(command: list[str], stdin: str | None = None, timeout: float = 1200) -> str:
+    """Run a program and give its standard output.
+
+    Raises:
+        CommandError: it ended with an error, or not within `timeout` seconds.
+    """
+    try:
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout)
+    except subprocess.TimeoutExpired as error:
+        raise CommandError(command, f"no end after {timeout:.0f} s") from error
+    if done.returncode:
+        raise CommandError(command, done.stderr or done.stdout)
+    return done.stdout
+
+
+def current_context() -> Target | None:
+    """Give the cluster of the current kube context if there is one and it answers."""
+    if not os.environ.get("KUBECONFIG") and not (Path.home() / ".kube" / "config").exists():
+        return None
+    kubectl = str(tools.path("kubectl"))
+    try:
+        context = run([kubectl, "config", "current-context"], timeout=20).strip()
+        run([kubectl, "get", "--raw=/readyz", "--request-timeout=10s"], timeout=20)
+    except CommandError:
+        return None
+    return Target(context, None, native=False)
+
+
+def native_cluster() -> Target:
+    """Give the cluster that `scripts.cluster` starts, running or not."""
+    return Target(CONTEXT, KUBECONFIG, native=True)
+
+
+def choose() -> Target:
+    """Give the cluster that $CLUSTER names (native or current), or the current context's, or the native one.
+
+    Raises:
+        UpError: $CLUSTER is something else, or "current" and there is none.
+    """
+    wanted = os.environ.get("CLUSTER", "")
+    if wanted not in ("", "native", "current"):
+        raise UpError(f"CLUSTER={wanted} is not known: use CLUSTER=native, CLUSTER=current, or neither.")
+    found = None if wanted == "native" else current_context()
+    if found is None and wanted == "current":
+        raise UpError(
+            "CLUSTER=current, but the current kube context is missing or does not answer: "
+            "check `kubectl get nodes`, or leave CLUSTER out to start a cluster on this machine."
+        )
+    return found or native_cluster()

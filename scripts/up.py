@@ -1,0 +1,215 @@
+"""`make up`: example DAGs in every mode that a cluster can serve. `make down`: take it all away.
+
+    python -m scripts.up            # start or choose the cluster, install, run the examples, print the table
+    python -m scripts.up install    # the same without the run
+    python -m scripts.up down
+
+CLUSTER=native|current chooses the cluster; by default it is the current kube context's, or else a single node
+on this Linux host.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+import yaml
+
+from scripts import examples, probe
+from scripts.airflow_api import ApiError
+from scripts.cluster import REGISTRY
+from scripts.target import (
+    CHART,
+    NAMESPACE,
+    RELEASE,
+    TASKS,
+    CommandError,
+    Target,
+    UpError,
+    choose,
+    native_cluster,
+)
+from scripts.tools import ToolError
+
+ROOT = CHART.parents[1]
+VALUES = ROOT / "examples" / "values" / "three-modes.yaml"
+#: On namespaces that `make up` made, so that `make down` deletes no other.
+OURS = {"app.kubernetes.io/created-by": "airdock-make-up"}
+#: How long images may take to be pulled, and pods to become ready.
+INSTALL_SECONDS = 900
+
+
+def say(line: str) -> None:
+    """Print progress, at once."""
+    print(line, flush=True)
+
+
+def start(target: Target) -> None:
+    """Start the native cluster and bring its images; do nothing for a cluster that is there."""
+    if not target.native:
+        say(f"cluster: current kube context {target.context}")
+        return
+    say(f"cluster: native, kubeconfig {target.kubeconfig}")
+    for module, *arguments in (("scripts.cluster", "up"), ("scripts.images", "push", REGISTRY)):
+        if subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT).returncode:
+            raise UpError(f"`python -m {module} {' '.join(arguments)}` failed; what it said is above.")
+
+
+def create_namespace(target: Target) -> None:
+    """Create the release's namespace, marked as ours.
+
+    Raises:
+        UpError: it is there and not ours: somebody may have a release of his own in it.
+    """
+    found = target.items("namespaces", f"--field-selector=metadata.name={NAMESPACE}")
+    if not found:
+        metadata = {"name": NAMESPACE, "labels": OURS}
+        target.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    elif not OURS.items() <= found[0]["metadata"]["labels"].items():
+        raise UpError(
+            f"The cluster of context {target.context} has a namespace {NAMESPACE} that `make up` did not "
+            "make: delete it, or run `make up CLUSTER=native` to use a cluster of its own."
+        )
+
+
+def values(target: Target) -> tuple[dict[str, Any], dict[str, str]]:
+    """Give the values for this cluster, and the modes that it cannot serve with the reason for each."""
+    chosen: dict[str, Any] = yaml.safe_load(VALUES.read_text())
+    findings = {"dind": probe.dind(target, NAMESPACE), "socket": probe.socket(target, NAMESPACE)}
+    skipped = {mode: finding.reason for mode, finding in findings.items() if finding.reason}
+    groups = {name: group for name, group in chosen["workers"].items() if group["mode"] not in skipped}
+    for group in groups.values():
+        if group["mode"] == "socket":
+            group["socket"]["gid"] = findings["socket"].gid
+            if findings["socket"].node:
+                group["nodeSelector"] = {"kubernetes.io/hostname": findings["socket"].node}
+        if group["mode"] == "dind" and target.native:
+            group["dind"] = {"registryMirrors": [f"http://{REGISTRY}"], "insecureRegistries": [REGISTRY]}
+    chosen["workers"] = groups
+    if target.native:
+        # The registry takes any login: the example shows that one is sent, and that the pull works with it.
+        connection = {"conn_type": "docker", "host": REGISTRY, "login": "airdock", "password": "anonymous"}
+        chosen.setdefault("airflow", {})["connections"] = {"example_registry": connection}
+    return chosen, skipped
+
+
+def install(target: Target, chosen: dict[str, Any]) -> float:
+    """`helm upgrade --install` and wait until all is ready; give the seconds that it took.
+
+    Raises:
+        UpError: it did not become ready; says what the pods wait for.
+    """
+    begun = time.monotonic()
+    try:
+        target.helm(
+            "upgrade", "--install", RELEASE, str(CHART), f"--namespace={NAMESPACE}", "--values=-", "--wait",
+            f"--timeout={INSTALL_SECONDS}s",
+            stdin=json.dumps(chosen), timeout=INSTALL_SECONDS + 60,
+        )  # fmt: skip
+    except CommandError as error:
+        raise UpError(f"The chart did not come up: {error.stderr}\n{troubles(target)}") from error
+    return time.monotonic() - begun
+
+
+def troubles(target: Target) -> str:
+    """Say of each pod that is not ready what it waits for."""
+    lines = []
+    for pod in target.items("pods", "-n", NAMESPACE):
+        status = pod["status"]
+        states = status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
+        waiting = [
+            f"{state['name']}: {what.get('reason', '')} {what.get('message', '')}".strip()
+            for state in states
+            for what in [state["state"].get("waiting") or state["state"].get("terminated") or {}]
+            if what and what.get("reason") not in ("Completed", "PodInitializing")
+        ]
+        waiting += [c["message"] for c in status.get("conditions", []) if c.get("reason") == "Unschedulable"]
+        if waiting:
+            lines.append(f"  {pod['metadata']['name']}: {'; '.join(waiting)}")
+    return "\n".join(lines)
+
+
+def up(target: Target, run_examples: bool) -> int:
+    """Install on the cluster and run the examples; give the exit code."""
+    start(target)
+    create_namespace(target)
+    chosen, skipped = values(target)
+    say(f"installing {RELEASE} in namespace {NAMESPACE}: {', '.join(sorted(chosen['workers']))}")
+    say(f"ready after {install(target, chosen):.0f} s")
+    wrong = []
+    if run_examples:
+        with target.port_forward() as forward:
+            results = examples.run_all(
+                target.airflow(forward),
+                target.queue_modes(),
+                registry="example_registry" in chosen.get("airflow", {}).get("connections", {}),
+                progress=say,
+            )
+        say(f"\n{examples.table(results)}")
+        wrong = [result for result in results if not result.right]
+    for mode, reason in skipped.items():
+        say(f"\nmode {mode} was skipped: {reason}")
+    say(epilogue(target))
+    for result in wrong:
+        print(
+            f"{result.dag}.{result.task.name} is {result.task.state}, not {result.expected}", file=sys.stderr
+        )
+    return 1 if wrong else 0
+
+
+def epilogue(target: Target) -> str:
+    """Say how to look at it and how to take it away."""
+    admin = f"{target.as_typed} -n {NAMESPACE} get secret {RELEASE}-admin -o jsonpath"
+    return f"""
+Open the UI:   {target.as_typed} -n {NAMESPACE} port-forward svc/{RELEASE}-api-server 8080
+               then http://localhost:8080
+Log in:        {admin}='{{.data.username}}' | base64 -d
+               {admin}='{{.data.password}}' | base64 -d
+Take it away:  make down"""
+
+
+def down(target: Target) -> int:
+    """Take away what `up` brought: a native cluster as a whole, else the release and its two namespaces."""
+    if target.native:
+        return subprocess.run([sys.executable, "-m", "scripts.cluster", "down"], cwd=ROOT).returncode
+    selector = ",".join(f"{key}={value}" for key, value in OURS.items())
+    if not target.items("namespaces", "-l", selector):
+        say(f"nothing of `make up` is in the cluster of context {target.context}")
+        return 0
+    try:
+        target.helm("uninstall", RELEASE, f"--namespace={NAMESPACE}", "--ignore-not-found", "--wait")
+        # The chart keeps the task namespace, claims and Secrets; those of the examples are worth nothing.
+        target.kubectl(
+            "delete", "namespace", NAMESPACE, TASKS, "--ignore-not-found", "--timeout=300s", timeout=310
+        )
+    except CommandError as error:
+        raise UpError(f"Not all could be taken away: {error.stderr}") from error
+    say(f"the namespaces {NAMESPACE} and {TASKS} are gone from the cluster of context {target.context}")
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; an error that the user can act on is one sentence on stderr and exit code 1."""
+    command = arguments[0] if arguments else "up"
+    if command not in ("up", "install", "down") or len(arguments) > 1:
+        print("usage: python -m scripts.up [up|install|down]", file=sys.stderr)
+        return 2
+    try:
+        if command == "down":
+            native = native_cluster()
+            started = native.kubeconfig is not None and native.kubeconfig.parent.exists()
+            return down(native if started and not os.environ.get("CLUSTER") else choose())
+        return up(choose(), run_examples=command == "up")
+    except (UpError, ApiError, ToolError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
