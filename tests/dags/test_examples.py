@@ -101,7 +101,7 @@ def test_the_table_of_expected_states_names_what_the_files_define() -> None:
                 assert isinstance(name.values[0], ast.Constant)
                 dag = str(name.values[0].value).removesuffix("_")
                 defined[dag] = {
-                    word.value.value
+                    str(word.value.value)
                     for inner in ast.walk(node)
                     if isinstance(inner, ast.Call)
                     for word in inner.keywords
