@@ -1,0 +1,161 @@
+"""Renders the chart with Helm, whole, and keeps what came out in the user's cache.
+
+    manifests = render({"dags": {"examples": True}}, kube_version="1.33.0")
+    manifests.one("Deployment", component="scheduler")
+
+A render is identified by everything that can change it: the chart's files, values, release, namespace,
+Kubernetes and Helm version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from scripts import tools
+from scripts.manifests import Manifests
+
+ROOT = Path(__file__).resolve().parents[1]
+CHART = ROOT / "charts" / "airdock"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airdock" / "renders"
+#: Names of the pinned tools.
+HELM4, HELM3 = "helm", "helm3"
+#: The minor versions that the chart supports, newest last.
+KUBE_VERSIONS = tuple(f"1.{minor}.0" for minor in range(30, 37))
+#: Renders of how many states of the chart the cache keeps.
+KEPT = 12
+
+
+class RenderError(Exception):
+    """Helm refused; the message is Helm's own."""
+
+
+def render(
+    values: Mapping[str, Any] | None = None,
+    *,
+    release: str = "airdock",
+    namespace: str = "airdock",
+    kube_version: str = "1.36.0",
+    helm: str = HELM4,
+    chart: Path = CHART,
+) -> Manifests:
+    """The manifests that `helm template` makes of the chart with these values over its own.
+
+    `helm` is HELM4 or HELM3. Values go to Helm as JSON, so they arrive with the types that they have here.
+
+    Raises:
+        RenderError: if Helm refuses the values or the templates fail.
+        ManifestError: if what came out is no YAML or has a key twice.
+        ToolError: if Helm cannot be had.
+    """
+    text, documents = _rendered(json.dumps(values or {}), release, namespace, kube_version, helm, chart)
+    return Manifests.of(documents, text)
+
+
+def template(
+    values: Mapping[str, Any] | None = None,
+    *,
+    release: str = "airdock",
+    namespace: str = "airdock",
+    kube_version: str = "1.36.0",
+    helm: str = HELM4,
+    chart: Path = CHART,
+) -> str:
+    """What `helm template` prints, asked for anew: no cache.
+
+    Raises:
+        RenderError: if Helm refuses.
+    """
+    return _helm(json.dumps(values or {}), release, namespace, kube_version, helm, chart)
+
+
+@lru_cache(maxsize=4096)
+def _rendered(
+    values: str, release: str, namespace: str, kube_version: str, helm: str, chart: Path
+) -> tuple[str, list[tuple[str, Any]]]:
+    """Text and (template, object) pairs, from the cache on disk where it has them; refusals are kept too."""
+    arguments = (values, release, namespace, kube_version, _identity(helm))
+    key = hashlib.sha256(json.dumps(arguments).encode()).hexdigest()[:32]
+    entry = CACHE / _chart_hash(chart, _newest_change(chart)) / f"{key}.json"
+    try:
+        kept = json.loads(entry.read_text())
+    except (FileNotFoundError, ValueError):
+        kept = _fresh(values, release, namespace, kube_version, helm, chart)
+        _store(entry, json.dumps(kept))
+    if "error" in kept:
+        raise RenderError(kept["error"])
+    return kept["text"], [(source, document) for source, document in kept["documents"]]
+
+
+def _fresh(*arguments: Any) -> dict[str, Any]:
+    try:
+        text = _helm(*arguments)
+    except RenderError as error:
+        return {"error": str(error)}
+    manifests = Manifests.parse(text, "what the chart renders to")
+    return {"text": text, "documents": [(manifest.source, manifest.raw) for manifest in manifests]}
+
+
+def _helm(values: str, release: str, namespace: str, kube_version: str, helm: str, chart: Path) -> str:
+    command = [_binary(helm), "template", release, str(chart), "--namespace", namespace]
+    command += ["--kube-version", kube_version, "--values", "-"]
+    done = subprocess.run(command, input=values, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RenderError(re.sub(r"^Error: ", "", done.stderr.strip()))
+    return done.stdout
+
+
+@lru_cache
+def _binary(helm: str) -> str:
+    return str(tools.path(helm))
+
+
+@lru_cache
+def _identity(helm: str) -> str:
+    """What tells one Helm from another: its path (a pinned build's has a hash of the pins), size and time."""
+    file = Path(_binary(helm)).resolve()
+    stat = file.stat()
+    return f"{file} {stat.st_size} {stat.st_mtime_ns}"
+
+
+def _newest_change(chart: Path) -> int:
+    """Time of the newest change in the chart's tree, in ns; so an edit is seen within one process too."""
+    return max(path.stat().st_mtime_ns for path in (chart, *chart.rglob("*")))
+
+
+@lru_cache
+def _chart_hash(chart: Path, _changed: int) -> str:
+    """A hash of the names and contents of the chart's files, but of the generated README."""
+    digest = hashlib.sha256()
+    for path in sorted(chart.rglob("*")):
+        if path.is_file() and path != chart / "README.md":
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(chart)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def _store(entry: Path, content: str) -> None:
+    """Write in one step: parallel processes see the whole file or none."""
+    if not entry.parent.is_dir():
+        _forget_old()
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=entry.parent, prefix=".", delete=False) as scratch:
+        scratch.write(content)
+    Path(scratch.name).replace(entry)
+
+
+def _forget_old() -> None:
+    """Drop the renders of all but the KEPT - 1 states of the chart that were written last."""
+    if CACHE.is_dir():
+        states = sorted(CACHE.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+        for state in states[KEPT - 1 :]:
+            shutil.rmtree(state, ignore_errors=True)
