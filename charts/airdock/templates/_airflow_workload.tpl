@@ -39,10 +39,9 @@ command: [python, /opt/airdock/database.py, wait]
 secrets: [database]
 {{- end }}
 
-{{- /* A probe that asks the database for a job's last heartbeat. Call with the job's class. */ -}}
-{{- define "airdock.heartbeatProbe" -}}
-exec: {command: [python, /opt/airdock/probe_job.py, {{ . }}]}
-periodSeconds: 30
-timeoutSeconds: 10
-failureThreshold: 5
+{{- /* Probes that ask the database for a job's last heartbeat. Call with the job's class. */ -}}
+{{- define "airdock.heartbeatProbes" -}}
+{{- $check := dict "exec" (dict "command" (list "python" "/opt/airdock/probe_job.py" .)) "timeoutSeconds" 10 -}}
+startupProbe: {{ toJson (mustMerge (dict "periodSeconds" 3 "failureThreshold" 60) $check) }}
+livenessProbe: {{ toJson (mustMerge (dict "periodSeconds" 30 "failureThreshold" 5) $check) }}
 {{- end }}
