@@ -30,12 +30,10 @@ core:
   simple_auth_manager_users: {{ .Values.auth.admin.username }}:admin
   simple_auth_manager_passwords_file: /tmp/passwords.json
   {{- end }}
+{{- with include "airdock.baseUrl" . }}
 api:
-  # One process a pod: scale with replicas.
-  workers: 1
-  {{- with include "airdock.baseUrl" . }}
   base_url: {{ . }}
-  {{- end }}
+{{- end }}
 scheduler:
   enable_health_check: true
 workers:
