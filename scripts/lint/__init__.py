@@ -1,0 +1,1 @@
+"""``make lint``: a release checked against security policies."""
