@@ -112,13 +112,21 @@ class Target:
         admin = self.secret(f"{RELEASE}-admin")
         return Airflow(forward.url, admin["username"], admin["password"])
 
-    def queue_modes(self) -> dict[str, str]:
-        """Give the installed worker groups as first queue -> mode: the queues of the example DAGs."""
+    def groups(self) -> dict[str, tuple[str, str]]:
+        """Give the installed worker groups: name -> (mode, first queue)."""
         workers = self.items(
             "deployments,statefulsets", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=worker"
         )
-        notes = [worker["metadata"]["annotations"] for worker in workers]
-        return {note["airdock.dev/queues"].split(",")[0]: note["airdock.dev/mode"] for note in notes}
+        found = {}
+        for worker in workers:
+            notes = worker["metadata"]["annotations"]
+            group = worker["metadata"]["labels"]["airdock.dev/worker-group"]
+            found[group] = (notes["airdock.dev/mode"], notes["airdock.dev/queues"].split(",")[0])
+        return found
+
+    def queue_modes(self) -> dict[str, str]:
+        """Give the queues of the example DAGs: the first queue of each installed worker group -> its mode."""
+        return {queue: mode for mode, queue in self.groups().values()}
 
 
 def run(command: list[str], stdin: str | None = None, timeout: float = 1200) -> str:

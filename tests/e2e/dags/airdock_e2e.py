@@ -1,0 +1,21 @@
+"""DAGs of the end-to-end tests: what their container does is in the conf of the run."""
+
+import os
+
+from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.providers.docker.operators.docker import DockerOperator
+from airflow.sdk import DAG
+
+IMAGE = "busybox:1.37"
+SCRIPT = "{{ dag_run.conf['script'] }}"
+
+for queue in filter(None, os.environ.get("AIRDOCK_DOCKER_QUEUES", "").split(",")):
+    with DAG(f"e2e_docker_{queue}", schedule=None, default_args={"queue": queue}):
+        DockerOperator(task_id="work", image=IMAGE, command=["sh", "-c", SCRIPT])
+
+for queue in filter(None, os.environ.get("AIRDOCK_KUBERNETES_QUEUES", "").split(",")):
+    pod = {"image": IMAGE, "cmds": ["sh", "-c"], "arguments": [SCRIPT]}
+    with DAG(f"e2e_pod_{queue}", schedule=None, default_args={"queue": queue}):
+        KubernetesPodOperator(task_id="work", **pod)
+    with DAG(f"e2e_deferred_{queue}", schedule=None, default_args={"queue": queue}):
+        KubernetesPodOperator(task_id="work", deferrable=True, **pod)

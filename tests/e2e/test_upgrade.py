@@ -1,0 +1,120 @@
+"""What an upgrade, a rollout and an outage do to the release and to the tasks that run meanwhile."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from scripts import up
+from scripts.target import NAMESPACE
+from tests.e2e.conftest import Release, Run, wait_until
+
+OUTAGE_SECONDS = 60
+
+
+def ticking(seconds: int) -> str:
+    """Give a script that says something each second and "the end" after the last."""
+    return f"for i in $(seq {seconds}); do echo tick $i; sleep 1; done; echo the end"
+
+
+def everywhere(dags: Release, seconds: int) -> list[Run]:
+    """Start a ticking task in every mode, a deferred one included, and wait until each has begun."""
+    ids = [f"e2e_docker_{queue}" for queue in dags.docker_queues]
+    ids += [f"e2e_{kind}_{queue}" for queue in dags.kubernetes_queues for kind in ("pod", "deferred")]
+    runs = [dags.start(dag_id, ticking(seconds)) for dag_id in ids]
+    for run in runs:
+        if "deferred" in run.dag_id:  # its log comes when it is over
+            run.wait_for_state("deferred")
+        else:
+            run.wait_for_log("tick 2")
+    return runs
+
+
+def assert_nothing_lost(runs: list[Run]) -> None:
+    """Every task ran once, to its end."""
+    ended = {run.dag_id: (run.wait(), run.task.try_number) for run in runs}
+    assert ended == {run.dag_id: ("success", 1) for run in runs}
+    for run in runs:
+        assert "the end" in run.log, run.dag_id
+
+
+def test_upgrade_with_no_change_restarts_nothing(release: Release) -> None:
+    before = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in release.pods()}
+    up.install(release.target, dict(release.values))
+    time.sleep(5)
+    after = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in release.pods()}
+    assert after == before
+
+
+def test_a_worker_rollout_loses_no_task_and_no_log(dags: Release) -> None:
+    """Warm shutdown: the old worker ends when its task has; until then the API server reads its log."""
+    runs = [run for run in everywhere(dags, 60) if "deferred" not in run.dag_id]
+    workers = [dags.deployment(queue) for queue in dags.modes]
+    old = {pod["status"]["podIP"]: pod["metadata"]["name"] for pod in dags.pods("worker")}
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(dags.restart, [f"deployment/{name}" for name in workers]))
+
+    def leaving() -> set[str]:
+        return {
+            pod["metadata"]["name"] for pod in dags.pods("worker") if pod["metadata"].get("deletionTimestamp")
+        }
+
+    wait_until(lambda: leaving() == set(old.values()), 60, "every old worker on its way out")
+    for run in runs:
+        task = run.task
+        assert task.state == "running", (
+            f"{run.dag_id} ended before its worker was told to go: raise the seconds"
+        )
+        assert old[task.hostname or ""] in leaving()
+        assert "tick 2" in run.log, "the log of a worker that drains"
+    assert_nothing_lost(runs)
+    wait_until(lambda: not leaving(), 120, "the old workers gone after their last task")
+
+
+def test_an_api_server_rollout_has_no_gap(dags: Release) -> None:
+    """Requests from a worker all through the rollout: each one is answered."""
+    script = """
+import json, sys, time, urllib.request
+base = sys.argv[1].split("/execution/")[0]
+failures, count, end = [], 0, time.monotonic() + float(sys.argv[2])
+while time.monotonic() < end:
+    count += 1
+    try:
+        urllib.request.urlopen(base + "/api/v2/version", timeout=5).read()
+    except Exception as error:
+        failures.append(repr(error))
+    time.sleep(0.1)
+print(json.dumps({"count": count, "failures": failures}))
+"""
+    worker = dags.pods("worker")[0]["metadata"]["name"]
+    url = "http://airdock-api-server:8080"
+    runs = everywhere(dags, 40)
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(dags.inside, worker, "worker", "python", "-c", script, url, "75")
+        time.sleep(2)
+        dags.restart("deployment/airdock-api-server")
+        wait_until(lambda: len(dags.pods("api-server")) == 1, 120, "the old API server gone")
+        answer = json.loads(asked.result())
+    assert answer["count"] > 100
+    assert answer["failures"] == []
+    assert_nothing_lost(runs)
+
+
+@pytest.mark.parametrize("workload", ["deployment/airdock-api-server", "statefulset/airdock-postgres"])
+def test_an_outage_of_a_minute_loses_no_task(dags: Release, workload: str) -> None:
+    """The tasks go on while the API server or the database is away, some beyond its return and some not."""
+    short = [dags.start(f"e2e_docker_{queue}", ticking(20)) for queue in dags.docker_queues]
+    for run in short:
+        run.wait_for_log("tick 2")
+    runs = everywhere(dags, OUTAGE_SECONDS + 45)
+    dags.target.kubectl("scale", workload, "-n", NAMESPACE, "--replicas=0")
+    try:
+        component = workload.partition("airdock-")[2]
+        wait_until(lambda: not dags.pods(component), 120, f"{component} gone")
+        time.sleep(OUTAGE_SECONDS)
+    finally:
+        dags.scale(workload, 1)
+    assert_nothing_lost(short + runs)
