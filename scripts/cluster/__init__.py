@@ -1,6 +1,6 @@
 """A single Kubernetes node on this Linux host, in namespaces of its own.
 
-    python -m scripts.cluster up | down | status
+python -m scripts.cluster up | down | status
 
 """
 

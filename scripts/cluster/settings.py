@@ -46,3 +46,5 @@ DOCKER_GID = 999
 
 #: Cgroup that holds every process of the node, in each hierarchy of the host.
 CGROUP = "airdock"
+#: What the node has of its own, as options of unshare and nsenter.
+NAMESPACE_OPTIONS = ("--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup")

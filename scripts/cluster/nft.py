@@ -1,0 +1,81 @@
+"""nft with the libraries it needs, in a directory of its own: neither host nor images need have it.
+
+It serves three: kube-proxy, the CNI plugins and dockerd on the node, and the host's one table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from scripts.cluster.errors import ClusterError
+from scripts.cluster.run import run
+from scripts.tools.build import CACHE
+
+_PACKAGE = "nftables"
+
+
+def root() -> Path:
+    """A directory that ``chroot DIRECTORY /usr/sbin/nft`` works in, made on demand from Debian packages."""
+    system = Path("/etc/os-release").read_text() if Path("/etc/os-release").exists() else ""
+    target = CACHE / f"nft-{hashlib.sha256(system.encode()).hexdigest()[:16]}"
+    if target.is_dir():
+        return target
+    CACHE.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".tmp-nft-", dir=CACHE))
+    try:
+        tree = scratch / "root"
+        tree.mkdir()
+        installed = shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin")
+        if installed:
+            _copy_with_libraries(Path(installed), tree)
+        else:
+            unpack(_closure(), scratch, tree)
+        run(["chroot", tree, "/usr/sbin/nft", "--version"])
+        tree.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def _closure() -> list[str]:
+    """Debian's nftables and everything that it depends on."""
+    if shutil.which("apt-get") is None:
+        raise ClusterError(
+            "nft is needed for Services in the cluster: install your system's nftables package."
+        )
+    options = ["--recurse", "--no-recommends", "--no-suggests", "--no-enhances"]
+    options += ["--no-conflicts", "--no-breaks", "--no-replaces"]
+    lines = run(["apt-cache", "depends", *options, _PACKAGE]).splitlines()
+    names = {line for line in lines if line and not line.startswith((" ", "<", "|"))}
+    return sorted(names)
+
+
+def unpack(packages: list[str], scratch: Path, tree: Path) -> None:
+    """Download Debian packages into ``scratch`` and unpack them, without installing, into ``tree``."""
+    fetch = f"cd {scratch} && apt-get -qq -o APT::Sandbox::User=root download {' '.join(packages)}"
+    try:
+        run(["sh", "-c", fetch], timeout=300)
+    except ClusterError:  # A fresh machine has no package lists, an old one stale ones.
+        run(["apt-get", "-qq", "update"], timeout=300)
+        run(["sh", "-c", fetch], timeout=300)
+    for directory in ("bin", "sbin", "lib", "lib64"):  # As base-files has them since Debian 13.
+        (tree / "usr" / directory).mkdir(parents=True, exist_ok=True)
+        (tree / directory).symlink_to(f"usr/{directory}")
+    for package in sorted(scratch.glob("*.deb")):
+        # Through tar and --keep-directory-symlink: older packages still have /lib as a directory.
+        run(["sh", "-c", f"dpkg-deb --fsys-tarfile {package} | tar -x --keep-directory-symlink -C {tree}"])
+    shutil.rmtree(tree / "usr/share", ignore_errors=True)
+
+
+def _copy_with_libraries(program: Path, tree: Path) -> None:
+    """Copy an installed nft and the libraries that ldd names, each to its own path."""
+    names = [word for word in run(["ldd", program]).split() if word.startswith("/")]
+    for name in names:
+        place = tree / name.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(name, place)
+    (tree / "usr/sbin").mkdir(parents=True, exist_ok=True)
+    shutil.copy(program, tree / "usr/sbin/nft")
