@@ -57,7 +57,7 @@ for queue in filter(None, os.environ.get("AIRDOCK_DOCKER_QUEUES", "").split(",")
             task_id="report",
             image=IMAGE,
             command=["python", "-c", REPORT],
-            environment={"TOTALS": "{{ ti.xcom_pull(task_ids='rain') | list | tojson }}"},
+            environment={"TOTALS": "{{ ti.xcom_pull(task_ids='rain') | tojson }}"},
             retrieve_output=True,
             retrieve_output_path="/tmp/report.pickle",  # noqa: S108
         )

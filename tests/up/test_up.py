@@ -1,0 +1,139 @@
+"""What `make up` decides without a cluster: which one to use, which groups to install, what to report."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import examples, probe, target, up
+from scripts.airflow_api import TaskInstance
+from scripts.examples import Result
+from scripts.probe import Finding
+from scripts.target import Target, UpError
+
+NATIVE = Target("airdock-native", Path("/nowhere/kubeconfig"), native=True)
+OTHER = Target("somebodys", None, native=False)
+
+
+@pytest.fixture
+def no_kubeconfig(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.mark.usefixtures("no_kubeconfig")
+class TestChoice:
+    def test_native_without_a_kubeconfig(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("CLUSTER", raising=False)
+        assert target.choose().native
+
+    def test_current_must_be_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CLUSTER", "current")
+        with pytest.raises(UpError, match="current kube context is missing"):
+            target.choose()
+
+    def test_another_word_is_named(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("CLUSTER", "kind")
+        assert up.main(["up"]) == 1
+        assert "CLUSTER=kind is not known" in capsys.readouterr().err
+
+    def test_an_answering_context_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("CLUSTER", raising=False)
+        monkeypatch.setattr(target, "current_context", lambda: OTHER)
+        assert target.choose() is OTHER
+        monkeypatch.setenv("CLUSTER", "native")
+        assert target.choose().native
+
+
+def found(monkeypatch: pytest.MonkeyPatch, dind: Finding, socket: Finding) -> None:
+    monkeypatch.setattr(probe, "dind", lambda *_: dind)
+    monkeypatch.setattr(probe, "socket", lambda *_: socket)
+
+
+def test_the_native_cluster_serves_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    found(monkeypatch, Finding(), Finding(gid=1234))
+    values, skipped = up.values(NATIVE)
+    assert skipped == {}
+    assert {group["mode"] for group in values["workers"].values()} == {"kubernetes", "dind", "socket"}
+    assert values["workers"]["socket"]["socket"]["gid"] == 1234
+    assert values["workers"]["dind"]["dind"]["registryMirrors"]
+    assert "example_registry" in values["airflow"]["connections"]
+
+
+def test_a_cluster_without_docker_and_privilege_serves_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    found(monkeypatch, Finding("no privilege"), Finding("no Docker"))
+    values, skipped = up.values(OTHER)
+    assert skipped == {"dind": "no privilege", "socket": "no Docker"}
+    assert [group["mode"] for group in values["workers"].values()] == ["kubernetes"]
+    assert "connections" not in values["airflow"]
+
+
+def test_one_node_of_many_has_docker(monkeypatch: pytest.MonkeyPatch) -> None:
+    found(monkeypatch, Finding(), Finding(gid=999, node="b"))
+    values, _ = up.values(OTHER)
+    assert values["workers"]["socket"]["nodeSelector"] == {"kubernetes.io/hostname": "b"}
+    assert "dind" not in values["workers"]["dind"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "refused"), [({}, True), ({"app.kubernetes.io/created-by": "airdock-make-up"}, False)]
+)
+def test_somebody_elses_namespace_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, labels: dict[str, str], refused: bool
+) -> None:
+    namespace = {"metadata": {"name": "airdock", "labels": labels}}
+    monkeypatch.setattr(Target, "items", lambda self, *_: [namespace])
+    if refused:
+        with pytest.raises(UpError, match="CLUSTER=native"):
+            up.create_namespace(OTHER)
+    else:
+        up.create_namespace(OTHER)
+
+
+NOON = datetime(2026, 1, 1, 12)
+
+
+def instance(task_id: str, state: str, **times: datetime | None) -> TaskInstance:
+    given: dict[str, Any] = {"queued": None, "started": None, "ended": None, **times}
+    return TaskInstance("d_q", "r", task_id, -1, state, "q", "10.0.0.1", 1, **given)
+
+
+def test_seconds_from_queued_to_done() -> None:
+    done = {"started": NOON + timedelta(seconds=2), "ended": NOON + timedelta(seconds=5)}
+    assert instance("t", "success", queued=NOON, **done).seconds == 5
+    # A deferred task is queued again after it has started.
+    assert instance("t", "success", queued=NOON + timedelta(seconds=4), **done).seconds == 3
+    assert instance("t", "upstream_failed", ended=NOON).seconds is None
+
+
+def test_the_table_shows_what_is_wrong() -> None:
+    good = Result("docker_fails_q", "dind", instance("exits_with_3", "failed"), "failed")
+    bad = Result("docker_fails_q", "dind", instance("exits_with_3", "success"), "failed")
+    assert good.right
+    assert not bad.right
+    assert "should be" not in examples.table([good])
+    assert "should be failed" in examples.table([good, bad])
+
+
+def test_expected_states() -> None:
+    assert examples.expected("docker_fails", "exits_with_3", registry=True) == "failed"
+    assert examples.expected("docker_registry", "pull", registry=True) == "success"
+    assert examples.expected("docker_registry", "pull", registry=False) == "skipped"
+    assert examples.expected("weather_docker", "rain", registry=False) == "success"
+
+
+def test_dag_ids_of_a_release() -> None:
+    ids = examples.ids({"a": "dind", "b": "kubernetes"})
+    assert ids["docker_url_a"] == ("docker_url", "a")
+    assert "docker_url_b" not in ids
+    assert ids["weather_kubernetes_b"] == ("weather_kubernetes", "b")
+
+
+def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert up.main(["sideways"]) == 2
+    assert "usage" in capsys.readouterr().err
