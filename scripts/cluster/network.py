@@ -1,6 +1,6 @@
 """The link between host and node, and the host's part of the way to the outside.
 
-The host gets one interface, two routes, a table ``ip airdock`` and, where it does not forward yet,
+The host gets one interface, two routes, an nftables table and, where it does not forward yet,
 forwarding on that interface and on the uplink alone (the global ip_forward would reset other
 settings). The first two go with the node's network namespace; the rest is written down in
 ``network.json`` before it is changed, and undone by ``detach``.
@@ -27,11 +27,12 @@ from scripts.cluster.settings import (
     POD_NETWORK,
     SERVICE_NETWORK,
     STATE,
+    TABLE,
 )
 
 _RECORD = STATE / "network.json"
 _TABLE = f"""
-table ip airdock {{
+table ip {TABLE} {{
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
     ip saddr {NETWORK} ip daddr != {NETWORK} oifname != "{INTERFACE}" masquerade
@@ -138,7 +139,7 @@ def detach() -> None:
         return
     record = json.loads(_RECORD.read_text())
     if record["boot"] == _boot():  # After a reboot nothing of it is left, and 0 may no longer be right.
-        works(["chroot", nft.root(), "/usr/sbin/nft", "delete", "table", "ip", "airdock"])
+        works(["chroot", nft.root(), "/usr/sbin/nft", "delete", "table", "ip", TABLE])
         for rule in record["iptables"]:
             works(["iptables", "-w", "-D", "FORWARD", *rule])
         for interface, value in record["forwarding"].items():

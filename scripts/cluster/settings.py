@@ -6,21 +6,24 @@ import ipaddress
 import os
 from pathlib import Path
 
+#: Name of the node, its state directory, interface and cgroup. The cluster's own tests set another
+#: one (and AIRDOCK_NETWORK), so that they leave the user's cluster alone.
+NODE = os.environ.get("AIRDOCK_INSTANCE") or "airdock"
 #: Everything that the cluster leaves on the host's disk while it is up is under here.
-STATE = Path("/var/lib/airdock")
+STATE = Path("/var/lib") / NODE
 #: The node's root file system.
 NODE_ROOT = STATE / "node"
 LOG = STATE / "log"
 #: Admin kubeconfig, readable by root only.
 KUBECONFIG = STATE / "kubeconfig"
 #: Name of the context in it.
-CONTEXT = "airdock-native"
-#: Name of the one node, and the host name in its namespaces.
-NODE = "airdock"
+CONTEXT = f"{NODE}-native"
 KUBERNETES_VERSION = "v1.36.3"
 
 #: The host's end of the link to the node.
-INTERFACE = "airdock0"
+INTERFACE = f"{NODE}0"
+#: The host's nftables table.
+TABLE = NODE.replace("-", "_")
 #: All addresses: a /18 of the range for benchmarks (RFC 2544), which hardly anybody routes.
 #: A user in whose network it is taken sets AIRDOCK_NETWORK, for every command alike.
 NETWORK = ipaddress.IPv4Network(os.environ.get("AIRDOCK_NETWORK") or "198.19.0.0/18")
@@ -45,6 +48,6 @@ DOCKER_SOCKET = NODE_ROOT / "run/docker.sock"
 DOCKER_GID = 999
 
 #: Cgroup that holds every process of the node, in each hierarchy of the host.
-CGROUP = "airdock"
+CGROUP = NODE
 #: What the node has of its own, as options of unshare and nsenter.
 NAMESPACE_OPTIONS = ("--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup")
