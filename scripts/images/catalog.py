@@ -1,0 +1,188 @@
+"""The images as data: what each is made of, and the contract that it shares with the official one.
+
+A stand-in is for a machine that reaches package registries but no image registry. It has the official
+image's name, user, entrypoint, command, environment, paths, ports and volumes; its programs come
+from Debian 13, PyPI and Go modules. tests/images states the contract and checks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+RECIPES = Path(__file__).parent / "recipes"
+#: Of Debian, whose packages the stand-ins are made of.
+SUITE = "trixie"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One file system layer: Debian packages, then ``recipes/<name>/setup.sh`` in a chroot."""
+
+    name: str
+    #: The layer below; None for the Debian root file system itself.
+    parent: Layer | None = None
+    packages: tuple[str, ...] = ()
+    #: Pinned Go binaries (scripts.tools) that setup.sh finds in /mnt/tools.
+    tools: tuple[str, ...] = ()
+    #: Whether setup.sh finds the wheels of ``recipes/<name>/requirements.txt`` in /mnt/wheels.
+    wheels: bool = False
+    #: The layer is what setup.sh puts into /srv, on top of nothing; ``parent`` is where it is built.
+    alone: bool = False
+
+    @property
+    def recipe(self) -> Path:
+        """The directory whose files setup.sh finds in /mnt/recipe."""
+        return RECIPES / self.name
+
+    def stack(self) -> Iterator[Layer]:
+        """The layers of an image that ends with this one, lowest first."""
+        if self.parent and not self.alone:
+            yield from self.parent.stack()
+        yield self
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """An image under its docker.io name (``repository:tag``) and its configuration, in OCI's terms."""
+
+    reference: str
+    layer: Layer
+    config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """A short name for files, such as ``airflow``."""
+        return self.layer.name
+
+    @property
+    def repository(self) -> str:
+        """The repository as the registry knows it, such as ``library/python``."""
+        return self.reference.rpartition(":")[0]
+
+    @property
+    def tag(self) -> str:
+        """The tag, such as ``3.13-slim``."""
+        return self.reference.rpartition(":")[2]
+
+
+BASE = Layer("base", packages=("ca-certificates", "netbase", "tzdata"))
+PYTHON = Layer("python", BASE, packages=("python3", "python3-venv"))
+AIRFLOW = Layer(
+    "airflow",
+    PYTHON,
+    packages=(
+        "curl",
+        "dumb-init",
+        "git",
+        "libstdc++6",
+        "netcat-openbsd",
+        "openssh-client",
+        "procps",
+        "sqlite3",
+    ),
+    wheels=True,
+)
+DOCKER = Layer(
+    "docker",
+    BASE,
+    packages=(
+        "docker-buildx",
+        "docker-compose",
+        "e2fsprogs",
+        "git",
+        "iproute2",
+        "iptables",
+        "kmod",
+        "openssh-client",
+        "openssl",
+        "pigz",
+        "procps",
+        "tini",
+        "uidmap",
+        "xfsprogs",
+        "xz-utils",
+    ),
+    tools=("containerd", "containerd-shim-runc-v2", "ctr", "docker", "docker-proxy", "dockerd", "runc"),
+)
+POSTGRES = Layer("postgres", BASE, packages=("gosu", "less", "locales", "xz-utils", "zstd"))
+VALKEY = Layer("valkey", BASE)
+BUSYBOX = Layer("busybox", BASE, packages=("busybox-static",), alone=True)
+
+IMAGES: tuple[Image, ...] = (
+    Image(
+        "library/python:3.13-slim",
+        PYTHON,
+        {"Env": [f"PATH={_PATH}", "LANG=C.UTF-8", "PYTHON_VERSION=3.13.5"], "Cmd": ["python3"]},
+    ),
+    Image("library/busybox:1.37", BUSYBOX, {"Env": [f"PATH={_PATH}"], "Cmd": ["sh"]}),
+    Image(
+        "valkey/valkey:8.1",
+        VALKEY,
+        {
+            "Env": [f"PATH={_PATH}", "VALKEY_VERSION=8.1.1"],
+            "Entrypoint": ["docker-entrypoint.sh"],
+            "Cmd": ["valkey-server"],
+            "WorkingDir": "/data",
+            "ExposedPorts": {"6379/tcp": {}},
+        },
+    ),
+    Image(
+        "library/postgres:17",
+        POSTGRES,
+        {
+            "Env": [
+                f"PATH={_PATH}:/usr/lib/postgresql/17/bin",
+                "LANG=en_US.utf8",
+                "PG_MAJOR=17",
+                "PGDATA=/var/lib/postgresql/data",
+            ],
+            "Entrypoint": ["docker-entrypoint.sh"],
+            "Cmd": ["postgres"],
+            "ExposedPorts": {"5432/tcp": {}},
+            "Volumes": {"/var/lib/postgresql/data": {}},
+            "StopSignal": "SIGINT",
+        },
+    ),
+    Image(
+        "apache/airflow:3.3.2",
+        AIRFLOW,
+        {
+            "User": "50000",
+            "Env": [
+                f"PATH=/root/bin:/home/airflow/.local/bin:{_PATH}",
+                "VIRTUAL_ENV=/home/airflow/.local",
+                "LANG=C.UTF-8",
+                "LC_ALL=C.UTF-8",
+                "DEBIAN_FRONTEND=noninteractive",
+                "PIP_CACHE_DIR=/tmp/.cache/pip",
+                "GUNICORN_CMD_ARGS=--worker-tmp-dir /dev/shm",
+                "AIRFLOW_UID=50000",
+                "AIRFLOW_USER_HOME_DIR=/home/airflow",
+                "AIRFLOW_HOME=/opt/airflow",
+                "AIRFLOW_VERSION=3.3.2",
+                "AIRFLOW__CORE__LOAD_EXAMPLES=false",
+                "DUMB_INIT_SETSID=1",
+                "PS1=(airflow)",
+            ],
+            "Entrypoint": ["/usr/bin/dumb-init", "--", "/entrypoint"],
+            "Cmd": [],
+            "WorkingDir": "/opt/airflow",
+            "ExposedPorts": {"8080/tcp": {}},
+        },
+    ),
+    Image(
+        "library/docker:29-dind",
+        DOCKER,
+        {
+            "Env": [f"PATH={_PATH}", "DOCKER_TLS_CERTDIR=/certs"],
+            "Entrypoint": ["dockerd-entrypoint.sh"],
+            "Cmd": [],
+            "ExposedPorts": {"2375/tcp": {}, "2376/tcp": {}},
+            "Volumes": {"/var/lib/docker": {}},
+        },
+    ),
+)

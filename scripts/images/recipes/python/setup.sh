@@ -1,0 +1,5 @@
+# A virtual environment in /usr/local: the interpreter, pip and sys.prefix are where the official image has
+# them, and `pip install` works without a word about managed environments.
+python3 -m venv --symlinks /usr/local
+# Bytecode that does not depend on times: the root file system is often read-only.
+python3 -m compileall -q --invalidation-mode unchecked-hash /usr/local/lib
