@@ -23,12 +23,16 @@ core:
   load_examples: false
   # Workers have no DNS name of their own; the log reader takes the pod's address.
   hostname_callable: airflow.utils.net.get_host_ip_address
+  {{- if not .Values.controlPlane.enabled }}
+  execution_api_server_url: {{ .Values.controlPlane.executionApiUrl | quote }}
+  {{- else }}
   execution_api_server_url: http://{{ include "airdock.fullname" . }}-api-server:8080{{ include "airdock.basePath" . }}/execution/
   {{- if eq .Values.auth.manager "fab" }}
   auth_manager: airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager
   {{- else }}
   simple_auth_manager_users: {{ .Values.auth.admin.username }}:admin
   simple_auth_manager_passwords_file: /tmp/passwords.json
+  {{- end }}
   {{- end }}
 {{- with include "airdock.baseUrl" . }}
 api:

@@ -42,6 +42,7 @@ redis:
 
 {{- /* The Secrets that the cluster has to make, as a YAML map of name to purpose; empty where the user gave all. */ -}}
 {{- define "airdock.secretsToCreate" -}}
+{{- if .Values.controlPlane.enabled -}}
 {{- $secrets := include "airdock.secrets" . | fromYaml -}}
 {{- range $purpose := list "admin" "apiSecretKey" "fernetKey" "jwtSecret" -}}
 {{- if not (get $.Values.secrets $purpose) }}
@@ -54,6 +55,7 @@ redis:
 {{- if not (or .Values.broker.existingSecret .Values.secrets.redis) }}
 {{ $secrets.redis.name }}: redis
 {{- end -}}
+{{- end -}}
 {{- end }}
 
 {{- /* Environment variables from Secrets, as a YAML map. Call with (dict "root" $ "purposes" (list "database")). */ -}}
@@ -65,4 +67,9 @@ redis:
 {{ $variable }}: {valueFrom: {secretKeyRef: {name: {{ $secret.name | quote }}, key: {{ $key }}}}}
 {{- end -}}
 {{- end -}}
+{{- end }}
+
+{{- /* "true" where the release brings the data store. Call with (dict "root" $ "store" "database"), or "broker". */ -}}
+{{- define "airdock.embedded" -}}
+{{- if and .root.Values.controlPlane.enabled (not (get .root.Values .store).existingSecret) }}true{{ end -}}
 {{- end }}

@@ -1,29 +1,31 @@
 {{- /* Who talks to whom inside the release; everything else between its pods is denied. */ -}}
 {{- define "airdock.flows" -}}
+{{- if .Values.controlPlane.enabled }}
 - {from: [worker], to: api-server, port: 8080}
 - {from: [api-server], to: worker, port: 8793}
 - {from: [api-server], to: triggerer, port: 8794}
-{{- if not .Values.database.existingSecret }}
+{{- end }}
+{{- if include "airdock.embedded" (dict "root" . "store" "database") }}
 - {from: [api-server, scheduler, dag-processor, triggerer], to: postgres, port: 5432}
 {{- end }}
-{{- if not .Values.broker.existingSecret }}
+{{- if include "airdock.embedded" (dict "root" . "store" "broker") }}
 - {from: [scheduler, worker], to: redis, port: 6379}
 {{- end }}
 {{- end }}
 
 {{- /* The components, and what they may reach outside the release: dns, kubernetes (the API server), world. */ -}}
 {{- define "airdock.reach" -}}
-{{- $serving := include "airdock.queuesServing" (dict "root" . "what" "kubernetes") -}}
-{{- $external := or .Values.database.existingSecret .Values.broker.existingSecret -}}
-api-server: {{ concat (list "dns" "world") (empty (include "airdock.secretsToCreate" .) | ternary list (list "kubernetes")) | toJson }}
-scheduler: {{ concat (list "dns") (empty $external | ternary list (list "world")) | toJson }}
-dag-processor: [dns, world]
-triggerer: {{ concat (list "dns" "world") (empty $serving | ternary list (list "kubernetes")) | toJson }}
 worker: [dns, world]
-{{- if not .Values.database.existingSecret }}
+{{- if .Values.controlPlane.enabled }}
+api-server: [dns, world{{ if include "airdock.secretsToCreate" . }}, kubernetes{{ end }}]
+scheduler: [dns{{ if or .Values.database.existingSecret .Values.broker.existingSecret }}, world{{ end }}]
+dag-processor: [dns, world]
+triggerer: [dns, world{{ if include "airdock.queuesServing" (dict "root" . "what" "kubernetes") }}, kubernetes{{ end }}]
+{{- end }}
+{{- if include "airdock.embedded" (dict "root" . "store" "database") }}
 postgres: []
 {{- end }}
-{{- if not .Values.broker.existingSecret }}
+{{- if include "airdock.embedded" (dict "root" . "store" "broker") }}
 redis: []
 {{- end }}
 {{- end }}
