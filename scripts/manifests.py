@@ -11,6 +11,8 @@ twice is an error, `1e3` is a number, and a date is a string.
 from __future__ import annotations
 
 import copy
+import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -117,11 +119,17 @@ class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
                     None, None, f"the key {key!r} occurs twice in one mapping", key_node.start_mark
                 )
             seen.add(key)
-        return super().construct_mapping(node, deep=deep)  # type: ignore[no-any-return]
+        found: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return {_key(key): value for key, value in found.items()}
+
+
+def _key(key: object) -> str:
+    """JSON's keys are strings: go-yaml turns the others into them."""
+    return key if isinstance(key, str) else json.dumps(key)
 
 
 def _go_scalars() -> None:
-    """Replace PyYAML's rules for numbers and dates by those of go-yaml."""
+    """Replace PyYAML's rules for numbers, dates, `y` and `n` by those of go-yaml."""
     replaced = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp")}
     Loader.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in rules if tag not in replaced]
@@ -135,6 +143,20 @@ def _go_scalars() -> None:
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
     # PyYAML's own constructor knows no 0o.
     Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: _integer(node.value))
+    Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^[yYnN]$"), list("yYnN"))
+    Loader.add_constructor("tag:yaml.org,2002:bool", lambda _, node: node.value.lower() in _TRUE)
+    Loader.add_constructor("tag:yaml.org,2002:float", lambda _, node: _number(node.value))
+
+
+_TRUE = ("y", "yes", "true", "on")
+
+
+def _number(text: str) -> float | int:
+    """A float, or an integer where it is whole, as in JSON."""
+    value = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+    if not math.isfinite(value):
+        raise ValueError(f"{text} has no form in JSON")
+    return int(value) if value.is_integer() else value
 
 
 def _integer(text: str) -> int:
