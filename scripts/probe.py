@@ -34,7 +34,7 @@ def dind(target: Target, namespace: str) -> Finding:
     try:
         target.kubectl("create", "--dry-run=server", "-f", "-", stdin=_json(pod))
     except CommandError as error:
-        return Finding(f"the namespace {namespace} refuses privileged pods: {error.stderr.splitlines()[-1]}")
+        return Finding(f"the namespace {namespace} refuses privileged pods: {_reason(error)}")
     return Finding()
 
 
@@ -62,9 +62,16 @@ def socket(target: Target, namespace: str, seconds: float = 60) -> Finding:
             target.kubectl("create", "-f", "-", stdin=_json(body))
         return _wait(target, namespace, dict(zip(pods, nodes, strict=True)), seconds)
     except CommandError as error:
-        return Finding(f"a pod that looks for the nodes' Docker socket was refused: {error.stderr}")
+        return Finding(
+            f"the namespace {namespace} refuses to mount the nodes' Docker socket: {_reason(error)}"
+        )
     finally:
         _delete(target, namespace, pods)
+
+
+def _reason(error: CommandError) -> str:
+    """The API server's reason alone, without kubectl's words around it."""
+    return error.stderr.rpartition("forbidden: ")[2]
 
 
 def _wait(target: Target, namespace: str, pods: dict[str, str], seconds: float) -> Finding:
