@@ -155,7 +155,7 @@ volumeMounts:
 {{- define "airdock.logVolumes" -}}
 volumes:
   {{- if or .Values.logs.claim.existingClaim .Values.logs.claim.size }}
-  logs: {persistentVolumeClaim: {claimName: {{ .Values.logs.claim.existingClaim | default (printf "%s-logs" (include "airdock.fullname" .)) }}}}
+  logs: {persistentVolumeClaim: {claimName: {{ .Values.logs.claim.existingClaim | default (printf "%s-logs" (include "airdock.fullname" .)) | quote }}}}
   {{- else }}
   logs: {emptyDir: {sizeLimit: {{ .Values.logs.sizeLimit }}}}
   {{- end }}
@@ -169,12 +169,12 @@ volumeMounts:
 volumes:
   dags: {configMap: {name: {{ include "airdock.fullname" . }}-example-dags}}
 volumeMounts:
-  dags: {mountPath: {{ .Values.dags.path }}, readOnly: true}
+  dags: {mountPath: {{ .Values.dags.path | quote }}, readOnly: true}
 {{- else if .Values.dags.volume -}}
 volumes:
   dags: {{ toJson .Values.dags.volume }}
 volumeMounts:
-  dags: {mountPath: {{ .Values.dags.path }}, readOnly: true}
+  dags: {mountPath: {{ .Values.dags.path | quote }}, readOnly: true}
 {{- else -}}
 {}
 {{- end -}}

@@ -30,10 +30,10 @@ initContainers:
       - --init
       - --shutdown-timeout=8
       {{- range $dind.registryMirrors }}
-      - --registry-mirror={{ . }}
+      - {{ printf "--registry-mirror=%s" . | quote }}
       {{- end }}
       {{- range $dind.insecureRegistries }}
-      - --insecure-registry={{ . }}
+      - {{ printf "--insecure-registry=%s" . | quote }}
       {{- end }}
     env: {DOCKER_HOST: "unix:///run/airdock/docker.sock"}
     startupProbe: {exec: {command: [docker, version]}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 60}

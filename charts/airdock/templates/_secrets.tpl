@@ -5,37 +5,37 @@ environment variables that read it.
 {{- define "airdock.secrets" -}}
 {{- $stem := include "airdock.fullname" . -}}
 database:
-  name: {{ .Values.database.existingSecret | default .Values.secrets.postgres | default (printf "%s-postgres" $stem) }}
+  name: {{ .Values.database.existingSecret | default .Values.secrets.postgres | default (printf "%s-postgres" $stem) | quote }}
   env:
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: connection
 broker:
-  name: {{ .Values.broker.existingSecret | default .Values.secrets.redis | default (printf "%s-redis" $stem) }}
+  name: {{ .Values.broker.existingSecret | default .Values.secrets.redis | default (printf "%s-redis" $stem) | quote }}
   env:
     AIRFLOW__CELERY__BROKER_URL: broker-url
     AIRFLOW__CELERY__RESULT_BACKEND: result-backend
 fernetKey:
-  name: {{ .Values.secrets.fernetKey | default (printf "%s-fernet-key" $stem) }}
+  name: {{ .Values.secrets.fernetKey | default (printf "%s-fernet-key" $stem) | quote }}
   env:
     AIRFLOW__CORE__FERNET_KEY: fernet-key
 apiSecretKey:
-  name: {{ .Values.secrets.apiSecretKey | default (printf "%s-api-secret-key" $stem) }}
+  name: {{ .Values.secrets.apiSecretKey | default (printf "%s-api-secret-key" $stem) | quote }}
   env:
     AIRFLOW__API__SECRET_KEY: api-secret-key
 jwtSecret:
-  name: {{ .Values.secrets.jwtSecret | default (printf "%s-jwt-secret" $stem) }}
+  name: {{ .Values.secrets.jwtSecret | default (printf "%s-jwt-secret" $stem) | quote }}
   env:
     AIRFLOW__API_AUTH__JWT_SECRET: jwt-secret
 admin:
-  name: {{ .Values.secrets.admin | default (printf "%s-admin" $stem) }}
+  name: {{ .Values.secrets.admin | default (printf "%s-admin" $stem) | quote }}
   env:
     AIRDOCK_ADMIN_USERNAME: username
     AIRDOCK_ADMIN_PASSWORD: password
 postgres:
-  name: {{ .Values.secrets.postgres | default (printf "%s-postgres" $stem) }}
+  name: {{ .Values.secrets.postgres | default (printf "%s-postgres" $stem) | quote }}
   env:
     POSTGRES_PASSWORD: password
 redis:
-  name: {{ .Values.secrets.redis | default (printf "%s-redis" $stem) }}
+  name: {{ .Values.secrets.redis | default (printf "%s-redis" $stem) | quote }}
   env:
     REDIS_PASSWORD: password
 {{- end }}

@@ -137,7 +137,7 @@ spec:
   {{- if or $volumes $c.token }}
   volumes:
     {{- range $name, $source := $volumes }}
-    - name: {{ $name }}
+    - name: {{ $name | quote }}
       {{- toYaml $source | nindent 6 }}
     {{- end }}
     {{- if $c.token }}
@@ -172,7 +172,7 @@ imagePullPolicy: {{ $image.pullPolicy }}
 env:
   {{- /* In the order of their names: $(NAME) reaches the names before it. */}}
   {{- range $name, $value := . }}
-  - name: {{ $name }}
+  - name: {{ $name | quote }}
     {{- if kindIs "map" $value }}
     {{- toYaml $value | nindent 4 }}
     {{- else }}
