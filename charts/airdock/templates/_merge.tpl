@@ -21,7 +21,10 @@ Lays one map over another and returns JSON: maps deep, lists replaced, null remo
 {{- $groups := dict -}}
 {{- range $name, $group := .Values.workers -}}
 {{- if $group -}}
-{{- $_ := set $groups $name (include "airdock.merge" (dict "base" $.Values.workerDefaults "over" $group) | fromJson) -}}
+{{- $merged := include "airdock.merge" (dict "base" $.Values.workerDefaults "over" $group) | fromJson -}}
+{{- /* A volume has one source: the group's takes the place of the default one, whatever its kind. */ -}}
+{{- with ($group.dind | default dict).dataVolume }}{{ $_ := set $merged.dind "dataVolume" . }}{{ end -}}
+{{- $_ := set $groups $name $merged -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $groups -}}

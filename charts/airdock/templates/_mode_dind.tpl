@@ -12,7 +12,7 @@ env:
 volumes:
   docker-socket: {emptyDir: {sizeLimit: 1Mi}}
   docker-tmp: {emptyDir: {sizeLimit: {{ .group.tmp.sizeLimit }}}}
-  docker-data: {{ toJson $dind.dataVolume }}
+  docker-data: {{ $dind.dataVolume | default (dict "emptyDir" (dict "sizeLimit" "20Gi")) | toJson }}
 volumeMounts:
   docker-socket: {mountPath: /run/airdock, readOnly: true}
   docker-tmp: {mountPath: /run/airdock-tmp}
