@@ -206,17 +206,15 @@ def why_not_ready() -> str | None:
         found = json.loads(_kubectl("get", "nodes,deployments", "--all-namespaces", "--output=json"))["items"]
     except ClusterError as error:
         return f"{API_SERVER} does not answer: {str(error).splitlines()[-1]}"
-    conditions = {
-        (item["metadata"]["name"], one["type"]): one
-        for item in found
-        for one in item.get("status", {}).get("conditions", [])
-    }
-    for name, kind in ((NODE, "Ready"), ("coredns", "Available"), ("local-path-provisioner", "Available")):
-        condition = conditions.get((name, kind))
-        if condition is None:
-            return f"{name} is not there yet"
-        if condition["status"] != "True":
-            return f"{name}: {condition.get('message') or condition.get('reason')}"
+    objects = {(item["kind"], item["metadata"]["name"]): item["status"] for item in found}
+    conditions = objects.get(("Node", NODE), {}).get("conditions", [])
+    ready = next((one for one in conditions if one["type"] == "Ready"), {"message": "it is not there yet"})
+    if ready.get("status") != "True":
+        return f"node {NODE}: {ready['message']}"
+    for name in ("coredns", "local-path-provisioner"):
+        # Not the condition Available: with one replica that may be unavailable, it is always true.
+        if not objects.get(("Deployment", name), {}).get("availableReplicas"):
+            return f"{name} has no pod that is ready"
     return None
 
 

@@ -12,12 +12,11 @@ import json
 import os
 import shutil
 import tarfile
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.cluster import nft
+from scripts.cluster import debian
 from scripts.cluster.run import run
 from scripts.cluster.settings import KUBERNETES_VERSION
 from scripts.tools import pinned
@@ -49,7 +48,7 @@ def _one(name: str, binary: Path) -> Image:
 
 def images() -> list[Image]:
     """The node's images, their binaries built on demand."""
-    busybox = _busybox()
+    busybox = debian.binary("busybox-static", "bin/busybox")
     links = {f"bin/{applet}": "busybox" for applet in run([busybox, "--list"]).split() if applet != "busybox"}
     kubernetes = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
     return [
@@ -76,18 +75,6 @@ def _pause() -> Path:
         scratch = target.with_name(f".tmp-{target.name}-{os.getpid()}")
         run(["gcc", "-Os", "-static", "-s", "-o", scratch, source])
         scratch.rename(target)
-    return target
-
-
-def _busybox() -> Path:
-    """Debian's static busybox, not installed."""
-    target = CACHE / "busybox-static"
-    if not target.exists():
-        with tempfile.TemporaryDirectory(dir=CACHE, prefix=".tmp-busybox-") as scratch:
-            tree = Path(scratch) / "root"
-            tree.mkdir()
-            nft.unpack(["busybox-static"], Path(scratch), tree)
-            (tree / "usr/bin/busybox").rename(target)
     return target
 
 

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from scripts.cluster import debian
 from scripts.cluster.errors import ClusterError
 from scripts.cluster.run import run
 from scripts.tools.build import CACHE
@@ -32,7 +33,7 @@ def root() -> Path:
         if installed:
             _copy_with_libraries(Path(installed), tree)
         else:
-            unpack(_closure(), scratch, tree)
+            debian.unpack(_closure(), scratch, tree)
         run(["chroot", tree, "/usr/sbin/nft", "--version"])
         tree.rename(target)
     finally:
@@ -51,23 +52,6 @@ def _closure() -> list[str]:
     lines = run(["apt-cache", "depends", *options, _PACKAGE]).splitlines()
     names = {line for line in lines if line and not line.startswith((" ", "<", "|"))}
     return sorted(names)
-
-
-def unpack(packages: list[str], scratch: Path, tree: Path) -> None:
-    """Download Debian packages into ``scratch`` and unpack them, without installing, into ``tree``."""
-    fetch = f"cd {scratch} && apt-get -qq -o APT::Sandbox::User=root download {' '.join(packages)}"
-    try:
-        run(["sh", "-c", fetch], timeout=300)
-    except ClusterError:  # A fresh machine has no package lists, an old one stale ones.
-        run(["apt-get", "-qq", "update"], timeout=300)
-        run(["sh", "-c", fetch], timeout=300)
-    for directory in ("bin", "sbin", "lib", "lib64"):  # As base-files has them since Debian 13.
-        (tree / "usr" / directory).mkdir(parents=True, exist_ok=True)
-        (tree / directory).symlink_to(f"usr/{directory}")
-    for package in sorted(scratch.glob("*.deb")):
-        # Through tar and --keep-directory-symlink: older packages still have /lib as a directory.
-        run(["sh", "-c", f"dpkg-deb --fsys-tarfile {package} | tar -x --keep-directory-symlink -C {tree}"])
-    shutil.rmtree(tree / "usr/share", ignore_errors=True)
 
 
 def _copy_with_libraries(program: Path, tree: Path) -> None:

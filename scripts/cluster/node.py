@@ -12,7 +12,7 @@ import string
 import uuid
 from pathlib import Path
 
-from scripts.cluster import images, network, nft
+from scripts.cluster import debian, images, network, nft
 from scripts.cluster.run import run
 from scripts.cluster.settings import (
     DOCKER_GID,
@@ -125,6 +125,8 @@ def lay_out() -> None:
     wrapper = NODE_ROOT / "opt/airdock/bin/nft"
     wrapper.write_text(f'#!/bin/sh\nexec chroot {inside(nft.root())} /usr/sbin/nft "$@"\n')
     wrapper.chmod(0o755)
+    init = inside(debian.binary("tini", "usr/bin/tini-static"))
+    (NODE_ROOT / "opt/airdock/bin/docker-init").symlink_to(init)
     REGISTRY_STORAGE.mkdir(parents=True, exist_ok=True)
     _configure()
 

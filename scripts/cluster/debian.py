@@ -1,0 +1,46 @@
+"""Files of Debian packages, without installing them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from scripts.cluster.errors import ClusterError
+from scripts.cluster.run import run
+from scripts.tools.build import CACHE
+
+
+def unpack(packages: list[str], scratch: Path, tree: Path) -> None:
+    """Download Debian packages into ``scratch`` and unpack them, without installing, into ``tree``."""
+    fetch = f"cd {scratch} && apt-get -qq -o APT::Sandbox::User=root download {' '.join(packages)}"
+    try:
+        run(["sh", "-c", fetch], timeout=300)
+    except ClusterError:  # A fresh machine has no package lists, an old one stale ones.
+        run(["apt-get", "-qq", "update"], timeout=300)
+        run(["sh", "-c", fetch], timeout=300)
+    for directory in ("bin", "sbin", "lib", "lib64"):  # As base-files has them since Debian 13.
+        (tree / "usr" / directory).mkdir(parents=True, exist_ok=True)
+        (tree / directory).symlink_to(f"usr/{directory}")
+    for package in sorted(scratch.glob("*.deb")):
+        # Through tar and --keep-directory-symlink: older packages still have /lib as a directory.
+        run(["sh", "-c", f"dpkg-deb --fsys-tarfile {package} | tar -x --keep-directory-symlink -C {tree}"])
+    shutil.rmtree(tree / "usr/share", ignore_errors=True)
+
+
+def binary(package: str, path: str) -> Path:
+    """A static binary of a Debian package, in the cache under the package's name.
+
+    Args:
+        package: Debian's name, such as ``busybox-static``.
+        path: where the binary is in it.
+    """
+    target = CACHE / package
+    if not target.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE, prefix=f".tmp-{package}-") as scratch:
+            tree = Path(scratch) / "root"
+            tree.mkdir()
+            unpack([package], Path(scratch), tree)
+            (tree / path).rename(target)
+    return target

@@ -1,0 +1,121 @@
+"""What the native cluster could leave on a host: taken before and after, and compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from scripts.cluster import nft
+from scripts.cluster.mounts import mounts
+
+#: Where programs of a node would write if it were not kept apart. Caches are meant to stay.
+_FILES = (
+    *("/etc", "/opt", "/run", "/srv", "/tmp", "/usr/local", "/var/lib", "/var/log", "/var/cache"),
+    *("/usr/libexec", "/root"),
+)
+#: Directories that others work in while the test runs: an apt of a user, another cluster, a test's own files.
+_OTHERS = ("/root/", "/tmp/", "/var/lib/airdock/", "/var/lib/apt/", "/var/lib/dpkg/", "/var/cache/apt/")
+_DEPTH = 3
+_SYSCTLS = ("kernel", "net", "vm", "fs", "user")
+#: These count or are random; nobody sets them.
+_VOLATILE = (
+    *("random/", "fs/dentry-state", "fs/file-nr", "fs/inode-", "fs/aio-nr", "fs/quota/"),
+    *("ns_last_pid", "kernel/pty/nr", "net/netfilter/nf_conntrack_count", "perf_event_max_sample_rate"),
+)
+
+
+def _lines(*command: str) -> set[str]:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return set(done.stdout.splitlines())
+
+
+def interfaces() -> set[str]:
+    """Names of the host's interfaces."""
+    return {entry.name for entry in Path("/sys/class/net").iterdir()}
+
+
+def routes() -> set[str]:
+    """IPv4 routes of all tables, addresses' own included."""
+    return _lines("ip", "-4", "route", "show", "table", "all")
+
+
+def rules() -> set[str]:
+    """Lines of the nftables ruleset, without counters, and of iptables where it is there."""
+    tables = _lines("chroot", str(nft.root()), "/usr/sbin/nft", "--stateless", "list", "ruleset")
+    return tables | _lines("sh", "-c", "command -v iptables-save && iptables-save | grep -v '^[#:]'")
+
+
+def mount_points() -> set[str]:
+    """Mount points of this mount namespace."""
+    return {f"{mount.filesystem} {mount.target}" for mount in mounts()}
+
+
+def _other_cluster(process: Path) -> bool:
+    """Whether a process belongs to the user's own native cluster, which comes and goes beside the test."""
+    return ":/airdock/" in (process / "cgroup").read_text().replace(":/airdock\n", ":/airdock/\n")
+
+
+def namespaces() -> set[str]:
+    """Every namespace that a process of this host is in, but for those of the user's own native cluster."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if not _other_cluster(process):
+                found |= {str(entry.readlink()) for entry in (process / "ns").iterdir()}
+        except OSError:  # It ended meanwhile.
+            continue
+    return found
+
+
+def cgroups() -> set[str]:
+    """Cgroups, without those of the user's own native cluster and those in which this test itself runs."""
+    own = {line.rpartition(":")[2].split("/")[1] for line in Path("/proc/self/cgroup").read_text().split()}
+    found = set()
+    for place, directories, _ in os.walk("/sys/fs/cgroup"):
+        directories[:] = [name for name in directories if name not in {"airdock", *own}]
+        found.add(place)
+    return found
+
+
+def files() -> set[str]:
+    """Files and directories, to a depth of three, where a node would leave them."""
+    found = set()
+    for top in _FILES:
+        for place, directories, names in os.walk(top):
+            if place.count("/") - top.count("/") >= _DEPTH:
+                directories.clear()
+            found |= {f"{place}/{name}" for name in (*directories, *names)}
+    return {name for name in found if not name.startswith(_OTHERS)}
+
+
+def sysctls() -> set[str]:
+    """Kernel settings and their values."""
+    found = set()
+    for top in _SYSCTLS:
+        for place, _, names in os.walk(f"/proc/sys/{top}"):
+            for name in names:
+                file = Path(place, name)
+                if not any(part in str(file) for part in _VOLATILE):
+                    try:
+                        found.add(f"{file} = {file.read_text().strip()}")
+                    except (OSError, UnicodeDecodeError):
+                        continue
+    return found
+
+
+def snapshot() -> dict[str, set[str]]:
+    """All of it, by kind."""
+    kinds = (interfaces, routes, rules, mount_points, namespaces, cgroups, files, sysctls)
+    return {kind.__name__: kind() for kind in kinds}
+
+
+def difference(before: dict[str, set[str]], after: dict[str, set[str]]) -> str:
+    """What came and what went, as JSON by kind; empty if the host is as it was."""
+    changes = {
+        kind: {"came": sorted(after[kind] - before[kind]), "went": sorted(before[kind] - after[kind])}
+        for kind in before
+        if before[kind] != after[kind]
+    }
+    return json.dumps(changes, indent=1) if changes else ""

@@ -1,0 +1,364 @@
+"""The native cluster: what works on it, and that the host is the same before and after.
+
+It starts a second cluster of another name, so that one of the user's is left alone.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import tools
+from scripts.cluster import images
+from tests.e2e import host_state
+
+NAME = "airdock-e2e"
+STATE = Path("/var/lib") / NAME
+KUBECONFIG = STATE / "kubeconfig"
+DOCKER_SOCKET = STATE / "node/run/docker.sock"
+REGISTRY = "198.19.96.2:5000"
+ENVIRONMENT = os.environ | {"AIRDOCK_INSTANCE": NAME, "AIRDOCK_NETWORK": "198.19.64.0/18"}
+IMAGE = "airdock-e2e/busybox:1"
+WARM_SECONDS = 60
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the native cluster needs root")
+
+
+def cluster(command: str, timeout: float = 1200) -> subprocess.CompletedProcess[str]:
+    """Run `python -m scripts.cluster COMMAND` for the test's own cluster."""
+    words = [sys.executable, "-m", "scripts.cluster", command]
+    return subprocess.run(
+        words, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+def start() -> float:
+    """Start the cluster; seconds that it took."""
+    began = time.monotonic()
+    done = cluster("up")
+    assert done.returncode == 0, done.stderr
+    return time.monotonic() - began
+
+
+def stop() -> None:
+    """Take the cluster down."""
+    done = cluster("down")
+    assert done.returncode == 0, done.stderr
+
+
+def node_process() -> int:
+    """The host's id of the node's PID 1."""
+    return int(json.loads((STATE / "supervisor.json").read_text())["process"])
+
+
+def node_processes() -> set[str]:
+    """Ids of all processes in the node's cgroup."""
+    found: set[str] = set()
+    for file in Path("/sys/fs/cgroup").glob(f"**/{NAME}/**/cgroup.procs"):
+        found |= set(file.read_text().split())
+    return found
+
+
+def until(met: Callable[[], Any], seconds: float = 60) -> None:
+    """Wait for a condition, and fail when time is up."""
+    end = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.2)
+
+
+def _works(attempt: Callable[[], Any]) -> bool:
+    try:
+        attempt()
+    except AssertionError:
+        return False
+    return True
+
+
+def kubectl(*words: str, stdin: str | None = None) -> str:
+    command = [str(tools.pinned("kubectl")), f"--kubeconfig={KUBECONFIG}", *words]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def docker(*words: str) -> str:
+    command = [str(tools.pinned("docker")), "--host", f"unix://{DOCKER_SOCKET}", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def pod(name: str, script: str, **spec: Any) -> dict[str, Any]:
+    """A pod that runs a shell script once."""
+    container = {"name": "main", "image": IMAGE, "command": ["sh", "-c", script], **spec.pop("container", {})}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "containers": [container],
+            **spec,
+        },
+    }
+
+
+def run_pod(manifest: dict[str, Any]) -> str:
+    """Run a pod to its end and return its log."""
+    name = manifest["metadata"]["name"]
+    kubectl("apply", "--filename=-", stdin=json.dumps(manifest))
+    ended = "jsonpath={.status.phase}"
+    until(lambda: kubectl("get", "pod", name, f"--output={ended}") in ("Succeeded", "Failed"))
+    log = kubectl("logs", name)
+    assert kubectl("get", "pod", name, f"--output={ended}") == "Succeeded", log
+    return log
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[None]:
+    """The test's own cluster, with one small image in its registry under a docker.io name."""
+    start()
+    _push_image()
+    yield
+    stop()
+
+
+def _push_image() -> None:
+    busybox = next(image for image in images.images() if image.name == images.HELPER)
+    layer = STATE / "layer.tar"
+    with tarfile.open(layer, "w") as tar:
+        for path, file in busybox.files.items():
+            tar.add(file, path)
+        for path, target in busybox.links.items():
+            link = tarfile.TarInfo(path)
+            link.type, link.linkname = tarfile.SYMTYPE, target
+            tar.addfile(link, io.BytesIO())
+    append = ["append", "--insecure", "--oci-empty-base", "--new_layer", str(layer)]
+    subprocess.run([str(tools.path("crane")), *append, "--new_tag", f"{REGISTRY}/{IMAGE}"], check=True)
+
+
+@pytest.mark.usefixtures("up")
+class TestNode:
+    def test_status_says_ready(self) -> None:
+        done = cluster("status")
+        assert (done.returncode, done.stdout) == (0, "Ready\n")
+
+    def test_a_second_up_is_quick_and_changes_nothing(self) -> None:
+        process = node_process()
+        assert start() < 5
+        assert node_process() == process
+
+    def test_a_pod_runs_an_image_of_the_registry_under_its_docker_io_name(self) -> None:
+        assert run_pod(pod("hello", "echo hello")) == "hello\n"
+
+    def test_a_pod_reaches_registry_and_api_server(self) -> None:
+        connect = "nc -w 3 kubernetes.default.svc 443 </dev/null && echo there"
+        script = f"wget -qO- http://{REGISTRY}/v2/_catalog && {connect}"
+        assert run_pod(pod("egress", script)).endswith("there\n")
+
+    def test_a_service_is_reached_by_name_from_another_pod(self) -> None:
+        server = pod("web", "mkdir /www && echo served > /www/index.html && httpd -f -p 8080 -h /www")
+        service = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "web"},
+            "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
+        }
+        for manifest in (server, service):
+            kubectl("apply", "--filename=-", stdin=json.dumps(manifest))
+        kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
+        fetch = (
+            "for i in 1 2 3 4 5; do timeout 3 wget -qO- http://web.default.svc && exit; sleep 1; done; exit 1"
+        )
+        assert run_pod(pod("client", fetch)) == "served\n"
+
+    def test_a_claim_is_bound_writable_by_any_user_and_deleted_with_its_files(self) -> None:
+        claim = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "data"},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Mi"}}},
+        }
+        kubectl("apply", "--filename=-", stdin=json.dumps(claim))
+        volume = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+        writer = pod(
+            "writer",
+            "echo kept > /data/file && cat /data/file",
+            volumes=volume,
+            securityContext={"runAsUser": 50000},
+            container={"volumeMounts": [{"name": "data", "mountPath": "/data"}]},
+        )
+        assert run_pod(writer) == "kept\n"
+        (written,) = (STATE / "node/var/lib/local-path").glob("*/file")
+        kubectl("delete", "pod/writer", "persistentvolumeclaim/data", "--wait=true")
+        until(lambda: not written.exists())
+
+    def test_exec_and_port_forward_work(self) -> None:
+        kubectl("apply", "--filename=-", stdin=json.dumps(pod("shell", "sleep 600")))
+        kubectl("wait", "--for=condition=Ready", "pod/shell", "--timeout=60s")
+        assert kubectl("exec", "shell", "--", "echo", "inside") == "inside\n"
+
+    def test_the_nodes_docker_runs_an_image_of_the_registry(self) -> None:
+        assert docker("run", "--rm", IMAGE, "echo", "hello") == "hello\n"
+
+    def test_a_docker_container_reaches_the_registry(self) -> None:
+        assert "repositories" in docker(
+            "run", "--rm", IMAGE, "wget", "-qO-", f"http://{REGISTRY}/v2/_catalog"
+        )
+
+    def test_a_docker_container_can_have_an_init_and_limits(self) -> None:
+        assert (
+            docker("run", "--rm", "--init", "--memory=64m", "--cpus=1", IMAGE, "echo", "hello") == "hello\n"
+        )
+
+    def test_the_docker_socket_is_the_groups(self) -> None:
+        socket = pod(
+            "socket",
+            "stat -c '%F %a %g' /docker.sock",
+            volumes=[{"name": "docker", "hostPath": {"path": "/var/run/docker.sock", "type": "Socket"}}],
+            container={"volumeMounts": [{"name": "docker", "mountPath": "/docker.sock"}]},
+        )
+        assert run_pod(socket) == "socket 660 999\n"
+
+    def test_a_pod_can_have_a_user_namespace(self) -> None:
+        inside = run_pod(pod("users", "cat /proc/self/uid_map", hostUsers=False)).split()
+        assert inside[0] == "0"
+        assert inside[1] != "0"
+
+    def test_a_pod_that_mounts_the_nodes_root_sees_nothing_of_the_hosts(self, tmp_path: Path) -> None:
+        secret = tmp_path / "of-the-host"
+        secret.write_text("seen")
+        root = pod(
+            "root",
+            f"cat /node{secret}; ls /node/root /node/home; echo written > /node/etc/of-the-node && echo done",
+            volumes=[{"name": "root", "hostPath": {"path": "/"}}],
+            container={"volumeMounts": [{"name": "root", "mountPath": "/node"}]},
+        )
+        log = run_pod(root)
+        assert "seen" not in log
+        assert log.endswith("done\n")
+        assert not Path("/etc/of-the-node").exists()
+        assert (STATE / "node/etc/of-the-node").read_text() == "written\n"
+
+    def test_a_killed_service_comes_back(self) -> None:
+        found = subprocess.run(
+            ["pgrep", "--full", f"^kubelet .*{NAME}|^dockerd --config"], capture_output=True
+        )
+        ours = [int(pid) for pid in found.stdout.split() if pid.decode() in node_processes()]
+        assert ours
+        for process in ours:
+            os.kill(process, signal.SIGKILL)
+        until(lambda: cluster("status").returncode == 0)
+        until(
+            lambda: subprocess.run(["docker", "--host", f"unix://{DOCKER_SOCKET}", "version"]).returncode == 0
+        )
+
+
+def test_the_host_is_the_same_after_down() -> None:
+    stop()
+    before = host_state.snapshot()
+    assert start() < WARM_SECONDS
+    during = host_state.snapshot()
+    assert all(kind in host_state.difference(before, during) for kind in ("interfaces", "cgroups", "files"))
+    stop()
+    assert host_state.difference(before, host_state.snapshot()) == ""
+    assert cluster("status").returncode == 1
+
+
+def test_killing_the_nodes_first_process_ends_all_of_it_and_up_starts_anew() -> None:
+    stop()
+    before = host_state.snapshot()
+    start()
+    os.kill(node_process(), signal.SIGKILL)
+    until(lambda: not node_processes(), 20)
+    assert "not running" in cluster("status").stdout
+    start()
+    assert cluster("status").returncode == 0
+    stop()
+    assert host_state.difference(before, host_state.snapshot()) == ""
+
+
+@pytest.mark.parametrize("seconds", [1, 4, 9])
+def test_up_works_after_one_that_was_killed_halfway(seconds: float) -> None:
+    stop()
+    before = host_state.snapshot()
+    process = subprocess.Popen([sys.executable, "-m", "scripts.cluster", "up"], env=ENVIRONMENT)
+    time.sleep(seconds)
+    process.kill()
+    process.wait()
+    start()
+    assert cluster("status").returncode == 0
+    stop()
+    assert host_state.difference(before, host_state.snapshot()) == ""
+
+
+def test_down_without_a_cluster_changes_nothing() -> None:
+    stop()
+    before = host_state.snapshot()
+    stop()
+    assert host_state.difference(before, host_state.snapshot()) == ""
+
+
+def test_an_interface_in_the_way_is_named_and_left_alone() -> None:
+    stop()
+    subprocess.run(["ip", "link", "add", "dummy-e2e", "type", "bridge"], check=True)
+    try:
+        subprocess.run(["ip", "address", "add", "198.19.70.1/24", "dev", "dummy-e2e"], check=True)
+        subprocess.run(["ip", "link", "set", "dummy-e2e", "up"], check=True)
+        before = host_state.snapshot()
+        done = cluster("up")
+        assert done.returncode == 1
+        assert "dummy-e2e" in done.stderr
+        assert "AIRDOCK_NETWORK" in done.stderr
+        assert host_state.difference(before, host_state.snapshot()) == ""
+    finally:
+        subprocess.run(["ip", "link", "delete", "dummy-e2e"], check=True)
+
+
+LEAKS = {
+    "interfaces": ("ip link add leak-e2e type bridge", "ip link delete leak-e2e"),
+    "mount_points": ("mkdir -p /mnt && mount -t tmpfs leak-e2e /mnt", "umount /mnt"),
+    "files": ("touch /etc/leak-e2e", "rm /etc/leak-e2e"),
+    "cgroups": (
+        "for d in /sys/fs/cgroup/*/cgroup.procs; do mkdir ${d%/*}/leak-e2e; break; done",
+        "rmdir /sys/fs/cgroup/*/leak-e2e",
+    ),
+    "sysctls": (
+        "echo 1 > /proc/sys/net/ipv4/conf/lo/log_martians",
+        "echo 0 > /proc/sys/net/ipv4/conf/lo/log_martians",
+    ),
+    "routes": ("ip route add unreachable 198.19.255.0/24", "ip route delete unreachable 198.19.255.0/24"),
+}
+
+
+@pytest.mark.parametrize("kind", LEAKS)
+def test_the_comparison_would_see_a_leak(kind: str) -> None:
+    make, undo = LEAKS[kind]
+    before = host_state.snapshot()
+    subprocess.run(["sh", "-c", make], check=True)
+    try:
+        assert kind in host_state.difference(before, host_state.snapshot())
+    finally:
+        subprocess.run(["sh", "-c", undo], check=True)
+
+
+def test_the_comparison_would_see_a_namespace_that_lives_on() -> None:
+    before = host_state.snapshot()
+    with subprocess.Popen(["unshare", "--net", "--fork", "--kill-child", "sleep", "60"]) as process:
+        try:
+            until(lambda: "namespaces" in host_state.difference(before, host_state.snapshot()), 10)
+        finally:
+            process.kill()
