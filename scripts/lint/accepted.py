@@ -1,0 +1,77 @@
+"""Findings that are part of the design, each with its reason. One that matches nothing fails a test."""
+
+from scripts.lint.model import Acceptance
+
+_DAEMON = "a Docker daemon needs it; it is the group's own, runs no DAG code, and holds no secret or token"
+_IMAGE_GROUP = "Airflow's image gives its files to group 0, so that any uid can run it"
+
+ACCEPTED: tuple[Acceptance, ...] = (
+    *(
+        Acceptance(policy, f"Mode dind: {_DAEMON}.", mode="dind", container="docker")
+        for policy in (
+            "privileged",
+            "privilege-escalation",
+            "capabilities-dropped",
+            "non-root",
+            "root-user",
+            "read-only-root",
+        )
+    ),
+    Acceptance("group-zero", "Mode dind: the daemon runs as root.", mode="dind", container="docker"),
+    Acceptance(
+        "group-zero",
+        f"{_IMAGE_GROUP}. They are the image's, and its root is read-only here.",
+        kind="Deployment",
+    ),
+    *(
+        Acceptance(
+            policy,
+            "Mode socket is the node's Docker daemon. Who writes DAGs for its queues is root on its nodes.",
+            mode="socket",
+            field="spec.template.spec.volumes[docker-socket]",
+        )
+        for policy in ("host-path", "runtime-socket")
+    ),
+    Acceptance(
+        "image-digest",
+        "Images are tags by default, for their patch releases. Set images.<name>.digest to pin one.",
+    ),
+    Acceptance(
+        "secret-env",
+        "Airflow, PostgreSQL and Valkey read variables. Each container gets only the keys that it needs.",
+    ),
+    Acceptance(
+        "rbac-create-pods",
+        "Mode kubernetes: a worker makes the task pods, in the task namespace, which enforces restricted and "
+        "holds no Secret.",
+        kind="Role",
+        component="tasks",
+    ),
+    Acceptance(
+        "rbac-exec",
+        "Mode kubernetes: KubernetesPodOperator reads a task's XCom by exec into its sidecar.",
+        kind="Role",
+        component="tasks",
+    ),
+    *(
+        Acceptance(
+            "network-world",
+            "DAG code and connections reach sources that only you know. Set networkPolicy.egress: strict.",
+            component=component,
+        )
+        for component in ("worker", "triggerer", "dag-processor", "api-server")
+    ),
+    Acceptance(
+        "network-world",
+        "The database or broker is outside the release, its address in a Secret. Set networkPolicy.egress: "
+        "strict.",
+        component="scheduler",
+    ),
+    Acceptance(
+        "network-open",
+        "Which pods are the ingress controller's the chart cannot know. Set networkPolicy.uiFrom.",
+        kind="NetworkPolicy",
+        component="api-server",
+        field="spec.ingress[behind an Ingress]",
+    ),
+)

@@ -1,0 +1,29 @@
+"""Runs the policies over manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from scripts.lint.accepted import ACCEPTED
+from scripts.lint.model import SEVERITIES, Acceptance, Finding, Policy
+from scripts.lint.policies import POLICIES
+from scripts.manifests import Manifests
+
+
+def findings(
+    manifests: Manifests,
+    policies: Iterable[Policy] = POLICIES,
+    accepted: Iterable[Acceptance] = ACCEPTED,
+) -> list[Finding]:
+    """All that breaks a policy, the gravest first; each with the acceptance that covers it, if any."""
+    order = {severity: number for number, severity in enumerate(SEVERITIES)}
+    return sorted(_findings(manifests, policies, tuple(accepted)), key=lambda f: order[f.policy.severity])
+
+
+def _findings(
+    manifests: Manifests, policies: Iterable[Policy], accepted: tuple[Acceptance, ...]
+) -> Iterator[Finding]:
+    for policy in policies:
+        for manifest, found in policy.check(manifests):
+            cover = next((entry for entry in accepted if entry.covers(policy, manifest, found)), None)
+            yield Finding(policy, manifest, found, cover)

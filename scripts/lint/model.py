@@ -1,0 +1,133 @@
+"""What a policy is, and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from scripts.manifests import POD_TEMPLATES, Manifest, Manifests
+
+Severity = Literal["high", "medium", "low"]
+SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low")
+
+MODE = "airdock.dev/mode"
+
+
+@dataclass(frozen=True)
+class Standard:
+    """A section of a published standard, in one edition of it: numbers move between editions."""
+
+    name: str
+    edition: str
+    section: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.edition}, {self.section}"
+
+
+def cis(section: str) -> Standard:
+    """A section of the CIS Kubernetes Benchmark."""
+    return Standard("CIS Kubernetes Benchmark", "v1.12", section)
+
+
+def nsa(control: str) -> Standard:
+    """A control of the NSA/CISA Kubernetes Hardening Guidance, by its id in Kubescape."""
+    return Standard("NSA/CISA Kubernetes Hardening Guidance", "v1.2", control)
+
+
+def pss(level: str, control: str) -> Standard:
+    """A control of the Pod Security Standards."""
+    return Standard("Pod Security Standards", "v1.37", f"{level}: {control}")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One place that breaks a policy."""
+
+    #: Path of the field; below the container if there is one, else below the object.
+    field: str
+    #: What is there, as a sentence without a full stop.
+    message: str
+    container: str = ""
+
+
+CheckObject = Callable[[Manifest], Iterable[Found]]
+CheckRelease = Callable[[Manifests], Iterable[tuple[Manifest, Found]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Policy:
+    """One rule. Exactly one of the two checks is given."""
+
+    id: str
+    title: str
+    severity: Severity
+    #: Why a reader should care, in a sentence.
+    why: str
+    #: What to change, in a sentence.
+    fix: str
+    standards: tuple[Standard, ...] = ()
+    #: Judges an object by itself.
+    check_object: CheckObject | None = None
+    #: Judges objects by what else is there.
+    check_release: CheckRelease | None = None
+
+    def check(self, manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
+        """All that breaks this policy."""
+        if self.check_object:
+            for manifest in manifests:
+                for found in self.check_object(manifest):
+                    yield manifest, found
+        if self.check_release:
+            yield from self.check_release(manifests)
+
+
+def mode_of(manifest: Manifest) -> str:
+    """The worker mode that an object serves; "" for what every release has."""
+    return manifest.annotations.get(MODE) or ("kubernetes" if manifest.component == "tasks" else "")
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """Findings of a policy that are part of the design, and why. Empty selectors match everything."""
+
+    policy: str
+    reason: str
+    mode: str = ""
+    kind: str = ""
+    component: str = ""
+    container: str = ""
+    #: The beginning of the field.
+    field: str = ""
+
+    def covers(self, policy: Policy, manifest: Manifest, found: Found) -> bool:
+        """Whether it accepts this finding."""
+        return (
+            policy.id == self.policy
+            and self.mode in ("", mode_of(manifest))
+            and self.kind in ("", manifest.kind)
+            and self.component in ("", manifest.component)
+            and self.container in ("", found.container)
+            and found.field.startswith(self.field)
+        )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A place that breaks a policy, and the acceptance that covers it, if there is one."""
+
+    policy: Policy
+    manifest: Manifest
+    found: Found
+    accepted: Acceptance | None = None
+
+
+def pod_path(manifest: Manifest) -> str:
+    """The path of an object's pod, with a dot at its end: ``spec.template.`` of a Deployment."""
+    return "".join(f"{key}." for key in POD_TEMPLATES[manifest.kind])
+
+
+def is_workload_kind(manifest: Manifest) -> bool:
+    """Whether the object makes pods."""
+    return manifest.kind in POD_TEMPLATES

@@ -1,0 +1,15 @@
+"""All policies. One check each; the standards that ask for it are its references."""
+
+from scripts.lint.model import Policy
+from scripts.lint.policies import network, pod_standards, pods, rbac, secrets
+
+POLICIES: tuple[Policy, ...] = (
+    *pod_standards.POLICIES,
+    *pods.POLICIES,
+    *secrets.POLICIES,
+    *rbac.POLICIES,
+    *network.POLICIES,
+)
+BY_ID = {policy.id: policy for policy in POLICIES}
+
+__all__ = ["BY_ID", "POLICIES"]

@@ -1,0 +1,229 @@
+"""Policies for the network and for namespaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from scripts.lint import reach
+from scripts.lint.model import CheckRelease, Found, Policy, cis, nsa, pss
+from scripts.lint.reach import Direction, Endpoint
+from scripts.manifests import Manifest, Manifests
+
+#: Instance metadata of the large clouds (AWS, Google, Azure, OpenStack), by IPv4 and by AWS's IPv6.
+METADATA = ("169.254.169.254", "fd00:ec2::254")
+#: Addresses of nobody in particular: documentation prefixes (RFC 5737, RFC 3849).
+ANYWHERE = ("203.0.113.7", "2001:db8::7")
+
+
+def _undenied(way: Direction) -> CheckRelease:
+    def find(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
+        for manifest, pod in manifests.pods:
+            if not reach.policies_of(manifests, manifest.namespace, pod.labels, way):
+                yield manifest, Found("metadata.labels", f"no NetworkPolicy with {way} selects its pods")
+
+    return find
+
+
+def _to_metadata(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
+    for manifest, pod in manifests.pods:
+        for address in METADATA:
+            if reach.allowed(
+                manifests, reach.endpoint(manifest, pod), Endpoint(address=address), 80, "Egress"
+            ):
+                yield manifest, Found("metadata.labels", f"may open http://{address}")
+                break
+
+
+def _to_anywhere(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
+    for manifest, pod in manifests.pods:
+        own = reach.endpoint(manifest, pod)
+        # A port that nothing in particular uses: rules for DNS or the API server do not count.
+        if any(reach.allowed(manifests, own, Endpoint(address=a), 4444, "Egress") for a in ANYWHERE):
+            yield manifest, Found("metadata.labels", "may connect to any address, on any port")
+
+
+def _open(entry: Mapping[str, Any]) -> bool:
+    block = entry.get("ipBlock")
+    if block:
+        return str(block.get("cidr", "")).endswith("/0")
+    selector = entry.get("namespaceSelector")
+    return selector is not None and not selector and not entry.get("podSelector")
+
+
+def _open_ingress(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
+    for policy in manifests.all("NetworkPolicy"):
+        for number, rule in enumerate(policy.get("spec", "ingress") or ()):
+            peers = rule.get("from") or ()
+            if not peers or any(_open(entry) for entry in peers):
+                place = "behind an Ingress" if _behind_ingress(manifests, policy) else number
+                yield policy, Found(f"spec.ingress[{place}].from", "everybody may connect")
+
+
+def _behind_ingress(manifests: Manifests, policy: Manifest) -> bool:
+    """Whether an Ingress leads to pods that the policy selects: its controller must reach them."""
+    services = {
+        (ingress.namespace, path.get("backend", {}).get("service", {}).get("name"))
+        for ingress in manifests.all("Ingress")
+        for rule in ingress.get("spec", "rules") or ()
+        for path in rule.get("http", {}).get("paths") or ()
+    }
+    return any(
+        (service.namespace, service.name) in services
+        and service.namespace == policy.namespace
+        and policy.selects(service.selector or {})
+        for service in manifests.all("Service")
+    )
+
+
+def _all_ports(manifest: Manifest) -> Iterator[Found]:
+    if manifest.kind != "NetworkPolicy":
+        return
+    for number, rule in enumerate(manifest.get("spec", "ingress") or ()):
+        if not rule.get("ports"):
+            yield Found(f"spec.ingress[{number}].ports", "all ports are open to these peers")
+
+
+def _unguarded_namespaces(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
+    for namespace in manifests.all("Namespace"):
+        for way in ("Ingress", "Egress"):
+            if not any(
+                policy.namespace == namespace.name
+                and policy.selector == {}
+                and not policy.get("spec", "podSelector", "matchExpressions")
+                and way in reach.directions(policy)
+                for policy in manifests.all("NetworkPolicy")
+            ):
+                yield namespace, Found("metadata.name", f"no NetworkPolicy holds all its pods for {way}")
+
+
+def _exposed(manifest: Manifest) -> Iterator[Found]:
+    if manifest.kind != "Service":
+        return
+    if (kind := manifest.get("spec", "type", default="ClusterIP")) in ("NodePort", "LoadBalancer"):
+        yield Found("spec.type", f"{kind} is open to what reaches the nodes or the load balancer")
+    if manifest.get("spec", "externalIPs"):
+        yield Found("spec.externalIPs", "takes over traffic of these addresses")
+
+
+def _plain_ingress(manifest: Manifest) -> Iterator[Found]:
+    if manifest.kind == "Ingress" and not manifest.get("spec", "tls"):
+        yield Found("spec.tls", "passwords and tokens travel in plain text")
+
+
+def _lax_namespaces(manifest: Manifest) -> Iterator[Found]:
+    if manifest.kind != "Namespace":
+        return
+    prefix = "pod-security.kubernetes.io/"
+    if manifest.labels.get(f"{prefix}enforce") != "restricted":
+        level = manifest.labels.get(f"{prefix}enforce", "nothing")
+        yield Found(f"metadata.labels[{prefix}enforce]", f"enforces {level}")
+    if manifest.labels.get(f"{prefix}enforce-version", "latest") == "latest":
+        message = "a cluster upgrade may refuse what ran before"
+        yield Found(f"metadata.labels[{prefix}enforce-version]", message)
+
+
+def _shared_namespaces(manifest: Manifest) -> Iterator[Found]:
+    if manifest.namespace in ("default", "kube-system", "kube-public", "kube-node-lease"):
+        yield Found("metadata.namespace", f"{manifest.namespace} is everybody's")
+
+
+POLICIES: tuple[Policy, ...] = (
+    Policy(
+        "network-ingress",
+        "Ingress is denied unless allowed",
+        "high",
+        "Without a policy every pod of the cluster may connect to every port.",
+        "Add a NetworkPolicy with policyTypes Ingress that selects the pods (networkPolicy.enabled: true).",
+        (cis("5.3.2"), nsa("C-0030"), nsa("C-0054")),
+        check_release=_undenied("Ingress"),
+    ),
+    Policy(
+        "network-egress",
+        "Egress is denied unless allowed",
+        "medium",
+        "Without a policy a pod may send what it knows anywhere.",
+        "Add a NetworkPolicy with policyTypes Egress that selects the pods (networkPolicy.enabled: true).",
+        (cis("5.3.2"), nsa("C-0030")),
+        check_release=_undenied("Egress"),
+    ),
+    Policy(
+        "network-namespace",
+        "A created namespace denies by default",
+        "high",
+        "Pods that come later, task pods for one, would be open until somebody thinks of them.",
+        "Add a NetworkPolicy with an empty podSelector for Ingress and Egress to the namespace.",
+        (cis("5.3.2"), nsa("C-0030")),
+        check_release=_unguarded_namespaces,
+    ),
+    Policy(
+        "network-metadata",
+        "No way to the cloud's metadata service",
+        "high",
+        "It hands out the node's cloud credentials to whoever asks.",
+        "Except 169.254.169.254/32 and fd00:ec2::254/128 from egress rules.",
+        (nsa("C-0030"),),
+        check_release=_to_metadata,
+    ),
+    Policy(
+        "network-world",
+        "Egress to named peers only",
+        "low",
+        "A pod that may connect anywhere can send anything out.",
+        "Set networkPolicy.egress: strict and list the peers in networkPolicy.egressRules.",
+        (nsa("C-0030"),),
+        check_release=_to_anywhere,
+    ),
+    Policy(
+        "network-open",
+        "Ingress from named peers only",
+        "medium",
+        "A rule without peers lets every pod, and what is routed to them, connect.",
+        "Name the peers (networkPolicy.uiFrom for the UI).",
+        (nsa("C-0030"),),
+        check_release=_open_ingress,
+    ),
+    Policy(
+        "network-ports",
+        "Ingress to named ports only",
+        "medium",
+        "A rule without ports also opens what the pod listens on by accident.",
+        "List the ports of the rule.",
+        (nsa("C-0030"),),
+        check_object=_all_ports,
+    ),
+    Policy(
+        "service-exposed",
+        "Services stay in the cluster",
+        "medium",
+        "NodePort and LoadBalancer go past the ingress, its TLS and its rules.",
+        "Use type ClusterIP, and an Ingress in front.",
+        check_object=_exposed,
+    ),
+    Policy(
+        "ingress-tls",
+        "The UI is reached by TLS",
+        "high",
+        "Airflow's login travels through it.",
+        "Set ingress.tlsSecretName.",
+        check_object=_plain_ingress,
+    ),
+    Policy(
+        "namespace-psa",
+        "A created namespace enforces Pod Security restricted",
+        "high",
+        "Whoever may create pods there could otherwise create privileged ones.",
+        "Label it pod-security.kubernetes.io/enforce: restricted, with an enforce-version.",
+        (cis("5.2.1"), pss("restricted", "Pod Security Admission")),
+        check_object=_lax_namespaces,
+    ),
+    Policy(
+        "namespace-shared",
+        "Nothing in the cluster's own namespaces",
+        "medium",
+        "Rights and quotas there are shared with everything else.",
+        "Install into a namespace of its own.",
+        (cis("5.6.4"), cis("5.6.1")),
+        check_object=_shared_namespaces,
+    ),
+)

@@ -1,0 +1,303 @@
+"""Policies for what service accounts may do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from scripts.lint.model import CheckObject, Found, Policy, Severity, Standard, cis, nsa
+from scripts.manifests import Manifest, Manifests
+
+READ = ("get", "list", "watch")
+WRITE = ("create", "update", "patch", "delete", "deletecollection")
+WORKLOADS = (
+    "deployments",
+    "statefulsets",
+    "daemonsets",
+    "replicasets",
+    "replicationcontrollers",
+    "jobs",
+    "cronjobs",
+    "podtemplates",
+)
+
+
+def rules(manifest: Manifest) -> list[Mapping[str, Any]]:
+    """The rules of a Role or ClusterRole; none of any other kind."""
+    return list(manifest.raw.get("rules") or ()) if manifest.kind in ("Role", "ClusterRole") else []
+
+
+def grants(rule: Mapping[str, Any], verbs: Collection[str], resources: Collection[str]) -> list[str]:
+    """What of these (``create pods``) a rule grants, by name or by a wildcard."""
+    has_verbs, has_resources = rule.get("verbs") or (), rule.get("resources") or ()
+    return [
+        f"{verb} {resource}"
+        for resource in resources
+        if {resource, "*", f"*/{resource.partition('/')[2]}" if "/" in resource else "*"} & set(has_resources)
+        for verb in verbs
+        if {verb, "*"} & set(has_verbs)
+    ]
+
+
+def _granting(verbs: Collection[str], resources: Collection[str]) -> CheckObject:
+    def find(manifest: Manifest) -> Iterator[Found]:
+        for number, rule in enumerate(rules(manifest)):
+            if granted := grants(rule, verbs, resources):
+                yield Found(f"rules[{number}]", f"may {', '.join(granted)}")
+
+    return find
+
+
+def _wildcards(manifest: Manifest) -> Iterator[Found]:
+    for number, rule in enumerate(rules(manifest)):
+        for key in ("verbs", "resources", "apiGroups", "nonResourceURLs"):
+            if any("*" in str(value) for value in rule.get(key) or ()):
+                yield Found(f"rules[{number}].{key}", "a wildcard: all there is, and all that is added later")
+
+
+def _bindings(manifests: Manifests) -> Iterator[Manifest]:
+    yield from manifests.all("RoleBinding")
+    yield from manifests.all("ClusterRoleBinding")
+
+
+def _administrators(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
+    for binding in _bindings(manifests):
+        role = str(binding.get("roleRef", "name", default=""))
+        if role in ("cluster-admin", "admin", "edit") or role.startswith("system:"):
+            yield binding, Found("roleRef.name", f"binds {role}")
+
+
+def _foreign_subjects(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
+    for binding in _bindings(manifests):
+        for subject in binding.raw.get("subjects") or ():
+            if subject.get("kind") != "ServiceAccount":
+                yield binding, Found("subjects", f"binds {subject.get('kind')} {subject.get('name')}")
+
+
+def _dangling(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
+    known = {(manifest.kind, manifest.namespace, manifest.name) for manifest in manifests}
+    built_in = ("cluster-admin", "admin", "edit", "view")
+    for binding in _bindings(manifests):
+        kind = str(binding.get("roleRef", "kind", default=""))
+        name = str(binding.get("roleRef", "name", default=""))
+        namespace = binding.namespace if kind == "Role" else ""
+        if (kind, namespace, name) not in known and name not in built_in and not name.startswith("system:"):
+            message = f"{kind} {name} is not here: whoever makes it decides what is granted"
+            yield binding, Found("roleRef", message)
+        for subject in binding.raw.get("subjects") or ():
+            place = (subject.get("kind"), subject.get("namespace") or binding.namespace, subject.get("name"))
+            if place[0] == "ServiceAccount" and place not in known:
+                message = f"account {place[1]}/{place[2]} is not here: whoever makes it has the rights"
+                yield binding, Found("subjects", message)
+
+
+def _cluster_wide(manifest: Manifest) -> Iterator[Found]:
+    if manifest.kind in ("ClusterRole", "ClusterRoleBinding"):
+        yield Found("kind", "holds in every namespace")
+
+
+def _beside_secrets(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
+    """Whoever makes pods in a namespace, or runs programs in them, has its Secrets and accounts."""
+    homes = {manifest.namespace for manifest, _ in manifests.pods}
+    verbs_and_resources = (
+        (("create", "update", "patch"), ("pods", *WORKLOADS)),
+        (("create", "get"), ("pods/exec",)),
+    )
+    for role in manifests.all("Role"):
+        for number, rule in enumerate(rules(role)):
+            for verbs, resources in verbs_and_resources:
+                if role.namespace in homes and (granted := grants(rule, verbs, resources)):
+                    message = f"may {', '.join(granted)} where the release's own pods and Secrets are"
+                    yield role, Found(f"rules[{number}]", message)
+
+
+def _grant(
+    identifier: str,
+    title: str,
+    severity: Severity,
+    why: str,
+    verbs: Collection[str],
+    resources: Collection[str],
+    *standards: Standard,
+) -> Policy:
+    fix = f"Remove the right to {', '.join(verbs)} {', '.join(resources)}."
+    return Policy(identifier, title, severity, why, fix, standards, check_object=_granting(verbs, resources))
+
+
+POLICIES: tuple[Policy, ...] = (
+    Policy(
+        "rbac-wildcard",
+        "No wildcards in roles",
+        "high",
+        "A wildcard grants what nobody thought of, and what a later Kubernetes adds.",
+        "Name the API groups, resources and verbs.",
+        (cis("5.1.3"),),
+        check_object=_wildcards,
+    ),
+    Policy(
+        "rbac-administrator",
+        "No built-in administrator role is bound",
+        "high",
+        "cluster-admin, admin and edit read Secrets and create pods.",
+        "Bind a Role that names what is needed.",
+        (cis("5.1.1"), nsa("C-0035")),
+        check_release=_administrators,
+    ),
+    Policy(
+        "rbac-cluster-wide",
+        "Rights end at a namespace",
+        "high",
+        "A ClusterRole that is bound holds in all namespaces, or over the cluster itself.",
+        "Use a Role and a RoleBinding in the namespace that is meant.",
+        (nsa("C-0035"),),
+        check_object=_cluster_wide,
+    ),
+    Policy(
+        "rbac-subjects",
+        "Only service accounts are bound",
+        "high",
+        "Groups such as system:authenticated are everybody.",
+        "Bind the service account that needs the right.",
+        (cis("5.1.7"),),
+        check_release=_foreign_subjects,
+    ),
+    Policy(
+        "rbac-dangling",
+        "Bindings name roles and accounts that are there",
+        "medium",
+        "Whoever creates the missing one decides who has which rights.",
+        "Create it in the same manifests, or remove the binding.",
+        check_release=_dangling,
+    ),
+    Policy(
+        "rbac-beside-secrets",
+        "Pods are made where there is nothing to steal",
+        "high",
+        "A pod may use every Secret and service account of its namespace.",
+        "Grant it in the task namespace, which holds neither.",
+        (cis("5.1.4"), cis("5.6.1")),
+        check_release=_beside_secrets,
+    ),
+    _grant(
+        "rbac-secrets",
+        "Nobody reads or changes Secrets through the API",
+        "high",
+        "list shows the values too, and with update a Secret can be made into any account's token.",
+        (*READ, "update", "patch", "delete", "deletecollection"),
+        ("secrets",),
+        cis("5.1.2"),
+    ),
+    _grant(
+        "rbac-create-pods",
+        "Few may create pods",
+        "medium",
+        "A pod may use every Secret and service account of its namespace.",
+        ("create",),
+        ("pods",),
+        cis("5.1.4"),
+    ),
+    _grant(
+        "rbac-workloads",
+        "Nobody makes workloads",
+        "high",
+        "A controller makes their pods under another name, past whatever is checked about who makes a pod.",
+        ("create", "update", "patch"),
+        WORKLOADS,
+        cis("5.1.4"),
+    ),
+    _grant(
+        "rbac-exec",
+        "Few may run programs in containers",
+        "medium",
+        "It reaches into every pod of the namespace, with that pod's files and token.",
+        ("create", "get"),
+        ("pods/exec",),
+        nsa("C-0002"),
+    ),
+    _grant(
+        "rbac-port-forward",
+        "Nobody attaches, forwards ports or adds debug containers",
+        "high",
+        "Each gets into a running pod past its NetworkPolicies.",
+        ("create", "get", "update", "patch"),
+        ("pods/attach", "pods/portforward", "pods/proxy", "services/proxy", "pods/ephemeralcontainers"),
+        nsa("C-0002"),
+    ),
+    _grant(
+        "rbac-escalate",
+        "Nobody hands out rights",
+        "high",
+        "Whoever binds, escalates or impersonates has what the other has.",
+        ("bind", "escalate", "impersonate"),
+        ("roles", "clusterroles", "users", "groups", "serviceaccounts", "uids", "userextras"),
+        cis("5.1.8"),
+    ),
+    _grant(
+        "rbac-change-rbac",
+        "Nobody changes roles or accounts",
+        "high",
+        "A changed binding or a new account is somebody's new right.",
+        WRITE,
+        ("roles", "rolebindings", "clusterroles", "clusterrolebindings", "serviceaccounts"),
+        cis("5.1.8"),
+    ),
+    _grant(
+        "rbac-token-create",
+        "Nobody makes tokens",
+        "high",
+        "A token of another account is that account.",
+        ("create",),
+        ("serviceaccounts/token",),
+        cis("5.1.13"),
+    ),
+    _grant(
+        "rbac-volumes",
+        "Nobody makes persistent volumes",
+        "high",
+        "A hostPath volume made as a PersistentVolume passes Pod Security.",
+        ("create", "update", "patch"),
+        ("persistentvolumes",),
+        cis("5.1.9"),
+    ),
+    _grant(
+        "rbac-nodes",
+        "Nobody reaches kubelets",
+        "high",
+        "Through nodes/proxy the kubelet runs programs in any container, unseen by the audit log.",
+        ("get", "create", "update", "patch"),
+        ("nodes/proxy", "nodes"),
+        cis("5.1.10"),
+    ),
+    _grant(
+        "rbac-certificates",
+        "Nobody approves certificates",
+        "high",
+        "An approved certificate is a user of one's own choice.",
+        ("create", "update", "patch", "approve", "sign"),
+        ("certificatesigningrequests", "certificatesigningrequests/approval", "signers"),
+        cis("5.1.11"),
+    ),
+    _grant(
+        "rbac-admission",
+        "Nobody changes admission",
+        "high",
+        "Whoever changes webhooks or admission policies reads and changes all that is created.",
+        WRITE,
+        (
+            "validatingwebhookconfigurations",
+            "mutatingwebhookconfigurations",
+            "validatingadmissionpolicies",
+            "validatingadmissionpolicybindings",
+        ),
+        cis("5.1.12"),
+    ),
+    _grant(
+        "rbac-namespaces",
+        "Nobody changes namespaces, quotas or network policies",
+        "high",
+        "These are the fences that all other rules rest on.",
+        WRITE,
+        ("namespaces", "resourcequotas", "limitranges", "networkpolicies"),
+        cis("5.6.1"),
+    ),
+)

@@ -1,0 +1,190 @@
+"""Policies for secrets: none in plain sight, and each where it is needed alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from scripts.lint.model import Found, Policy, cis, nsa
+from scripts.manifests import Container, Manifest
+
+_SECRET_NAME = re.compile(
+    r"passw(or)?d|secret|token|credential|private_?key|api_?key|access_?key|fernet_?key", re.IGNORECASE
+)
+#: Names that are about a secret and do not hold one.
+_ABOUT = re.compile(
+    r"(_|^)(file|files|path|cmd|command|dir|name|url|ttl|seconds|timeout|expiration|expiry|days|type|length|"
+    r"lifetime|enabled|backend|backend_kwargs|account|secrets)$",
+    re.IGNORECASE,
+)
+_URI_PASSWORD = re.compile(r"[a-z][\w+.-]*://[^\s:/?#@'\"]*:([^\s/?#@'\"]+)@", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"[${<%]|^x+$|^\*+$")
+_KEYS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b")
+_SETTING = re.compile(r"^\s*[\"']?([\w.-]+)[\"']?\s*[=:]\s*[\"']?([^\s\"',#]+)", re.MULTILINE)
+_OPTION = re.compile(r"^--?([\w-]+)=(.+)$")
+
+
+def names_secret(name: str) -> bool:
+    """Whether a variable or setting of this name holds a secret."""
+    # Airflow reads AIRFLOW__SECTION__KEY_SECRET from a secrets backend: the value is only the name there.
+    if re.fullmatch(r"AIRFLOW__.+__.+_SECRET", name):
+        return False
+    return bool(_SECRET_NAME.search(name)) and not _ABOUT.search(name)
+
+
+def secret_in(text: str) -> str:
+    """What kind of secret a text shows, by its form; "" if it shows none."""
+    if _KEYS.search(text):
+        return "a key"
+    if any(not _PLACEHOLDER.search(match[1]) for match in _URI_PASSWORD.finditer(text)):
+        return "a password in a URL"
+    return ""
+
+
+def _secret_value(name: str, value: str) -> str:
+    """What kind of secret a named value is; "" if none."""
+    if not value or re.fullmatch(r"\$\(\w+\)|true|false|\d{1,6}|none|null", value, re.IGNORECASE):
+        return ""
+    if name.upper().startswith("AIRFLOW_CONN_"):
+        return _connection_secret(value)
+    return secret_in(value) or ("a secret by its name" if names_secret(name) else "")
+
+
+def _connection_secret(value: str) -> str:
+    """The secret of an Airflow connection, in either of its forms."""
+    try:
+        found = json.loads(value)
+    except ValueError:
+        query = dict(parse_qsl(urlsplit(value).query))
+        return secret_in(value) or ("a connection's secret" if _nested_secret(query) else "")
+    return "a connection's password" if _nested_secret(found) else ""
+
+
+def _nested_secret(value: Any) -> bool:
+    if isinstance(value, str) and value.startswith("{"):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return False
+    if not isinstance(value, dict):
+        return False
+    return any(
+        (item and isinstance(item, str) and names_secret(key)) or _nested_secret(item)
+        for key, item in value.items()
+    )
+
+
+def _literals(manifest: Manifest) -> Iterator[Found]:
+    for container in manifest.pod.containers if manifest.pod else ():
+        for variable in container.env_list:
+            if kind := _secret_value(variable.name, str(variable.value or "")):
+                yield Found(f"env.{variable.name}", f"{kind} stands in the manifest", container.name)
+        for word in container.words:
+            option = _OPTION.match(word)
+            kind = _secret_value(option[1].replace("-", "_"), option[2]) if option else secret_in(word)
+            if kind:
+                yield Found("args", f"{kind} stands in the manifest", container.name)
+    if manifest.kind == "ConfigMap":
+        for key, text in (manifest.raw.get("data") or {}).items():
+            # In programs, names are assigned from elsewhere: only the form of a value tells.
+            settings = [] if key.endswith((".py", ".sh", ".md", ".csv")) else _SETTING.findall(str(text))
+            kinds = [secret_in(str(text)), *(_secret_value(name, value) for name, value in settings)]
+            if kind := next((kind for kind in kinds if kind), ""):
+                yield Found(f"data[{key}]", f"{kind} stands in a ConfigMap")
+
+
+def _rendered(manifest: Manifest) -> Iterator[Found]:
+    if manifest.kind == "Secret":
+        for key in ("data", "stringData"):
+            if manifest.raw.get(key):
+                yield Found(key, "the values stand in the manifest, in Git and in Helm's release")
+        if str(manifest.raw.get("type", "")) == "kubernetes.io/service-account-token":
+            yield Found("type", "a token that never expires")
+
+
+def _in_environment(manifest: Manifest) -> Iterator[Found]:
+    for container in manifest.pod.containers if manifest.pod else ():
+        if names := [variable.name for variable in container.env_list if variable.secret]:
+            yield Found("env", f"{', '.join(names)} from Secrets", container.name)
+
+
+def _whole_secrets(manifest: Manifest) -> Iterator[Found]:
+    for container in manifest.pod.containers if manifest.pod else ():
+        for source in container.raw.get("envFrom") or ():
+            if source.get("secretRef"):
+                message = f"every key of {source['secretRef'].get('name')} becomes a variable"
+                yield Found("envFrom.secretRef", message, container.name)
+
+
+#: What only the control plane needs: whoever has these is administrator of Airflow and reads all connections.
+_CONTROL_PLANE_ONLY = (
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+    "AIRFLOW__CORE__FERNET_KEY",
+    "AIRFLOW__API_AUTH__JWT_SECRET",
+    "POSTGRES_PASSWORD",
+)
+
+
+def _worker_secrets(manifest: Manifest) -> Iterator[Found]:
+    if manifest.component != "worker" or not manifest.pod:
+        return
+    for container in manifest.pod.containers:
+        for name in _CONTROL_PLANE_ONLY:
+            if _has(container, name):
+                yield Found(f"env.{name}", "DAG code can read it", container.name)
+
+
+def _has(container: Container, variable: str) -> bool:
+    return any(
+        entry.name in (variable, f"{variable}_CMD", f"{variable}_SECRET") for entry in container.env_list
+    )
+
+
+POLICIES: tuple[Policy, ...] = (
+    Policy(
+        "secret-literal",
+        "No secrets in plain sight",
+        "high",
+        "Manifests are in Git, in Helm's releases, and in the eyes of whoever may list pods.",
+        "Put the value into a Secret and name that: valueFrom.secretKeyRef.",
+        (nsa("C-0012"),),
+        check_object=_literals,
+    ),
+    Policy(
+        "secret-rendered",
+        "No Secret in the manifests",
+        "high",
+        "A rendered Secret is only encoded: it is read wherever the manifests are kept.",
+        "Make the Secret in the cluster (External Secrets, Sealed Secrets, kubectl) and give its name.",
+        (nsa("C-0012"), cis("5.4.2")),
+        check_object=_rendered,
+    ),
+    Policy(
+        "secret-env",
+        "Secrets as files rather than variables",
+        "low",
+        "Variables are inherited by child processes and end in crash reports.",
+        "Mount the Secret as a file, if the program can read one.",
+        (cis("5.4.1"),),
+        check_object=_in_environment,
+    ),
+    Policy(
+        "secret-whole",
+        "Secrets by key",
+        "medium",
+        "With envFrom a container gets every key of a Secret, those added later too.",
+        "Name the keys: env[].valueFrom.secretKeyRef.",
+        check_object=_whole_secrets,
+    ),
+    Policy(
+        "worker-secrets",
+        "Workers hold no secret of the control plane",
+        "high",
+        "DAG code runs in workers: it would have the metadata database, all connections, or be any user.",
+        "Remove the variable: workers go through the API server.",
+        check_object=_worker_secrets,
+    ),
+)
