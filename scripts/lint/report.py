@@ -1,0 +1,243 @@
+"""Findings as text for people, JUnit XML for a CI's test view, SARIF 2.1.0 for code scanning."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from xml.etree import ElementTree
+
+from scripts.lint.model import Finding, Policy
+from scripts.lint.policies import POLICIES
+
+SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_LEVELS = {"high": "error", "medium": "warning", "low": "note"}
+
+
+@dataclass
+class Report:
+    """All that a run found."""
+
+    #: What was checked, for people: a chart with values, or a file.
+    subject: str
+    #: The file to which a code scanner should point.
+    file: str
+    findings: Sequence[Finding] = ()
+    #: Sentences of the schema check (kubeconform).
+    schema: Sequence[str] = field(default_factory=list)
+
+    @property
+    def open(self) -> list[Finding]:
+        """Findings that nothing accepts."""
+        return [finding for finding in self.findings if not finding.accepted]
+
+    @property
+    def accepted(self) -> list[Finding]:
+        """Findings that an acceptance covers."""
+        return [finding for finding in self.findings if finding.accepted]
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is anything to fix."""
+        return bool(self.open or self.schema)
+
+
+def text(report: Report, width: int | None = None) -> str:
+    """A table of what to fix, then what is accepted, then one line that sums up. ``width`` in characters."""
+    width = max(width or shutil.get_terminal_size((120, 24)).columns, 60)
+    parts = []
+    if report.schema:
+        parts.append("Not valid for Kubernetes:\n" + "\n".join(f"  {line}" for line in report.schema))
+    if report.open:
+        parts.append(_open_table(report.open, width))
+    if report.accepted:
+        groups: dict[tuple[str, str], list[Finding]] = {}
+        for finding in report.accepted:
+            assert finding.accepted
+            groups.setdefault((finding.policy.id, finding.accepted.reason), []).append(finding)
+        lines = ["Accepted (scripts/lint/accepted.py):"]
+        for (policy, reason), members in groups.items():
+            lines += textwrap.wrap(
+                f"{policy}, {_counted(len(members), 'place')}: {reason}",
+                width,
+                initial_indent="  ",
+                subsequent_indent="    ",
+            )
+        parts.append("\n".join(lines))
+    parts.append(summary(report))
+    return "\n\n".join(parts)
+
+
+def _open_table(findings: Sequence[Finding], width: int) -> str:
+    """A row for each finding; what is wrong, why and the way out once for all rows that share it."""
+    header, *rows = _table([("severity", "policy", "object", "container", "field"), *map(_row, findings)])
+    lines = [header]
+    for number, (finding, row) in enumerate(zip(findings, rows, strict=True)):
+        following = findings[number + 1] if number + 1 < len(findings) else None
+        lines.append(row)
+        last = following is None or following.policy is not finding.policy
+        if last or (following and following.found.message != finding.found.message):
+            lines += _wrapped(finding.found.message, width)
+        if last:
+            lines += _advice(finding.policy, width)
+    return "\n".join(lines).rstrip()
+
+
+def summary(report: Report) -> str:
+    """One line: how many policies, what is to be fixed, what is accepted."""
+    verdict = (
+        f"{_counted(len(report.open) + len(report.schema), 'finding')} to fix"
+        if report.failed
+        else "nothing to fix"
+    )
+    accepted = f", {_counted(len(report.accepted), 'finding')} accepted" if report.accepted else ""
+    return f"{report.subject}: {_counted(len(POLICIES), 'policy')}, {verdict}{accepted}."
+
+
+def _counted(number: int, word: str) -> str:
+    plural = word.removesuffix("y") + "ies" if word.endswith("y") else word + "s"
+    return f"{number} {word if number == 1 else plural}"
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    found = finding.found
+    return (
+        finding.policy.severity,
+        finding.policy.id,
+        str(finding.manifest),
+        found.container or "-",
+        found.field,
+    )
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def _wrapped(sentence: str, width: int, indent: str = "    ") -> list[str]:
+    return textwrap.wrap(sentence, width, initial_indent=indent, subsequent_indent=indent)
+
+
+def _advice(policy: Policy, width: int) -> list[str]:
+    standards = "; ".join(str(standard) for standard in policy.standards)
+    return [
+        *_wrapped(f"why: {policy.why}", width),
+        *_wrapped(f"fix: {policy.fix}", width),
+        *(_wrapped(f"see: {standards}", width) if standards else ()),
+        "",
+    ]
+
+
+def junit(report: Report) -> str:
+    """One test case per policy (and one for the schemas); accepted findings are skipped, others failures."""
+    cases = len(POLICIES) + 1
+    suite = ElementTree.Element("testsuite", name=f"airdock lint: {report.subject}")
+    schema = ElementTree.SubElement(suite, "testcase", classname="airdock.lint", name="kubernetes-schema")
+    if report.schema:
+        failure = ElementTree.SubElement(schema, "failure", message="not valid for Kubernetes", type="schema")
+        failure.text = _xml("\n".join(report.schema))
+    failures, skipped = int(bool(report.schema)), 0
+    for policy in POLICIES:
+        name = f"{policy.id}: {policy.title}"
+        case = ElementTree.SubElement(suite, "testcase", classname="airdock.lint", name=name)
+        found = [finding for finding in report.open if finding.policy is policy]
+        covered = [finding for finding in report.accepted if finding.policy is policy]
+        if found:
+            failures += 1
+            failure = ElementTree.SubElement(case, "failure", message=_xml(policy.fix), type=policy.severity)
+            failure.text = _xml("\n".join([*map(_line, found), f"why: {policy.why}", f"fix: {policy.fix}"]))
+        elif covered:
+            skipped += 1
+            reasons = dict.fromkeys(finding.accepted.reason for finding in covered if finding.accepted)
+            ElementTree.SubElement(case, "skipped", message=_xml("accepted: " + " ".join(reasons)))
+    counts = {"tests": str(cases), "failures": str(failures), "skipped": str(skipped), "errors": "0"}
+    suite.attrib.update(counts)
+    suites = ElementTree.Element("testsuites", {"name": "airdock lint", **counts})
+    suites.append(suite)
+    ElementTree.indent(suites)
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True)
+
+
+def _line(finding: Finding) -> str:
+    container = f" container {finding.found.container}" if finding.found.container else ""
+    return f"{finding.manifest}{container}, {finding.found.field}: {finding.found.message}"
+
+
+def _xml(words: str) -> str:
+    """Without the control characters that XML 1.0 cannot carry."""
+    return "".join(letter for letter in words if letter in "\t\n" or letter >= " ")
+
+
+def sarif(report: Report) -> str:
+    """SARIF 2.1.0 (OASIS); accepted findings are results with a suppression, as code scanners expect."""
+    rules = [_rule(policy) for policy in POLICIES]
+    rules.append(
+        {
+            "id": "kubernetes-schema",
+            "shortDescription": {"text": "Objects are valid for Kubernetes"},
+            "defaultConfiguration": {"level": "error"},
+        }
+    )
+    numbers = {rule["id"]: number for number, rule in enumerate(rules)}
+    results = [_result(finding, report.file, numbers[finding.policy.id]) for finding in report.findings]
+    for sentence in report.schema:
+        results.append(
+            {
+                "ruleId": "kubernetes-schema",
+                "ruleIndex": numbers["kubernetes-schema"],
+                "level": "error",
+                "message": {"text": sentence},
+                "locations": [{"physicalLocation": {"artifactLocation": {"uri": report.file}}}],
+            }
+        )
+    run = {
+        "tool": {"driver": {"name": "airdock lint", "semanticVersion": "0.1.0", "rules": rules}},
+        "columnKind": "unicodeCodePoints",
+        "results": results,
+    }
+    return json.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
+
+
+def _rule(policy: Policy) -> dict[str, Any]:
+    return {
+        "id": policy.id,
+        "shortDescription": {"text": policy.title},
+        "fullDescription": {"text": policy.why},
+        "help": {"text": policy.fix},
+        "defaultConfiguration": {"level": _LEVELS[policy.severity]},
+        "properties": {"tags": ["security", *map(str, policy.standards)]},
+    }
+
+
+def _result(finding: Finding, file: str, number: int) -> dict[str, Any]:
+    where = f"{finding.manifest}" + (
+        f", container {finding.found.container}" if finding.found.container else ""
+    )
+    result: dict[str, Any] = {
+        "ruleId": finding.policy.id,
+        "ruleIndex": number,
+        "level": _LEVELS[finding.policy.severity],
+        "message": {"text": f"{where}: {finding.found.message}. {finding.policy.fix}"},
+        "locations": [
+            {
+                "physicalLocation": {"artifactLocation": {"uri": file}},
+                "logicalLocations": [
+                    {"fullyQualifiedName": f"{where}, {finding.found.field}", "kind": "object"}
+                ],
+            }
+        ],
+        "partialFingerprints": {
+            "place/v1": "/".join(
+                (finding.policy.id, str(finding.manifest), finding.found.container, finding.found.field)
+            )
+        },
+    }
+    if finding.accepted:
+        result["suppressions"] = [{"kind": "external", "justification": finding.accepted.reason}]
+    return result
