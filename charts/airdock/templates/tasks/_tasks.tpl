@@ -1,0 +1,29 @@
+{{- /* "yes" where the release runs pods by the Kubernetes operators, else nothing. */ -}}
+{{- define "airdock.runsPods" -}}
+{{- if include "airdock.queuesServing" (dict "root" . "what" "kubernetes") }}yes{{ end -}}
+{{- end }}
+
+{{- /* The namespaces of task pods as a YAML list: the release's own first, then tasks.extraNamespaces. */ -}}
+{{- define "airdock.taskNamespaces" -}}
+{{- prepend .Values.tasks.extraNamespaces (include "airdock.taskNamespace" .) | uniq | toJson -}}
+{{- end }}
+
+{{- /*
+The value of the label airdock.dev/tasks, by which a namespace comes under the release's fence: <namespace>.<release>, with a hash where
+that is too long for a label.
+*/ -}}
+{{- define "airdock.tasksLabel" -}}
+{{- $value := printf "%s.%s" .Release.Namespace .Release.Name -}}
+{{- gt (len $value) 63 | ternary (printf "%s-%s" (trunc 54 $value | trimAll "-.") (sha256sum $value | trunc 8)) $value -}}
+{{- end }}
+
+{{- /* The stem of cluster-scoped names: <namespace>-<name>, with a hash where that is long or could be read in two ways. */ -}}
+{{- define "airdock.fenceName" -}}
+{{- $name := include "airdock.fullname" . -}}
+{{- $stem := printf "%s-%s" .Release.Namespace $name -}}
+{{- if or (gt (len $stem) 46) (contains "-" .Release.Namespace) (contains "-" $name) -}}
+{{- printf "%s-%s" (trunc 37 $stem | trimSuffix "-") (printf "%s/%s" .Release.Namespace $name | sha256sum | trunc 8) -}}
+{{- else -}}
+{{- $stem -}}
+{{- end -}}
+{{- end }}

@@ -1,0 +1,413 @@
+"""A Kubernetes control plane for tests: etcd, kube-apiserver and kube-controller-manager, without a node.
+
+    with ControlPlane.started() as plane:
+        plane.admin.apply(manifests)
+        plane.service_account("airdock", "airdock-worker-default").create(pod, dry_run=True)
+
+Everything is in one temporary directory and on free ports of 127.0.0.1. Authorization is RBAC, and the
+default admission plugins are on: Pod Security, ValidatingAdmissionPolicy, quota, limits, service accounts.
+The kernel kills the processes when the one that started them dies, however it dies; the directory that such
+a run leaves behind is removed by the next.
+
+The pinned binaries are used. `AIRDOCK_KUBERNETES_BINARIES` names a directory with a kube-apiserver and a
+kube-controller-manager of another version.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import kubernetes.client
+from kubernetes.client import ApiException
+
+from scripts import tools
+from scripts.manifests import Manifest
+
+Object = Mapping[str, Any]
+_PREFIX = "airdock-api-"
+_START_SECONDS = 90
+
+
+class ControlPlaneError(Exception):
+    """The control plane does not start; the message has the end of the log."""
+
+
+class Refused(Exception):
+    """The API server said no (4xx); the message is its own."""
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status = status
+
+
+def wait_until(what: str, done: Callable[[], object], seconds: float = 20) -> None:
+    """Call `done` until it gives something true.
+
+    Raises:
+        TimeoutError: if that takes longer; it says `what`.
+    """
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"after {seconds} s still not: {what}")
+        time.sleep(0.05)
+
+
+@dataclass
+class Client:
+    """The API as one user sees it. Refusals are raised as Refused, other errors as ApiException."""
+
+    api: kubernetes.client.ApiClient
+    _resources: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        type_: str = "",
+    ) -> Any:
+        """One call; the answer's JSON, or its text where it is not JSON."""
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = type_ or "application/json"
+        try:
+            response = self.api.call_api(
+                path,
+                method,
+                query_params=list((query or {}).items()),
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _return_http_data_only=True,
+            )
+        except ApiException as error:
+            if not 400 <= (error.status or 0) < 500:
+                raise
+            try:
+                message = json.loads(error.body)["message"]
+            except (TypeError, ValueError, KeyError):
+                message = str(error.body)
+            raise Refused(error.status, message) from None
+        text = response.data.decode()
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+
+    def path(self, manifest: Object, *, named: bool = True, subresource: str = "") -> str:
+        """The URL path of an object, or of its kind's collection."""
+        version = manifest["apiVersion"]
+        root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+        if root not in self._resources:
+            found = self.request("GET", root)["resources"]
+            self._resources[root] = {each["kind"]: each for each in found if "/" not in each["name"]}
+        resource = self._resources[root].get(manifest["kind"])
+        if resource is None:
+            raise LookupError(f"the API server has no {manifest['kind']} in {version}")
+        metadata = manifest["metadata"]
+        parts = [root]
+        if resource["namespaced"]:
+            parts += ["namespaces", metadata.get("namespace", "default")]
+        parts += [resource["name"], *([metadata["name"]] if named else []), *filter(None, [subresource])]
+        return "/".join(parts)
+
+    def get(self, manifest: Object) -> Any:
+        """The object of this kind, name and namespace as it is."""
+        return self.request("GET", self.path(manifest))
+
+    def create(self, manifest: Object, *, dry_run: bool = False) -> Any:
+        """Create it; with `dry_run` all of admission and validation happens, and nothing is stored."""
+        return self.request(
+            "POST", self.path(manifest, named=False), manifest, query={"dryRun": "All"} if dry_run else {}
+        )
+
+    def apply(self, manifest: Object | Manifest, *, dry_run: bool = False) -> Any:
+        """Server-side apply, as `helm install` and `kubectl apply --server-side` do."""
+        raw = manifest.raw if isinstance(manifest, Manifest) else manifest
+        query = {"fieldManager": "tests", "force": "true", "fieldValidation": "Strict"}
+        if dry_run:
+            query["dryRun"] = "All"
+        return self.request("PATCH", self.path(raw), raw, query=query, type_="application/apply-patch+yaml")
+
+    def apply_all(self, manifests: Iterable[Object | Manifest]) -> None:
+        """Apply them, namespaces first."""
+        raw = [each.raw if isinstance(each, Manifest) else each for each in manifests]
+        for each in sorted(raw, key=lambda each: each["kind"] != "Namespace"):
+            self.apply(each)
+
+    def patch(self, manifest: Object, change: Any, *, dry_run: bool = False, subresource: str = "") -> Any:
+        """Strategic merge patch, as KubernetesPodOperator makes it."""
+        return self.request(
+            "PATCH",
+            self.path(manifest, subresource=subresource),
+            change,
+            query={"dryRun": "All"} if dry_run else {},
+            type_="application/strategic-merge-patch+json",
+        )
+
+    def delete(self, manifest: Object) -> None:
+        """Delete it at once, without a grace period."""
+        self.request("DELETE", self.path(manifest), query={"gracePeriodSeconds": "0"})
+
+    def may(self, verb: str, resource: str, namespace: str = "", *, name: str = "", group: str = "") -> bool:
+        """Ask the API server by a SelfSubjectAccessReview; `resource` may be pods/exec."""
+        resource, _, subresource = resource.partition("/")
+        attributes = {
+            "verb": verb,
+            "resource": resource,
+            "subresource": subresource,
+            "namespace": namespace,
+            "name": name,
+            "group": group,
+        }
+        kind = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+        review = {**kind, "metadata": {}, "spec": {"resourceAttributes": attributes}}
+        return bool(self.create(review)["status"]["allowed"])
+
+    def rights(self, namespace: str) -> set[tuple[str, str, str]]:
+        """All that this user may do in the namespace, as (group, resource, verb).
+
+        From a SelfSubjectRulesReview, less what every authenticated user may ask about itself.
+        """
+        kind = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview"}
+        answer = self.create({**kind, "metadata": {}, "spec": {"namespace": namespace}})["status"]
+        assert not answer["incomplete"] and not answer.get("evaluationError"), answer
+        everybody = {"selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"}
+        found = {
+            (group, f"{resource}={name}" if name else resource, verb)
+            for rule in answer["resourceRules"]
+            for group in rule.get("apiGroups") or [""]
+            for resource in rule["resources"]
+            for verb in rule["verbs"]
+            for name in rule.get("resourceNames") or [""]
+        }
+        return {each for each in found if each[1] not in everybody}
+
+
+@dataclass
+class ControlPlane:
+    """A running control plane; make one by `started`."""
+
+    directory: Path
+    server: str
+    _token: str = field(repr=False)
+    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    @contextmanager
+    def started(cls) -> Iterator[ControlPlane]:
+        """Start it, and remove it with all that it wrote.
+
+        Raises:
+            ControlPlaneError: if a process ends, or is not ready within 90 s.
+            ToolError: if a binary cannot be had.
+        """
+        _remove_left_behind()
+        directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        with (directory / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            etcd_port, peer_port, api_port = _free_ports(3)
+            plane = cls(directory, f"https://127.0.0.1:{api_port}", secrets.token_hex(16))
+            try:
+                plane._start_etcd(etcd_port, peer_port)
+                plane._start_api_server(api_port, etcd_port)
+                plane._start_controller_manager()
+                yield plane
+            finally:
+                plane._stop()
+                shutil.rmtree(directory, ignore_errors=True)
+
+    @cached_property
+    def admin(self) -> Client:
+        """The API as cluster-admin."""
+        return self._client()
+
+    def service_account(self, namespace: str, name: str) -> Client:
+        """The API as a service account sees it; its groups come with it."""
+        return self.user(f"system:serviceaccount:{namespace}:{name}")
+
+    def user(self, name: str, group: str = "") -> Client:
+        """The API as a user sees it, by impersonation."""
+        headers = {"Impersonate-User": name, **({"Impersonate-Group": group} if group else {})}
+        return self._client(headers)
+
+    @cached_property
+    def kubeconfig(self) -> Path:
+        """A kubeconfig file of the administrator, for helm and kubectl (which have an `--as` each)."""
+        return self._kubeconfig("admin")
+
+    @cached_property
+    def version(self) -> tuple[int, int]:
+        """Major and minor version of the API server."""
+        found = self.admin.request("GET", "/version")
+        return int(found["major"]), int(found["minor"].rstrip("+"))
+
+    def _client(self, headers: Mapping[str, str] | None = None) -> Client:
+        settings = kubernetes.client.Configuration(host=self.server)
+        settings.ssl_ca_cert = str(self.directory / "pki" / "apiserver.crt")
+        settings.api_key = {"authorization": f"Bearer {self._token}"}
+        settings.connection_pool_maxsize = 8
+        api = kubernetes.client.ApiClient(settings)
+        for name, value in (headers or {}).items():
+            api.set_default_header(name, value)
+        return Client(api)
+
+    def _kubeconfig(self, name: str) -> Path:
+        authority = str(self.directory / "pki" / "apiserver.crt")
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": name,
+            "clusters": [
+                {"name": name, "cluster": {"server": self.server, "certificate-authority": authority}}
+            ],
+            "users": [{"name": name, "user": {"token": self._token}}],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        }
+        file = self.directory / f"{name}.kubeconfig"
+        file.touch(0o600)
+        file.write_text(json.dumps(config))
+        return file
+
+    def _start_etcd(self, port: int, peer_port: int) -> None:
+        client, peer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer_port}"
+        self._run(
+            "etcd",
+            tools.path("etcd"),
+            f"--data-dir={self.directory / 'etcd'}",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+            "--unsafe-no-fsync",
+        )
+
+    def _start_api_server(self, port: int, etcd_port: int) -> None:
+        pki = self.directory / "pki"
+        pki.mkdir()
+        key = ["openssl", "genrsa", "-out", str(pki / "service-accounts.key"), "2048"]
+        subprocess.run(key, check=True, capture_output=True)
+        tokens = self.directory / "tokens.csv"
+        tokens.touch(0o600)
+        tokens.write_text(f'{self._token},admin,admin,"system:masters"\n')
+        self._run(
+            "kube-apiserver",
+            _binary("kube-apiserver"),
+            "--bind-address=127.0.0.1",
+            f"--secure-port={port}",
+            f"--cert-dir={pki}",
+            f"--etcd-servers=http://127.0.0.1:{etcd_port}",
+            f"--token-auth-file={tokens}",
+            "--authorization-mode=RBAC",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={pki / 'service-accounts.key'}",
+            f"--service-account-signing-key-file={pki / 'service-accounts.key'}",
+            "--service-cluster-ip-range=10.0.0.0/24",
+            "--endpoint-reconciler-type=none",
+            # Nodes of clusters allow privileged containers; what forbids them is Pod Security.
+            "--allow-privileged",
+        )
+        self._wait("kube-apiserver", self._ready)
+
+    def _start_controller_manager(self) -> None:
+        self._run(
+            "kube-controller-manager",
+            _binary("kube-controller-manager"),
+            f"--kubeconfig={self._kubeconfig('controller-manager')}",
+            f"--service-account-private-key-file={self.directory / 'pki' / 'service-accounts.key'}",
+            f"--root-ca-file={self.directory / 'pki' / 'apiserver.crt'}",
+            # As in kubeadm's clusters: a Job's pod is made by the job controller's own account.
+            "--use-service-account-credentials",
+            "--leader-elect=false",
+            "--secure-port=0",
+        )
+        self._wait("kube-controller-manager", self._default_account_is_there)
+
+    def _ready(self) -> bool:
+        with suppress(Exception):
+            return bool(self.admin.request("GET", "/readyz") == "ok")
+        return False
+
+    def _default_account_is_there(self) -> bool:
+        with suppress(Refused):
+            account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+            return bool(self.admin.get(account))
+        return False
+
+    def _run(self, name: str, binary: Path, *flags: str) -> None:
+        with (self.directory / f"{name}.log").open("wb") as log:
+            self._processes[name] = subprocess.Popen(
+                [binary, *flags],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=_die_with_parent,
+            )
+
+    def _wait(self, name: str, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while not ready():
+            for other, process in self._processes.items():
+                if process.poll() is not None:
+                    raise ControlPlaneError(f"{other} ended:\n{self._log(other)}")
+            if time.monotonic() > deadline:
+                raise ControlPlaneError(f"{name} is not ready after {_START_SECONDS} s:\n{self._log(name)}")
+            time.sleep(0.1)
+
+    def _log(self, name: str) -> str:
+        return (self.directory / f"{name}.log").read_text(errors="replace")[-3000:]
+
+    def _stop(self) -> None:
+        # Nothing of it is kept, so there is nothing to wait for.
+        for process in self._processes.values():
+            process.kill()
+        for process in self._processes.values():
+            process.wait()
+
+
+def _binary(name: str) -> Path:
+    other = os.environ.get("AIRDOCK_KUBERNETES_BINARIES")
+    return Path(other) / name if other else tools.path(name)
+
+
+def _die_with_parent() -> None:
+    """Run in the child: SIGKILL when the parent is gone (prctl PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def _free_ports(number: int) -> list[int]:
+    """Ports that are free now. All are held until the last is found, so that they differ."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def _remove_left_behind() -> None:
+    """Remove the directories of runs that are over: their lock is free."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError), (directory / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(directory, ignore_errors=True)
