@@ -6,6 +6,7 @@ sees it as the root of its cgroup namespace.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -13,9 +14,13 @@ from pathlib import Path
 
 from scripts.cluster.errors import ClusterError
 from scripts.cluster.mounts import Mount, mounts
-from scripts.cluster.settings import CGROUP
+from scripts.cluster.settings import CGROUP, STATE
 
 _UNIFIED = Path("/sys/fs/cgroup")
+#: What kubelet and runc ask of v2.
+_CONTROLLERS = frozenset({"cpu", "cpuset", "hugetlb", "io", "memory", "pids"})
+#: On v2, the controllers that the host's root did not hand down before.
+_RECORD = STATE / "controllers"
 
 
 def unified() -> bool:
@@ -130,3 +135,9 @@ def remove(seconds: float = 30) -> None:
                         f"The cgroup {directory} cannot be removed: {error.strerror}."
                     ) from None
                 time.sleep(0.1)
+    if _RECORD.exists():
+        for controller in _RECORD.read_text().split():
+            # Refused if another cgroup of the host has come to use it; then it has to stay.
+            with contextlib.suppress(OSError):
+                (_UNIFIED / "cgroup.subtree_control").write_text(f"-{controller}")
+        _RECORD.unlink()

@@ -37,7 +37,7 @@ _PROGRAMS = {
 }
 _GIB = 1024**3
 _DISK_GIB = 8
-_BUILD_DISK_GIB = 8
+_BUILD_DISK_GIB = 15  # Go's module and build caches, mostly.
 _MEMORY_GIB = 2.5
 
 

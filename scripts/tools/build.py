@@ -94,10 +94,10 @@ def _locked(tool: Tool) -> Iterator[None]:
         yield
 
 
-def build(tool: Tool, progress: str = "") -> Path:
+def build(tool: Tool, progress: str = "", left: Sequence[str] = ()) -> Path:
     """Build one tool into the cache, if it is not there, and return its directory.
 
-    ``progress`` is put in front of what is printed, such as ``2 of 5``.
+    What is printed starts with ``progress``, such as ``2 of 5:``, and names what is ``left`` after it.
     """
     target = entry(tool)
     if target.is_dir():
@@ -112,7 +112,7 @@ def build(tool: Tool, progress: str = "") -> Path:
             shutil.rmtree(stale)
         scratch = Path(tempfile.mkdtemp(prefix=f".tmp-{tool.name}-", dir=CACHE))
         try:
-            _compile(tool, scratch, progress)
+            _compile(tool, scratch, progress, left)
             scratch.chmod(0o755)
             scratch.rename(target)
         finally:
@@ -120,10 +120,11 @@ def build(tool: Tool, progress: str = "") -> Path:
     return target
 
 
-def _compile(tool: Tool, scratch: Path, progress: str) -> None:
+def _compile(tool: Tool, scratch: Path, progress: str, left: Sequence[str]) -> None:
     """Run ``go build`` once for all packages, so that they share what they compile."""
     say = f"{progress} {tool.name} {version(tool)}".strip()
-    print(f"building {say}", file=sys.stderr, flush=True)
+    then = f" (then {', '.join(left)})" if left else ""
+    print(f"building {say}{then}", file=sys.stderr, flush=True)
     started = time.monotonic()
     environment = os.environ | {"CGO_ENABLED": "1" if tool.cgo else "0", "GOFLAGS": "", "GOWORK": "off"}
     raw = scratch / "raw"
@@ -197,8 +198,7 @@ def provide(names: Sequence[str], *, only_pinned: bool = False) -> None:
     outside = {} if only_pinned else {tool.name: found for tool in tools if (found := on_path(tool))}
     missing = [tool for tool in tools if tool.name not in outside and not built(tool)]
     for number, tool in enumerate(missing, 1):
-        left = [other.name for other in missing[number:]]
-        build(tool, f"{number} of {len(missing)}" + (f" (then {', '.join(left)})" if left else "") + ":")
+        build(tool, f"{number} of {len(missing)}:", [other.name for other in missing[number:]])
     LINKS.mkdir(parents=True, exist_ok=True)
     for tool in tools:
         for binary in tool.binaries:

@@ -113,9 +113,11 @@ def snapshot() -> dict[str, set[str]]:
 
 def difference(before: dict[str, set[str]], after: dict[str, set[str]]) -> str:
     """What came and what went, as JSON by kind; empty if the host is as it was."""
-    changes = {
-        kind: {"came": sorted(after[kind] - before[kind]), "went": sorted(before[kind] - after[kind])}
-        for kind in before
-        if before[kind] != after[kind]
-    }
+    changes = {}
+    for kind in before:
+        came, went = sorted(after[kind] - before[kind]), sorted(before[kind] - after[kind])
+        if kind == "namespaces":
+            went = []  # Another program of the host ended; nothing here could end one of the host's.
+        if came or went:
+            changes[kind] = {"came": came, "went": went}
     return json.dumps(changes, indent=1) if changes else ""
