@@ -17,10 +17,10 @@ ACCEPTED: tuple[Acceptance, ...] = (
             "read-only-root",
         )
     ),
-    Acceptance("group-zero", "Mode dind: the daemon runs as root.", mode="dind", container="docker"),
+    Acceptance("group-zero", "Mode dind: a Docker daemon runs as root.", mode="dind", container="docker"),
     Acceptance(
         "group-zero",
-        f"{_IMAGE_GROUP}. They are the image's, and its root is read-only here.",
+        f"{_IMAGE_GROUP}. Its root file system is read-only here.",
         kind="Deployment",
     ),
     *(
@@ -69,7 +69,7 @@ ACCEPTED: tuple[Acceptance, ...] = (
     ),
     Acceptance(
         "network-open",
-        "Which pods are the ingress controller's the chart cannot know. Set networkPolicy.uiFrom.",
+        "The chart cannot know which pods are the ingress controller's. Set networkPolicy.uiFrom.",
         kind="NetworkPolicy",
         component="api-server",
         field="spec.ingress[behind an Ingress]",

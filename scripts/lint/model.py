@@ -18,6 +18,9 @@ MODE = "airdock.dev/mode"
 class Standard:
     """A section of a published standard, in one edition of it: numbers move between editions."""
 
+    #: As a table has it: CIS.
+    short: str
+    #: In full: CIS Kubernetes Benchmark.
     name: str
     edition: str
     section: str
@@ -28,17 +31,17 @@ class Standard:
 
 def cis(section: str) -> Standard:
     """A section of the CIS Kubernetes Benchmark."""
-    return Standard("CIS Kubernetes Benchmark", "v1.12", section)
+    return Standard("CIS", "CIS Kubernetes Benchmark", "v1.12", section)
 
 
 def nsa(control: str) -> Standard:
     """A control of the NSA/CISA Kubernetes Hardening Guidance, by its id in Kubescape."""
-    return Standard("NSA/CISA Kubernetes Hardening Guidance", "v1.2", control)
+    return Standard("NSA", "NSA/CISA Kubernetes Hardening Guidance", "v1.2", control)
 
 
 def pss(level: str, control: str) -> Standard:
     """A control of the Pod Security Standards."""
-    return Standard("Pod Security Standards", "v1.37", f"{level}: {control}")
+    return Standard("PSS", "Pod Security Standards", "v1.37", f"{level}: {control}")
 
 
 @dataclass(frozen=True)
