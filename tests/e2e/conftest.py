@@ -233,5 +233,5 @@ def dump(target: Target) -> str:
             conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", [])}
             if conditions.get("Ready") != "True":
                 add("describe", "pod", name, "-n", namespace)
-            add("logs", name, "-n", namespace, "--all-containers", "--prefix", "--tail=30")
+            add("logs", name, "-n", namespace, "--all-containers", "--prefix", "--tail=15")
     return "\n".join(sections)

@@ -91,7 +91,7 @@ def test_values_come_back(
         ("docker_skips", "nothing_to_do", "Skipping"),
         ("weather_kubernetes", "mapped", "two"),
         ("kubernetes_fails", "exits_with_3", "so long"),
-        ("kubernetes_skips", "nothing_to_do", "99"),
+        ("kubernetes_skips", "nothing_to_do", "Skipping task"),
     ],
 )
 def test_logs_are_readable(release: Release, results: list[Result], dag: str, task: str, line: str) -> None:
