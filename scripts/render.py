@@ -57,8 +57,8 @@ def render(
         ManifestError: if what came out is no YAML or has a key twice.
         ToolError: if Helm cannot be had.
     """
-    text, documents = _rendered(json.dumps(values or {}), release, namespace, kube_version, helm, chart)
-    return Manifests.of(documents, text)
+    state = _chart_hash(chart, _newest_change(chart))
+    return _rendered(state, json.dumps(values or {}), release, namespace, kube_version, helm, chart)
 
 
 def template(
@@ -80,12 +80,12 @@ def template(
 
 @lru_cache(maxsize=4096)
 def _rendered(
-    values: str, release: str, namespace: str, kube_version: str, helm: str, chart: Path
-) -> tuple[str, list[tuple[str, Any]]]:
-    """Text and (template, object) pairs, from the cache on disk where it has them; refusals are kept too."""
+    state: str, values: str, release: str, namespace: str, kube_version: str, helm: str, chart: Path
+) -> Manifests:
+    """From this process, else from the cache on disk, else from Helm; refusals are kept on disk too."""
     arguments = (values, release, namespace, kube_version, _identity(helm))
     key = hashlib.sha256(json.dumps(arguments).encode()).hexdigest()[:32]
-    entry = CACHE / _chart_hash(chart, _newest_change(chart)) / f"{key}.json"
+    entry = CACHE / state / f"{key}.json"
     try:
         kept = json.loads(entry.read_text())
     except (FileNotFoundError, ValueError):
@@ -93,7 +93,13 @@ def _rendered(
         _store(entry, json.dumps(kept))
     if "error" in kept:
         raise RenderError(kept["error"])
-    return kept["text"], [(source, document) for source, document in kept["documents"]]
+    return _shared(kept["text"], json.dumps(kept["documents"]))
+
+
+@lru_cache(maxsize=1024)
+def _shared(text: str, documents: str) -> Manifests:
+    """One object for all versions that render alike: manifests are read-only."""
+    return Manifests.of(json.loads(documents), text)
 
 
 def _fresh(*arguments: Any) -> dict[str, Any]:

@@ -1,0 +1,150 @@
+"""Everything that an object names is there."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from types import ModuleType
+from unittest import mock
+from urllib.parse import urlsplit
+
+from scripts.manifests import Manifests, Reference
+from scripts.render import CHART
+from tests.render.contracts.ports import serves
+from tests.render.contracts.registry import contract
+from tests.render.scenarios import Scenario
+
+#: Objects that are in every namespace.
+GIVEN_BY_KUBERNETES = {("ConfigMap", "kube-root-ca.crt"): frozenset({"ca.crt"})}
+
+
+@contract
+def references(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
+    """Every Secret, ConfigMap, claim, account, role and Service that is named is there, with its keys."""
+    there = objects_there(manifests, scenario)
+    for manifest, pod in manifests.pods:
+        for reference in pod.references:
+            if problem := unresolved(reference, manifest.namespace, there):
+                yield f"{manifest}, {reference.where}: {problem}"
+        service = manifest.get("spec", "serviceName")
+        if service and ("Service", manifest.namespace, service) not in there:
+            yield f"{manifest}: spec.serviceName names the Service {service}, which is not rendered"
+    for binding in (*manifests.all("RoleBinding"), *manifests.all("ClusterRoleBinding")):
+        role = binding.get("roleRef")
+        if (role["kind"], binding.namespace if role["kind"] == "Role" else "", role["name"]) not in there:
+            yield f"{binding}: roleRef names the {role['kind']} {role['name']}, which is not rendered"
+        for subject in binding.get("subjects") or ():
+            key = ("ServiceAccount", str(subject.get("namespace", "")), subject["name"])
+            if subject["kind"] == "ServiceAccount" and key not in there:
+                yield (
+                    f"{binding}: its subject {subject['name']} in {subject.get('namespace')} is not rendered"
+                )
+    for ingress in manifests.all("Ingress"):
+        for tls in ingress.get("spec", "tls") or ():
+            reference = Reference("Secret", tls["secretName"], None, False, "spec.tls")
+            if problem := unresolved(reference, ingress.namespace, there):
+                yield f"{ingress}, spec.tls: {problem}"
+
+
+@contract
+def made_secrets(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
+    """The Secrets that are made in the cluster have a known purpose, are read by someone, and namereal
+    Services.
+    """
+    read = {
+        (manifest.namespace, reference.name)
+        for manifest, pod in manifests.pods
+        for reference in pod.references
+        if reference.kind == "Secret"
+    }
+    for manifest, _, container in manifests.containers:
+        if "AIRDOCK_SECRETS" not in container.env:
+            continue
+        module = create_secrets()
+        stem = container.env["AIRDOCK_STEM"].value or ""
+        for name, purpose in json.loads(container.env["AIRDOCK_SECRETS"].value or "{}").items():
+            if purpose not in module.PURPOSES:
+                yield (
+                    f"{manifest}: create_secrets.py knows no purpose {purpose!r}; it knows "
+                    f"{', '.join(module.PURPOSES)}"
+                )
+                continue
+            if (manifest.namespace, name) not in read:
+                yield f"{manifest}: the Secret {name} is made, and nobody reads it"
+            for key, value in made(purpose, stem).items():
+                url = urlsplit(value)
+                if (
+                    url.scheme
+                    and url.hostname
+                    and not serves(manifests, manifest.namespace, url.hostname, url.port)
+                ):
+                    yield (
+                        f"{manifest}: the key {key} of the Secret {name} names {url.hostname}:{url.port}, "
+                        "which no Service of the release serves"
+                    )
+
+
+@lru_cache
+def create_secrets() -> ModuleType:
+    """The script that the chart mounts, loaded from its file."""
+    spec = importlib.util.spec_from_file_location("create_secrets", CHART / "files/scripts/create_secrets.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def made(purpose: str, stem: str = "stem") -> dict[str, str]:
+    """The keys and values that create_secrets.py makes for a purpose."""
+    module = create_secrets()
+    with (
+        mock.patch.object(module, "STEM", stem),
+        mock.patch.dict("os.environ", AIRDOCK_ADMIN_USERNAME="admin"),
+    ):
+        found: dict[str, str] = module.PURPOSES[purpose]()
+    return found
+
+
+#: (kind, namespace, name) -> its keys; None where any key will do.
+There = dict[tuple[str, str, str], frozenset[str] | None]
+
+
+def objects_there(manifests: Manifests, scenario: Scenario) -> There:
+    """All that a release can rely on: rendered, made in the cluster, the user's, or Kubernetes' own."""
+    there: There = {}
+    for manifest in manifests:
+        data = {**(manifest.get("data") or {}), **(manifest.get("binaryData") or {})}
+        keys = frozenset(data) if manifest.kind in ("ConfigMap", "Secret") else None
+        there[(manifest.kind, manifest.namespace, manifest.name)] = keys
+    for manifest, _, container in manifests.containers:
+        for name, purpose in json.loads(
+            (container.env["AIRDOCK_SECRETS"].value if "AIRDOCK_SECRETS" in container.env else "") or "{}"
+        ).items():
+            keys = frozenset(made(purpose)) if purpose in create_secrets().PURPOSES else frozenset()
+            there[("Secret", manifest.namespace, name)] = keys
+    for given, keys in {**GIVEN_BY_KUBERNETES, **scenario.external}.items():
+        there[(given[0], scenario.namespace, given[1])] = keys or None
+    return there
+
+
+def unresolved(reference: Reference, namespace: str, there: There) -> str | None:
+    """What is wrong with a reference, or None."""
+    if reference.optional:
+        return None
+    key = (reference.kind, namespace, reference.name)
+    if key not in there:
+        return (
+            f"needs the {reference.kind} {reference.name}, which is neither rendered nor made by "
+            "create_secrets.py "
+            "nor external to the scenario"
+        )
+    keys = there[key]
+    if reference.key is not None and keys is not None and reference.key not in keys:
+        return (
+            f"needs the key {reference.key!r} of the {reference.kind} {reference.name}, which has "
+            f"{', '.join(sorted(keys)) or 'none'}"
+        )
+    return None

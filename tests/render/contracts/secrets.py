@@ -1,0 +1,116 @@
+"""Images, and who holds which secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from scripts.manifests import Manifests
+from tests.render.contracts.registry import at, contract
+from tests.render.scenarios import Scenario
+
+WORKER_FORBIDDEN = {"connection", "fernet-key", "jwt-secret"}
+
+
+@contract
+def images(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
+    """Every image, those in variables too, is one of .Values.images, with its pull policy."""
+    policies = {image_name(image): image["pullPolicy"] for image in scenario.effective["images"].values()}
+    for manifest, _, container in manifests.containers:
+        where = at(manifest, container)
+        if container.image not in policies:
+            yield f"{where}: the image {container.image!r} is none of .Values.images ({', '.join(policies)})"
+        elif container.raw.get("imagePullPolicy") != policies[container.image]:
+            yield f"{where}: imagePullPolicy is {container.raw.get('imagePullPolicy')!r}, not its image's"
+        for variable in container.env_list:
+            for image in re.findall(r'image\\?": ?\\?"([^"\\]+)', variable.value or ""):
+                if image not in policies:
+                    yield f"{where}, env {variable.name}: the image {image!r} is none of .Values.images"
+
+
+def image_name(image: Mapping[str, str]) -> str:
+    """repository@digest, else repository:tag."""
+    return (
+        f"{image['repository']}@{image['digest']}"
+        if image["digest"]
+        else f"{image['repository']}:{image['tag']}"
+    )
+
+
+@contract
+def pull_secrets(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
+    """Every pod has exactly the imagePullSecrets of the values."""
+    wanted = scenario.effective["imagePullSecrets"]
+    for manifest, pod in manifests.pods:
+        found = [secret["name"] for secret in pod.raw.get("imagePullSecrets") or ()]
+        if found != wanted:
+            yield f"{manifest}: imagePullSecrets are {found}, the values say {wanted}"
+
+
+@contract
+def worker_secrets(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
+    """Workers hold no database URL, Fernet key, JWT secret or administrator's password, however theywould
+    get it.
+    """
+    forbidden = {
+        reference.name
+        for manifest, pod in manifests.pods
+        if manifest.component != "worker"
+        for reference in pod.references
+        if reference.kind == "Secret" and (reference.key in WORKER_FORBIDDEN or "ADMIN" in reference.where)
+    }
+    for manifest, pod in manifests.pods:
+        if manifest.component != "worker":
+            continue
+        for reference in pod.references:
+            if reference.kind == "Secret" and reference.where != "imagePullSecrets":
+                whole = reference.key is None and reference.name in forbidden
+                if whole or reference.key in WORKER_FORBIDDEN | {"username", "password"}:
+                    what = reference.key or "all keys"
+                    yield (
+                        f"{manifest}, {reference.where}: a worker must not hold {what} of the Secret "
+                        f"{reference.name}"
+                    )
+        for container in pod.containers:
+            for name in (
+                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+                "AIRFLOW__CORE__FERNET_KEY",
+                "AIRFLOW__API_AUTH__JWT_SECRET",
+            ):
+                if name in container.env:
+                    yield f"{at(manifest, container)}: a worker must not have {name}"
+
+
+@contract
+def no_secret_rendered(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
+    """No Secret object, and no literal where a secret belongs."""
+    word = re.compile(
+        r"(password|passwd|secret|fernet_?key|token|sql_alchemy_conn|broker_url|result_backend)", re.I
+    )
+    for manifest in manifests:
+        if manifest.kind == "Secret":
+            yield f"{manifest}: Secrets are made in the cluster or given, never rendered"
+    for manifest, _, container in manifests.containers:
+        for variable in container.env_list:
+            if variable.value and re.fullmatch(rf".*__?({word.pattern})(_KEY|_CMD)?", variable.name, re.I):
+                yield f"{at(manifest, container)}: the variable {variable.name} holds a literal"
+    for config in manifests.all("ConfigMap"):
+        text = (config.get("data") or {}).get("airflow.cfg") or ""
+        for key in re.findall(
+            r"(?m)^(sql_alchemy_conn|fernet_key|secret_key|jwt_secret|broker_url|result_backend) =", text
+        ):
+            yield f"{config}: airflow.cfg holds {key}, which is a secret"
+
+
+@contract
+def no_hooks(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
+    """Plain objects that converge in any order: no Helm or Argo CD hooks, no one-shot pods."""
+    for manifest in manifests:
+        for key in manifest.annotations:
+            if key.startswith(("helm.sh/hook", "argocd.argoproj.io/hook", "argocd.argoproj.io/sync-wave")):
+                yield f"{manifest}: the annotation {key} orders it; objects must converge without"
+        if manifest.kind in ("Job", "Pod"):
+            yield (
+                f"{manifest}: a {manifest.kind}'s template is immutable, so any change of it fails the "
+                "upgrade"
+            )

@@ -1,0 +1,349 @@
+"""What the chart is rendered with: every scenario is held to every contract."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from scripts.manifests import Manifests, load_yaml
+from scripts.render import CHART, HELM4, KUBE_VERSIONS, render
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Values, and what a cluster brings that the chart does not make."""
+
+    name: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    release: str = "airdock"
+    namespace: str = "airdock"
+    #: (kind, name) -> keys of objects that the user made beforehand; an empty set for objects without keys.
+    external: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def render(self, kube_version: str = KUBE_VERSIONS[-1], helm: str = HELM4) -> Manifests:
+        """The manifests for one Kubernetes and one Helm version."""
+        return render(
+            self.values,
+            release=self.release,
+            namespace=self.namespace,
+            kube_version=kube_version,
+            helm=helm,
+        )
+
+    @cached_property
+    def effective(self) -> dict[str, Any]:
+        """The chart's own values with the scenario's over them, as Helm merges them."""
+        defaults = load_yaml((CHART / "values.yaml").read_text(), "values.yaml")[0]
+        merged: dict[str, Any] = overlaid(defaults, json.loads(json.dumps(self.values)))
+        return merged
+
+
+def overlaid(base: Any, over: Any) -> Any:
+    """Maps deep, all else replaced, null removes: Helm's way with values, the chart's with worker groups."""
+    if not isinstance(base, dict) or not isinstance(over, dict):
+        return over
+    result = dict(base)
+    for key, value in over.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = overlaid(result[key], value) if key in result else value
+    return result
+
+
+DIND: dict[str, Any] = {"workers": {"default": None, "docker": {"mode": "dind", "queues": ["docker"]}}}
+SOCKET: dict[str, Any] = {
+    "workers": {"default": None, "node": {"mode": "socket", "queues": ["node"], "socket": {"gid": 999}}}
+}
+#: `make up` and the README: the three modes side by side, with the examples.
+MODES: dict[str, Any] = {
+    "dags": {"examples": True},
+    "workers": {
+        "default": {"mode": "kubernetes", "queues": ["default", "kubernetes"]},
+        "dind": {"mode": "dind", "queues": ["dind"]},
+        "socket": {"mode": "socket", "queues": ["socket"], "socket": {"gid": 999}},
+    },
+}
+EXTERNAL_STORES: dict[str, Any] = {
+    "database": {"existingSecret": "airflow-database"},
+    "broker": {"existingSecret": "airflow-broker"},
+}
+STORES_SECRETS = {
+    ("Secret", "airflow-database"): frozenset({"connection"}),
+    ("Secret", "airflow-broker"): frozenset({"broker-url", "result-backend"}),
+}
+GIVEN_SECRETS: dict[str, Any] = {
+    "secrets": {
+        "admin": "given-admin",
+        "apiSecretKey": "given-api",
+        "fernetKey": "given-fernet",
+        "jwtSecret": "given-jwt",
+        "postgres": "given-postgres",
+        "redis": "given-redis",
+    }
+}
+#: Worker groups that join an Airflow which another chart deployed.
+ATTACHED: dict[str, Any] = {
+    **MODES,
+    "dags": {},
+    "controlPlane": {
+        "enabled": False,
+        "executionApiUrl": "http://airflow-api-server.airflow:8080/execution/",
+    },
+    "broker": {"existingSecret": "airflow-broker"},
+    "secrets": {"apiSecretKey": "given-api"},
+    "networkPolicy": {
+        "logsFrom": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"component": "api-server"}}}]
+    },
+}
+GIVEN = {
+    ("Secret", "given-admin"): frozenset({"username", "password"}),
+    ("Secret", "given-api"): frozenset({"api-secret-key"}),
+    ("Secret", "given-fernet"): frozenset({"fernet-key"}),
+    ("Secret", "given-jwt"): frozenset({"jwt-secret"}),
+    ("Secret", "given-postgres"): frozenset({"password", "connection"}),
+    ("Secret", "given-redis"): frozenset({"password", "broker-url", "result-backend"}),
+}
+FAB_INGRESS: dict[str, Any] = {
+    "auth": {"manager": "fab", "admin": {"username": "ada", "email": "ada@example.com"}},
+    "ingress": {
+        "enabled": True,
+        "className": "nginx",
+        "host": "airflow.example.com",
+        "path": "/team-a",
+        "tlsSecretName": "airflow-tls",
+        "annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "8m"},
+    },
+}
+INGRESS_SECRETS = {("Secret", "airflow-tls"): frozenset({"tls.crt", "tls.key"})}
+
+#: Every block that passes something through to a pod, for a component that mounts nothing of its own there.
+POD: dict[str, Any] = {
+    "env": {
+        "PLAIN": "1",
+        "NUMBER": 1000000,
+        "FLAG": False,
+        "FROM": {"valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}},
+    },
+    "volumes": {"scratch": {"emptyDir": {"sizeLimit": "1Gi"}}},
+    "volumeMounts": {"scratch": {"mountPath": "/scratch"}},
+    "nodeSelector": {"disk": "ssd"},
+    "tolerations": [{"key": "dedicated", "operator": "Equal", "value": "airflow", "effect": "NoSchedule"}],
+    "affinity": {
+        "podAntiAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {
+                    "weight": 1,
+                    "podAffinityTerm": {
+                        "topologyKey": "kubernetes.io/hostname",
+                        "labelSelector": {"matchLabels": {"a": "b"}},
+                    },
+                }
+            ]
+        }
+    },
+    "topologySpreadConstraints": [
+        {
+            "maxSkew": 1,
+            "topologyKey": "topology.kubernetes.io/zone",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": {"a": "b"}},
+        }
+    ],
+    "priorityClassName": "high",
+    "podLabels": {"team": "data"},
+    "podAnnotations": {"example.com/scrape": "true"},
+    "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x"}},
+    "terminationGracePeriodSeconds": 90,
+    "resources": {"requests": {"cpu": "0.5", "memory": 1000000000}, "limits": {"cpu": 1, "memory": "1.5Gi"}},
+}
+
+MAXIMAL: dict[str, Any] = {
+    **FAB_INGRESS,
+    "images": {
+        "airflow": {
+            "repository": "registry.example.com:5000/airflow",
+            "tag": "3.2.0",
+            "pullPolicy": "Always",
+        },
+        "docker": {"digest": "sha256:" + "0123456789abcdef" * 4},
+    },
+    "imagePullSecrets": ["registry-a", "registry-b"],
+    "airflow": {
+        "config": {
+            "core": {"parallelism": 64, "default_timezone": "Europe/Berlin"},
+            "logging": {"logging_level": "DEBUG", "log_format": "%(asctime)s [%(levelname)s]"},
+            "secrets": {"backend_kwargs": {"path": "a b", "nested": [1, True]}},
+        },
+        "env": {"AIRFLOW_VAR_COLOUR": "green", "PYTHONDONTWRITEBYTECODE": "1"},
+        "connections": {
+            "plain": "http://example.com",
+            "parts": {"conn_type": "http", "host": "example.com", "password": 'p@ss"w%rd'},
+            "kept": {"valueFrom": {"secretKeyRef": {"name": "connections", "key": "kept"}}},
+        },
+        "localSettings": "def task_policy(task):\n    task.retries = 1\n",
+    },
+    "dags": {
+        "bundles": [
+            {
+                "name": "main",
+                "classpath": "airflow.providers.git.bundles.git.GitDagBundle",
+                "kwargs": {"repo_url": "https://git.example.com/dags.git", "tracking_ref": "main"},
+            }
+        ],
+        "volume": {"persistentVolumeClaim": {"claimName": "dags"}},
+        "path": "/opt/airflow/other-dags",
+    },
+    "controlPlane": {
+        name: {**POD, "replicas": 2} for name in ("apiServer", "scheduler", "dagProcessor", "triggerer")
+    },
+    "database": {"embedded": {**POD, "storage": {"size": "10Gi", "storageClassName": "fast"}}},
+    "broker": {"embedded": {**POD, "storage": {"size": "2Gi", "storageClassName": "fast"}}},
+    "workerDefaults": {
+        "nodeSelector": {"disk": "hdd", "pool": "workers"},
+        "tolerations": [{"operator": "Exists"}],
+    },
+    "workers": {
+        "default": {**POD, "replicas": 0, "concurrency": 1},
+        "builds": {
+            **POD,
+            "mode": "dind",
+            "queues": ["builds", "compose"],
+            "tmp": {"sizeLimit": "5Gi"},
+            "dind": {
+                "dataVolume": {
+                    "ephemeral": {
+                        "volumeClaimTemplate": {
+                            "spec": {
+                                "accessModes": ["ReadWriteOnce"],
+                                "resources": {"requests": {"storage": "50Gi"}},
+                            }
+                        }
+                    }
+                },
+                "registryMirrors": ["https://mirror.example.com"],
+                "insecureRegistries": ["registry.local:5000"],
+                "resources": {"limits": {"cpu": "4", "memory": "8Gi"}},
+            },
+        },
+        "legacy": {
+            **POD,
+            "mode": "socket",
+            "queues": ["legacy"],
+            "socket": {"gid": 0, "path": "/run/docker.sock", "kubeletRootDir": "/data/kubelet"},
+        },
+    },
+    "tasks": {
+        "namespace": "data-tasks",
+        "keepNamespace": False,
+        "networkPolicy": {"egressRules": [{"ports": [{"port": 443, "protocol": "TCP"}]}]},
+    },
+    "networkPolicy": {
+        "egress": "strict",
+        "egressRules": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
+        "apiServerCIDR": "10.96.0.1/32",
+        "uiFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}],
+    },
+    "logs": {
+        "claim": {"size": "20Gi", "storageClassName": "shared"},
+        "remote": {"baseLogFolder": "s3://bucket/logs", "connectionId": "logs"},
+    },
+    "commonLabels": {"example.com/team": "data", "cost-centre": "42"},
+    "extraObjects": [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "{{ .Release.Name }}-extra", "namespace": "{{ .Release.Namespace }}"},
+            "data": {"fullname": '{{ include "airdock.fullname" . }}'},
+        }
+    ],
+}
+MAXIMAL_EXTERNAL = {
+    **INGRESS_SECRETS,
+    ("Secret", "registry-a"): frozenset(),
+    ("Secret", "registry-b"): frozenset(),
+    ("Secret", "connections"): frozenset({"kept"}),
+    ("PersistentVolumeClaim", "dags"): frozenset(),
+}
+
+#: All modes, two groups of one mode that share a queue, and one whose name is as long as allowed.
+GROUPS: dict[str, Any] = {
+    "workerDefaults": {"mode": "dind", "concurrency": 4, "env": {"SHARED": "yes"}},
+    "workers": {
+        "default": {"replicas": 3},
+        "a": {"queues": ["docker"]},
+        "b": {"queues": ["docker", "gpu"], "env": {"SHARED": "", "OWN": "0"}},
+        "c": {"queues": ["big"], "mode": "kubernetes", "concurrency": None},
+        "twenty-letters-long0": {"queues": ["long"], "mode": "socket", "socket": {"gid": 998}},
+    },
+}
+LONG = "release-with-a-name-of-fifty-three-letters-as-allowed"
+assert len(LONG) == 53
+
+SCENARIOS: tuple[Scenario, ...] = (
+    Scenario("default"),
+    Scenario("modes", MODES),
+    Scenario("dind", DIND),
+    Scenario("socket", SOCKET),
+    Scenario("external-stores", EXTERNAL_STORES, external=STORES_SECRETS),
+    Scenario("external-database", {"database": EXTERNAL_STORES["database"]}, external=STORES_SECRETS),
+    Scenario("external-broker", {"broker": EXTERNAL_STORES["broker"]}, external=STORES_SECRETS),
+    Scenario("given-secrets", GIVEN_SECRETS, external=GIVEN),
+    Scenario("fab-ingress", FAB_INGRESS, external=INGRESS_SECRETS),
+    Scenario(
+        "plain-ingress",
+        {"ingress": {"enabled": True, "host": "*.example.com"}},
+    ),
+    Scenario(
+        "base-url", {"airflow": {"config": {"api": {"base_url": "https://airflow.example.com/deep/down/"}}}}
+    ),
+    Scenario("logs-claim", {"logs": {"claim": {"size": "10Gi"}}}),
+    Scenario(
+        "logs-existing-claim",
+        {"logs": {"claim": {"existingClaim": "shared-logs"}}},
+        external={("PersistentVolumeClaim", "shared-logs"): frozenset()},
+    ),
+    Scenario("git-bundles", {"dags": {"bundles": MAXIMAL["dags"]["bundles"]}}),
+    Scenario(
+        "dag-volume",
+        {"dags": {"volume": {"configMap": {"name": "my-dags"}}, "path": "/dags"}},
+        external={("ConfigMap", "my-dags"): frozenset()},
+    ),
+    Scenario("attached", ATTACHED, external={**STORES_SECRETS, **GIVEN}),
+    Scenario(
+        "minimal",
+        {
+            **EXTERNAL_STORES,
+            **{"secrets": {**GIVEN_SECRETS["secrets"], "postgres": "", "redis": ""}},
+            "tasks": {"createNamespace": False, "namespace": "given-tasks"},
+            "networkPolicy": {"enabled": False},
+        },
+        external={**STORES_SECRETS, **GIVEN},
+    ),
+    Scenario("maximal", MAXIMAL, external=MAXIMAL_EXTERNAL),
+    Scenario("groups", GROUPS),
+    Scenario(
+        "no-replicas",
+        {"controlPlane": {"triggerer": {"replicas": 0}}, "workers": {"default": {"replicas": 0}}},
+    ),
+    Scenario(
+        "longest-names", {**GROUPS, **FAB_INGRESS}, release=LONG, namespace="n" * 63, external=INGRESS_SECRETS
+    ),
+    Scenario("long-fullname", {"fullnameOverride": "f" * 63, "logs": {"claim": {"size": "1Gi"}}}),
+    Scenario("name-override", {**MODES, "nameOverride": "flow"}, release="prod"),
+    Scenario("release-off", {**MODES, "fullnameOverride": ""}, release="off", namespace="yes"),
+    Scenario("release-number", {**MODES, "fullnameOverride": "n"}, release="1e3", namespace="0x10"),
+    Scenario("release-contains-chart", MODES, release="my-airdock-2", namespace="null"),
+    Scenario("same-name-and-namespace", MODES, release="data", namespace="data"),
+)
+BY_NAME: Mapping[str, Scenario] = {scenario.name: scenario for scenario in SCENARIOS}
+#: Rendered with Helm 3 too.
+HELM3_SCENARIOS = tuple(
+    BY_NAME[name] for name in ("default", "modes", "maximal", "groups", "minimal", "attached")
+)
