@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from scripts.cluster import nft
@@ -52,21 +54,20 @@ def mount_points() -> set[str]:
     return {f"{mount.filesystem} {mount.target}" for mount in mounts()}
 
 
-def _other_cluster(process: Path) -> bool:
-    """Whether a process belongs to the user's own native cluster, which comes and goes beside the test."""
-    return ":/airdock/" in (process / "cgroup").read_text().replace(":/airdock\n", ":/airdock/\n")
-
-
-def namespaces() -> set[str]:
-    """Every namespace that a process of this host is in, but for those of the user's own native cluster."""
+def namespaces(processes: Iterable[str]) -> set[str]:
+    """The namespaces of processes, by their ids on the host, that are not this process's own."""
+    own = {str(entry.readlink()) for entry in Path("/proc/self/ns").iterdir()}
     found = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if not _other_cluster(process):
-                found |= {str(entry.readlink()) for entry in (process / "ns").iterdir()}
-        except OSError:  # It ended meanwhile.
-            continue
-    return found
+    for process in processes:
+        with contextlib.suppress(OSError):  # It ended meanwhile.
+            found |= {str(entry.readlink()) for entry in Path("/proc", process, "ns").iterdir()}
+    return found - own
+
+
+def processes_in(wanted: set[str]) -> set[str]:
+    """Ids of the host's processes that are in one of these namespaces."""
+    ids = [entry.name for entry in Path("/proc").glob("[0-9]*")]
+    return {process for process in ids if namespaces([process]) & wanted}
 
 
 def cgroups() -> set[str]:
@@ -107,7 +108,7 @@ def sysctls() -> set[str]:
 
 def snapshot() -> dict[str, set[str]]:
     """All of it, by kind."""
-    kinds = (interfaces, routes, rules, mount_points, namespaces, cgroups, files, sysctls)
+    kinds = (interfaces, routes, rules, mount_points, cgroups, files, sysctls)
     return {kind.__name__: kind() for kind in kinds}
 
 
@@ -116,8 +117,6 @@ def difference(before: dict[str, set[str]], after: dict[str, set[str]]) -> str:
     changes = {}
     for kind in before:
         came, went = sorted(after[kind] - before[kind]), sorted(before[kind] - after[kind])
-        if kind == "namespaces":
-            went = []  # Another program of the host ended; nothing here could end one of the host's.
         if came or went:
             changes[kind] = {"came": came, "went": went}
     return json.dumps(changes, indent=1) if changes else ""
