@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 
-from scripts.cluster import cluster
+from scripts.cluster import cluster, preflight
 from scripts.cluster.errors import ClusterError
 from scripts.tools import ToolError
 
 
 def _status() -> int:
+    preflight.system()
     reason = cluster.why_not_ready()
     print(f"not Ready: {reason}" if reason else "Ready")
     return 1 if reason else 0

@@ -67,7 +67,8 @@ def main() -> None:
     _change_root(root)
     socket.sethostname(plan.host_name)
     _link_up(plan)
-    _supervise(services, {"PATH": plan.path, "HOME": "/root"})
+    # The registry would send traces somewhere by default.
+    _supervise(services, {"PATH": plan.path, "HOME": "/root", "OTEL_TRACES_EXPORTER": "none"})
 
 
 def _call(*command: str | Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import sys
 from pathlib import Path
 
 #: Name of the node, its state directory, interface and cgroup. The cluster's own tests set another
@@ -24,9 +25,22 @@ KUBERNETES_VERSION = "v1.36.3"
 INTERFACE = f"{NODE}0"
 #: The host's nftables table.
 TABLE = NODE.replace("-", "_")
+
+
+def _network(given: str) -> ipaddress.IPv4Network:
+    """The network that the user names, or one sentence why it cannot be."""
+    try:
+        network = ipaddress.IPv4Network(given)
+    except ValueError as error:
+        sys.exit(f"cluster: AIRDOCK_NETWORK is no IPv4 network ({error}): use one such as 10.203.0.0/18.")
+    if not 12 <= network.prefixlen <= 20:
+        sys.exit(f"cluster: AIRDOCK_NETWORK={given} must be a /12 to a /20, such as 10.203.0.0/18.")
+    return network
+
+
 #: All addresses: a /18 of the range for benchmarks (RFC 2544), which hardly anybody routes.
 #: A user in whose network it is taken sets AIRDOCK_NETWORK, for every command alike.
-NETWORK = ipaddress.IPv4Network(os.environ.get("AIRDOCK_NETWORK") or "198.19.0.0/18")
+NETWORK = _network(os.environ.get("AIRDOCK_NETWORK") or "198.19.0.0/18")
 _PODS, _SERVICES, _LINK, _ = NETWORK.subnets(new_prefix=NETWORK.prefixlen + 2)
 POD_NETWORK = str(_PODS)
 SERVICE_NETWORK = str(_SERVICES)

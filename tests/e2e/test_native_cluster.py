@@ -5,10 +5,12 @@ It starts a second cluster of another name, so that one of the user's is left al
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -21,6 +23,7 @@ import pytest
 
 from scripts import tools
 from scripts.cluster import images
+from scripts.cluster.nft import root as nft_root
 from tests.e2e import host_state
 
 NAME = "airdock-e2e"
@@ -333,6 +336,76 @@ def test_an_interface_in_the_way_is_named_and_left_alone() -> None:
         subprocess.run(["ip", "link", "delete", "dummy-e2e"], check=True)
 
 
+#: What a host with a kubelet, a containerd, a Docker, an etcd and a registry of its own has.
+HOSTS_FILES = (
+    "/etc/cni/net.d/10-hosts.conflist",
+    "/etc/containerd/config.toml",
+    "/etc/docker/daemon.json",
+    "/etc/kubernetes/admin.conf",
+    "/opt/cni/bin/ptp",
+    "/var/lib/containerd/hosts",
+    "/var/lib/docker/hosts",
+    "/var/lib/etcd/hosts",
+    "/var/lib/kubelet/config.yaml",
+    "/var/log/pods/hosts",
+)
+HOSTS_PORTS = (2379, 2380, 5000, 6443, 10248, 10250, 10256, 10257, 10259)
+HOSTS_SOCKETS = ("/run/containerd/containerd.sock", "/run/docker.sock")
+HOSTS_FIREWALL = """table inet hosts-e2e {
+  chain input { type filter hook input priority 0; iifname "airdock-e2e0" ct state new drop; }
+  chain forward { type filter hook forward priority 0; iifname "airdock-e2e0" drop; }
+}"""
+
+
+@pytest.fixture
+def hosts_own() -> Iterator[None]:
+    """The host runs all that by itself, and a firewall that lets nothing of the node in or through."""
+    stop()
+    made: list[Path] = []
+    with contextlib.ExitStack() as undo:
+        for name in (*HOSTS_FILES, *HOSTS_SOCKETS):
+            missing = [place for place in (Path(name), *Path(name).parents) if not place.exists()]
+            made += missing
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            if name in HOSTS_FILES and Path(name) in missing:
+                Path(name).write_text("the host's\n")
+            elif Path(name) in missing:
+                listener = undo.enter_context(socket.socket(socket.AF_UNIX))
+                listener.bind(name)
+                listener.listen()
+        for port in HOSTS_PORTS:
+            listener = undo.enter_context(socket.socket())
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):  # The host really runs one.
+                listener.bind(("0.0.0.0", port))
+                listener.listen()
+        nft("-f", "-", stdin=HOSTS_FIREWALL)
+        try:
+            yield
+        finally:
+            nft("delete", "table", "inet", "hosts-e2e")
+            for place in made:
+                place.rmdir() if place.is_dir() else place.unlink()
+
+
+def nft(*words: str, stdin: str = "") -> str:
+    command = ["chroot", str(nft_root()), "/usr/sbin/nft", *words]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.usefixtures("hosts_own")
+def test_a_hosts_own_kubelet_docker_and_firewall_are_left_alone() -> None:
+    files = {name: (Path(name).read_bytes(), Path(name).stat().st_mtime_ns) for name in HOSTS_FILES}
+    before = host_state.snapshot()
+    start()
+    _push_image()
+    assert run_pod(pod("beside", "echo hello")) == "hello\n"
+    assert docker("run", "--rm", IMAGE, "echo", "hello") == "hello\n"
+    stop()
+    assert host_state.difference(before, host_state.snapshot()) == ""
+    assert {name: (Path(name).read_bytes(), Path(name).stat().st_mtime_ns) for name in HOSTS_FILES} == files
+
+
 LEAKS = {
     "interfaces": ("ip link add leak-e2e type bridge", "ip link delete leak-e2e"),
     "mount_points": ("mkdir -p /mnt && mount -t tmpfs leak-e2e /mnt", "umount /mnt"),
@@ -345,13 +418,14 @@ LEAKS = {
         "echo 1 > /proc/sys/net/ipv4/conf/lo/log_martians",
         "echo 0 > /proc/sys/net/ipv4/conf/lo/log_martians",
     ),
+    "rules": ("$NFT add table leak_e2e", "$NFT delete table leak_e2e"),
     "routes": ("ip route add unreachable 198.19.255.0/24", "ip route delete unreachable 198.19.255.0/24"),
 }
 
 
 @pytest.mark.parametrize("kind", LEAKS)
 def test_the_comparison_would_see_a_leak(kind: str) -> None:
-    make, undo = LEAKS[kind]
+    make, undo = (step.replace("$NFT", f"chroot {nft_root()} /usr/sbin/nft") for step in LEAKS[kind])
     before = host_state.snapshot()
     subprocess.run(["sh", "-c", make], check=True)
     try:

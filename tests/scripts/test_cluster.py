@@ -139,6 +139,16 @@ def test_addresses_are_apart() -> None:
     assert shown.split() == ["10.203.32.2", "False"]
 
 
+@pytest.mark.parametrize("given", ["10.203.0.1/18", "10.203.0.0/24", "fd00::/18", "mine"])
+def test_a_network_that_cannot_be_is_one_sentence(given: str) -> None:
+    command = [sys.executable, "-m", "scripts.cluster", "status"]
+    environment = os.environ | {"AIRDOCK_NETWORK": given}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "10.203.0.0/18" in done.stderr
+
+
 def record(process: int, started: str) -> None:
     """Write what `start` writes."""
     supervisor._RECORD.write_text(json.dumps({"process": process, "started": started}))
