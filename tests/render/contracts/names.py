@@ -72,9 +72,7 @@ def part_names(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
 
 @contract
 def duplicates(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
-    """No name or number occurs twice where it must be unique; no volume has two sources, no variabletwo
-    values.
-    """
+    """No name or number occurs twice where it must be unique; volumes and variables have one source."""
     for manifest, pod in manifests.pods:
         yield from twice(manifest, "container", (container.name for container in pod.containers))
         volumes = [str(volume.get("name")) for volume in pod.raw.get("volumes") or ()]

@@ -69,9 +69,7 @@ def sizes(manifests: Manifests) -> Iterator[tuple[str, object]]:
 
 @contract
 def field_values(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
-    """What schemas accept and the API server refuses: ports, paths, policies, hosts, schedules,address
-    ranges.
-    """
+    """What schemas accept and the API server refuses: ports, paths, policies, hosts, schedules, ranges."""
     for manifest, pod in manifests.pods:
         if (policy := pod.raw.get("restartPolicy", "Always")) not in ("Always", "OnFailure", "Never"):
             yield f"{manifest}: restartPolicy {policy!r}"

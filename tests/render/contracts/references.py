@@ -50,9 +50,7 @@ def references(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
 
 @contract
 def made_secrets(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
-    """The Secrets that are made in the cluster have a known purpose, are read by someone, and namereal
-    Services.
-    """
+    """Secrets made in the cluster have a known purpose, are read by someone, and name real Services."""
     read = {
         (manifest.namespace, reference.name)
         for manifest, pod in manifests.pods

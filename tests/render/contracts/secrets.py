@@ -49,9 +49,7 @@ def pull_secrets(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
 
 @contract
 def worker_secrets(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
-    """Workers hold no database URL, Fernet key, JWT secret or administrator's password, however theywould
-    get it.
-    """
+    """Workers hold no database URL, Fernet key, JWT secret or administrator's password, by no way."""
     forbidden = {
         reference.name
         for manifest, pod in manifests.pods

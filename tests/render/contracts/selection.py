@@ -56,7 +56,7 @@ def selectors(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
 
 @contract
 def network_peers(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
-    """Peers of the release in NetworkPolicies exist, and every flow inside it is allowed at both ends."""
+    """Every peer in a NetworkPolicy that names the release is one of its pods."""
     policies = manifests.all("NetworkPolicy")
     for policy in policies:
         for direction in ("ingress", "egress"):

@@ -1,0 +1,234 @@
+"""The schema is closed and described, and every value that it offers does something."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import jsonschema
+import pytest
+
+from scripts.manifests import Manifests, load_yaml
+from scripts.render import CHART, RenderError, render
+from tests.render.scenarios import DIND, FAB_INGRESS, MODES, SOCKET, overlaid
+from tests.render.values_schema import ANY, Place, places, samples, schema, valid
+
+PLACES = tuple(places())
+LEAVES = tuple(place for place in PLACES if place.leaf)
+
+#: Objects that take any key, with the reason; everything else is closed.
+FREE_FORM = {
+    "global": "a parent chart's",
+    "airflow.config.*": "Airflow's own options, hundreds of them",
+    "airflow.connections.*": "Airflow's own form of connections",
+    "dags.bundles.[].kwargs": "the arguments of any bundle class",
+    "dags.bundles.[]": "Airflow's own form of bundles",
+}
+#: Places in Kubernetes' own form: the API server, or `make lint`, checks what is in them.
+KUBERNETES = (
+    "affinity",
+    "valueFrom",
+    "volume",
+    "dataVolume",
+    "volumes.*",
+    "volumeMounts.*",
+    "tolerations.[]",
+    "topologySpreadConstraints.[]",
+    "claims.[]",
+    "limitRange.limits.[]",
+    "egressRules.[]",
+    "uiFrom.[]",
+    "logsFrom.[]",
+    "extraObjects.[]",
+)
+
+#: Leaves that change nothing in the manifests, with the reason.
+SILENT: dict[str, str] = {
+    "global": "a parent chart passes it to all its children",
+    "enabled": "a parent chart's condition for this one",
+    "images.xcomSidecar.pullPolicy": "the provider has no setting for its sidecar's pull policy",
+}
+
+#: Values in which a leaf may be at work; tried in this order.
+BASES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "fab-ingress": {**FAB_INGRESS, "logs": {"claim": {"size": "1Gi"}, "remote": {"baseLogFolder": "s3://b"}}},
+    "dind": DIND,
+    "socket": SOCKET,
+    "modes": MODES,
+    "strict": {"networkPolicy": {"egress": "strict", "apiServerCIDR": "10.0.0.1/32"}},
+    "host-without-ingress": {"ingress": {"host": "a.example.com"}},
+    "attachable": {
+        "controlPlane": {"executionApiUrl": "http://a.b:8080/execution/"},
+        "broker": {"existingSecret": "broker"},
+        "secrets": {"apiSecretKey": "api"},
+    },
+    "attached": {
+        "controlPlane": {"enabled": False, "executionApiUrl": "http://a.b:8080/execution/"},
+        "broker": {"existingSecret": "broker"},
+        "secrets": {"apiSecretKey": "api"},
+        "workers": {"node": {"mode": "socket", "queues": ["node"], "socket": {"gid": 999}}},
+    },
+}
+
+
+@lru_cache
+def defaults() -> dict[str, Any]:
+    found: dict[str, Any] = load_yaml((CHART / "values.yaml").read_text(), "values.yaml")[0]
+    return found
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_is_closed(place: Place) -> None:
+    """An object takes only keys that are described; a typo is an error and not a setting without effect."""
+    if "object" not in place.types:
+        return
+    open_to = place.schema.get("additionalProperties", True)
+    name = str(place)
+    if open_to is True:
+        named = name in FREE_FORM or any(name.endswith(f".{end}") or name == end for end in KUBERNETES)
+        assert named, (
+            f"{place} takes any key: set additionalProperties: false in values.schema.json, "
+            "or say in FREE_FORM or KUBERNETES why not"
+        )
+    if place.fixed and name not in FREE_FORM:
+        assert open_to is False, (
+            f"{place} has keys of its own and takes others too: set additionalProperties: false"
+        )
+
+
+@pytest.mark.parametrize(
+    "place", [p for p in PLACES if p.path[-1:] != (ANY,) and not {"[]", "(one of)"} & set(p.path)], ids=str
+)
+def test_is_described(place: Place) -> None:
+    if "resources" in place.path[:-1] or "valueFrom" in place.path:
+        return  # Kubernetes' own fields.
+    assert len(place.description) >= 4, f"{place} has no description in values.schema.json"
+    assert place.description[0] != " ", f"{place}: {place.description!r}"
+    assert not place.description.endswith(","), f"{place}: {place.description!r}"
+
+
+def test_free_form_places_are_there() -> None:
+    there = {str(place) for place in PLACES}
+    assert set(FREE_FORM) <= there, f"no longer in the schema: {set(FREE_FORM) - there}"
+    unused = {end for end in KUBERNETES if not any(n == end or n.endswith(f".{end}") for n in there)}
+    assert not unused, f"no longer in the schema: {unused}"
+
+
+def test_defaults_are_valid() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema())
+    faults = [
+        f"{error.json_path}: {error.message}"
+        for error in jsonschema.Draft202012Validator(schema()).iter_errors(defaults())
+    ]
+    assert not faults, "values.yaml does not keep values.schema.json:\n" + "\n".join(faults)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [p for p in PLACES if p.schema.get("additionalProperties") is False and "[]" not in p.path],
+    ids=str,
+)
+def test_unknown_key_is_named(place: Place) -> None:
+    """At every closed level. By jsonschema: test_bad_values shows that Helm says it too."""
+    values = copy.deepcopy(defaults())
+    target = values
+    for step in concrete(place.path):
+        target = target.setdefault(step, {})
+    target["tyop"] = 1
+    errors = list(jsonschema.Draft202012Validator(schema()).iter_errors(values))
+    said = " ".join(text for error in errors for text in messages(error))
+    assert "tyop" in said, f"{place} accepts an unknown key, or does not name it: {said or 'no error'}"
+
+
+def messages(error: jsonschema.ValidationError) -> Iterator[str]:
+    yield error.message
+    for inner in error.context or ():
+        yield from messages(inner)
+
+
+def concrete(path: tuple[str, ...]) -> tuple[str, ...]:
+    """A path with a group's name for workers.*, and a key for any other map."""
+    return tuple("sample" if step == ANY else step for step in path)
+
+
+@pytest.mark.parametrize("place", [leaf for leaf in LEAVES if str(leaf) not in SILENT], ids=str)
+def test_leaf_changes_the_output(place: Place) -> None:
+    tried: list[str] = []
+    assert list(samples(place, None)), f"no valid value is known for {place}: add one to SAMPLES"
+    left: list[Any] | None = None
+    for name, base in BASES.items():
+        values = with_group(base, place)
+        effective = overlaid(defaults(), values)
+        current = at(effective, concrete(place.path))
+        wanted = list(samples(place, current)) if left is None else left
+        left = []
+        for value in wanted:
+            changed = put(values, concrete(place.path), value)
+            before, after = outcome(values), outcome(changed)
+            differs = isinstance(after, Manifests) and (
+                isinstance(before, RenderError) or after.text != before.text
+            )
+            if not differs:
+                said = "no change" if isinstance(after, Manifests) else str(after)[:400]
+                tried.append(f"{name} with {value!r}: {said}")
+                left.append(value)
+        if not left:
+            return
+    pytest.fail(
+        f"{place} changes no manifest when set to {left!r}: use it in a template, remove it from the schema, "
+        "or give the reason in SILENT (or a base in which it works in BASES). Tried:\n" + "\n".join(tried)
+    )
+
+
+def outcome(values: dict[str, Any]) -> Manifests | RenderError:
+    """What it renders to, or why it does not: a value may be what makes others valid."""
+    try:
+        return render(values)
+    except RenderError as error:
+        return error
+
+
+def with_group(base: dict[str, Any], place: Place) -> dict[str, Any]:
+    """The base with a worker group `sample` of the mode that the leaf belongs to."""
+    if place.path[0] not in ("workers", "workerDefaults"):
+        return base
+    group: dict[str, Any] = {"queues": ["sample"], "mode": "kubernetes"}
+    if "socket" in place.path:
+        group |= {"mode": "socket", "socket": {"gid": 999}}
+    elif {"dind", "tmp"} & set(place.path):
+        group |= {"mode": "dind"}
+    if place.path == ("workerDefaults", "mode"):
+        del group["mode"]
+        group["socket"] = {"gid": 999}
+    if place.path == ("workers", ANY, "mode"):
+        group["socket"] = {"gid": 999}
+    if place.path[0] == "workerDefaults":
+        group.pop(place.path[1], None) if place.path[1] != "socket" else None
+    if place.path == ("workerDefaults", "socket", "gid"):
+        group["socket"] = {}
+    return overlaid(base, {"workers": {"default": None, "sample": group}})  # type: ignore[no-any-return]
+
+
+def at(values: Any, path: tuple[str, ...]) -> Any:
+    for step in path:
+        values = values.get(step) if isinstance(values, dict) else None
+    return values
+
+
+def put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    for step in reversed(path):
+        value = {step: value}
+    merged: dict[str, Any] = overlaid(values, value)
+    return merged
+
+
+def test_silent_leaves_are_there() -> None:
+    assert set(SILENT) <= {str(leaf) for leaf in LEAVES}
+
+
+def test_samples_are_valid() -> None:
+    wrong = [str(leaf) for leaf in LEAVES for value in samples(leaf, None) if not valid(leaf, value)]
+    assert not wrong

@@ -1,0 +1,165 @@
+"""Walks values.schema.json: its places, its leaves, and another valid value for each leaf."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import jsonschema
+
+from scripts.render import CHART
+
+#: Any key of a map stands for all: in a path it is this one.
+ANY = "*"
+
+
+@lru_cache
+def schema() -> dict[str, Any]:
+    """The schema as it is in the chart."""
+    found: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
+    return found
+
+
+@dataclass(frozen=True)
+class Place:
+    """A schema that something in the values is held to; refs are followed."""
+
+    path: tuple[str, ...]
+    schema: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return ".".join(self.path) or "(root)"
+
+    @property
+    def description(self) -> str:
+        """What it says it is for."""
+        return str(self.schema.get("description", ""))
+
+    @property
+    def types(self) -> set[str]:
+        """The JSON types that it takes; none where it says none."""
+        found = self.schema.get("type", [])
+        return {found} if isinstance(found, str) else set(found)
+
+    @property
+    def fixed(self) -> bool:
+        """An object with keys of its own, as against a map with any keys."""
+        return bool(self.schema.get("properties"))
+
+    @property
+    def leaf(self) -> bool:
+        """Whether a user sets it as one: everything but objects with keys of their own, and maps of such."""
+        item = self.schema.get("additionalProperties")
+        groups = isinstance(item, Mapping) and bool(resolved(item).get("properties"))
+        return (
+            not self.fixed
+            and not groups
+            and self.path[-1:] != (ANY,)
+            and not {"[]", "(one of)"} & set(self.path)
+        )
+
+
+def resolved(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema with what it refers to laid under it; anyOf with null is the other one."""
+    result = dict(found)
+    if "$ref" in result:
+        target = schema()
+        for step in str(result.pop("$ref")).removeprefix("#/").split("/"):
+            target = target[step]
+        inner = resolved(target)
+        properties = dict(inner.get("properties", {}))
+        for name, extra in result.get("properties", {}).items():
+            properties[name] = {**properties.get(name, {}), **extra}
+        result = {**inner, **result} | ({"properties": properties} if properties else {})
+    branches = [resolved(branch) for branch in result.get("anyOf", ()) if branch.get("type") != "null"]
+    if len(branches) == 1:
+        result = {**branches[0], **{key: value for key, value in result.items() if key != "anyOf"}}
+    return result
+
+
+def places(found: Mapping[str, Any] | None = None, path: tuple[str, ...] = ()) -> Iterator[Place]:
+    """Every place that the schema describes, from the root on; map keys are ANY, list items []."""
+    whole = resolved(schema() if found is None else found)
+    yield Place(path, whole)
+    for name, inner in whole.get("properties", {}).items():
+        yield from places(inner, (*path, name))
+    for key, step in (("additionalProperties", ANY), ("items", "[]")):
+        if isinstance(whole.get(key), Mapping):
+            yield from places(whole[key], (*path, step))
+    for branch in whole.get("anyOf", ()):
+        if resolved(branch).get("properties"):
+            yield from places(branch, (*path, "(one of)"))
+
+
+#: Values for what a type alone does not tell, by the key or its last two: Kubernetes' blocks and the like.
+SAMPLES: Mapping[str, Any] = {
+    "affinity": {
+        "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}
+    },
+    "bundles": [{"name": "b", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle"}],
+    "claims": [{"name": "gpu"}],
+    "config": {"core": {"parallelism": 7}},
+    "connections": {"sample": "http://sample.example.com"},
+    "dataVolume": {"emptyDir": {"sizeLimit": "7Gi"}},
+    "egressRules": [{"ports": [{"port": 7}]}],
+    "env": {"SAMPLE": "1"},
+    "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "sample"}}],
+    "limits": {"cpu": "7"},
+    "limitRange.limits": [{"type": "Pod", "max": {"cpu": "7"}}],
+    "requests": {"cpu": "7m"},
+    "tolerations": [{"key": "sample", "operator": "Exists"}],
+    "topologySpreadConstraints": [
+        {"maxSkew": 7, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
+    ],
+    "uiFrom": [{"podSelector": {}}],
+    "logsFrom": [{"podSelector": {}}],
+    "volume": {"emptyDir": {}},
+    "volumeMounts": {"tmp": {"mountPath": "/sample"}},
+    "volumes": {"sample": {"emptyDir": {}}},
+}
+STRINGS = (
+    "sample",
+    "sample7",
+    "/sample",
+    "https://sample.example.com/x",
+    "sha256:" + "7" * 64,
+    "7Gi",
+    "7m",
+    "10.7.0.0/16",
+    "v1.31",
+    "7",
+    "airdock.dev/sample",
+    "sample@example.com",
+)
+
+
+def samples(place: Place, current: Any) -> Iterator[Any]:
+    """Valid values for a leaf that are not its current one: all others of an enum, else one."""
+    found = place.schema
+    if "enum" in found:
+        yield from (value for value in found["enum"] if value != current)
+        return
+    keys = (".".join(place.path[-2:]), place.path[-1])
+    candidates: list[Any] = [SAMPLES[key] for key in keys if key in SAMPLES][:1]
+    if place.types & {"boolean"} or isinstance(current, bool):
+        candidates.append(not current)
+    if place.types & {"integer", "number"}:
+        candidates += [found.get("minimum", 0) + 7, 7]
+    if "array" in place.types:
+        words = resolved(found.get("items", {})).get("enum", ())
+        candidates += [[item] for item in (*words, *STRINGS, 7, {"sample": "7"})]
+    if "object" in place.types:
+        candidates += [{"sample": "7"}, {"SAMPLE": "7"}, {"sample": {}}, {"sample": True}]
+    for candidate in (*candidates, *STRINGS):
+        if candidate != current and valid(place, candidate):
+            yield candidate
+            return
+
+
+def valid(place: Place, value: Any) -> bool:
+    """Whether the schema takes the value there."""
+    whole = {**place.schema, "$defs": schema()["$defs"]}
+    return bool(jsonschema.Draft202012Validator(whole).is_valid(value))
