@@ -266,7 +266,7 @@ class ControlPlane:
         settings = kubernetes.client.Configuration(host=self.server)
         settings.ssl_ca_cert = str(self.directory / "pki" / "apiserver.crt")
         settings.api_key = {"authorization": f"Bearer {self._token}"}
-        settings.connection_pool_maxsize = 8
+        settings.retries = False
         api = kubernetes.client.ApiClient(settings)
         for name, value in (headers or {}).items():
             api.set_default_header(name, value)

@@ -58,10 +58,10 @@ serviceAccount: |
     .map(n, "service account '" + n + "' instead of {{ $account }} (tasks.admission.serviceAccounts)")
 token: |
   variables.volumes.filter(v, v.?projected.?sources.orValue([]).exists(s,
-      has(s.podCertificate)
-      || has(s.serviceAccountToken)
-        && !({{ include "airdock.celAllowed" (dict "name" "s.serviceAccountToken.?audience.orValue(\"\")" "list" $a.tokenAudiences) }})))
-    .map(v, "volume " + v.name + " holds a token: set automount_service_account_token=False (tasks.admission.tokenAudiences)")
+      !(has(s.secret) || has(s.configMap) || has(s.downwardAPI) || has(s.clusterTrustBundle)
+        || has(s.serviceAccountToken)
+          && {{ include "airdock.celAllowed" (dict "name" "s.serviceAccountToken.?audience.orValue(\"\")" "list" $a.tokenAudiences) }})))
+    .map(v, "volume " + v.name + " with a token or certificate: set automount_service_account_token=False (tasks.admission.tokenAudiences)")
 volumeTypes: |
   variables.volumes.filter(v, !(has(v.emptyDir) || has(v.downwardAPI) || has(v.configMap) || has(v.secret) || has(v.projected)
       || has(v.persistentVolumeClaim){{ range $a.volumeTypes }} || has(v.{{ . }}){{ end }}))
@@ -74,7 +74,7 @@ secrets: |
   variables.secretNames.filter(n, !({{ include "airdock.celAllowed" (dict "name" "n" "list" $a.secrets) }}))
     .map(n, "Secret " + n + " (tasks.admission.secrets)")
 configMaps: |
-  variables.configMapNames.filter(n, !({{ include "airdock.celAllowed" (dict "name" "n" "list" $a.configMaps) }}))
+  variables.configMapNames.filter(n, !({{ include "airdock.celAllowed" (dict "name" "n" "list" (concat (list "kube-root-ca.crt" "openshift-service-ca.crt") ($a.configMaps | default list))) }}))
     .map(n, "ConfigMap " + n + " (tasks.admission.configMaps)")
 persistentVolumeClaims: |
   variables.volumes.map(v, v.?persistentVolumeClaim.?claimName.orValue(""))

@@ -1,0 +1,235 @@
+"""What a DAG author could try in the task namespace, as changes of a pod that is let in.
+
+Each attack names the rule of the fence that stops it (a variable of the policy), or Pod Security.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Pod = dict[str, Any]
+POD_SECURITY = "Pod Security"
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One forbidden pod: `change` turns a proper one into it."""
+
+    name: str
+    rule: str
+    change: Callable[[Pod], object]
+    #: What the refusal has to say, besides the value that opens it.
+    says: str = ""
+    #: The LimitRange of the created task namespace makes it harmless there.
+    needs_no_limit_range: bool = False
+
+
+def base(pod: Pod) -> dict[str, Any]:
+    """The operator's own container."""
+    found: dict[str, Any] = pod["spec"]["containers"][0]
+    return found
+
+
+def _volume(name: str, **source: Any) -> Callable[[Pod], object]:
+    return lambda pod: pod["spec"].setdefault("volumes", []).append({"name": name, **source})
+
+
+def _projected(*sources: Any) -> Callable[[Pod], object]:
+    return _volume("mixed", projected={"sources": list(sources)})
+
+
+def _env(kind: str, name: str) -> Callable[[Pod], object]:
+    return lambda pod: base(pod).update(
+        env=[
+            {"name": "PLAIN", "value": "x"},
+            {"name": "STOLEN", "valueFrom": {kind: {"name": name, "key": "password"}}},
+        ]
+    )
+
+
+def _env_from(kind: str, name: str) -> Callable[[Pod], object]:
+    return lambda pod: base(pod).update(envFrom=[{kind: {"name": name}}])
+
+
+def _spec(**fields: Any) -> Callable[[Pod], object]:
+    return lambda pod: pod["spec"].update(fields)
+
+
+def _base(**fields: Any) -> Callable[[Pod], object]:
+    return lambda pod: base(pod).update(fields)
+
+
+def _security(**fields: Any) -> Callable[[Pod], object]:
+    return lambda pod: base(pod)["securityContext"].update(fields)
+
+
+def _label(key: str, value: str) -> Callable[[Pod], object]:
+    return lambda pod: pod["metadata"]["labels"].update({key: value})
+
+
+def _init(change: Callable[[Pod], object]) -> Callable[[Pod], object]:
+    """The same in an init container."""
+
+    def changed(pod: Pod) -> None:
+        other: Pod = {"spec": {"containers": [{**base(pod), "name": "first"}]}, "metadata": pod["metadata"]}
+        change(other)
+        pod["spec"]["initContainers"] = other["spec"]["containers"]
+
+    return changed
+
+
+def _toleration(**fields: Any) -> Callable[[Pod], object]:
+    return _spec(tolerations=[fields])
+
+
+def _ephemeral(**fields: Any) -> Callable[[Pod], object]:
+    storage = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    return _volume("copy", ephemeral={"volumeClaimTemplate": {"spec": {**storage, **fields}}})
+
+
+_SECRET, _MAP = "database-password", "release-config"
+_HTTP = {"path": "/latest/meta-data", "port": 80, "host": "169.254.169.254"}
+_TCP = {"port": 5432, "host": "10.0.0.7"}
+_CLAIM = {"kind": "PersistentVolumeClaim", "name": "somebody-elses"}
+
+
+def _probe(kind: str, **handler: Any) -> Attack:
+    return Attack(f"{kind} of another host, {next(iter(handler))}", "probeHosts", _base(**{kind: handler}))
+
+
+def _hook(kind: str, **handler: Any) -> Attack:
+    name = f"{kind} hook to another host, {next(iter(handler))}"
+    return Attack(name, "probeHosts", _base(lifecycle={kind: handler}))
+
+
+ATTACKS = (
+    # Secrets, by every way in
+    Attack("Secret by volume", "secrets", _volume("v", secret={"secretName": _SECRET}), _SECRET),
+    Attack("Secret by env", "secrets", _env("secretKeyRef", _SECRET), _SECRET),
+    Attack("Secret by envFrom", "secrets", _env_from("secretRef", _SECRET), _SECRET),
+    Attack("Secret by projected volume", "secrets", _projected({"secret": {"name": _SECRET}}), _SECRET),
+    Attack(
+        "Secret behind an allowed one",
+        "secrets",
+        _projected({"secret": {"name": "allowed"}}, {"secret": {"name": _SECRET}}),
+        _SECRET,
+    ),
+    Attack("Secret in an init container, env", "secrets", _init(_env("secretKeyRef", _SECRET)), _SECRET),
+    Attack(
+        "Secret in an init container, envFrom", "secrets", _init(_env_from("secretRef", _SECRET)), _SECRET
+    ),
+    Attack(
+        "Secret of a CSI driver",
+        "secrets",
+        _volume("v", csi={"driver": "store.example", "nodePublishSecretRef": {"name": _SECRET}}),
+        _SECRET,
+    ),
+    # ConfigMaps
+    Attack("ConfigMap by volume", "configMaps", _volume("v", configMap={"name": _MAP}), _MAP),
+    Attack("ConfigMap by env", "configMaps", _env("configMapKeyRef", _MAP), _MAP),
+    Attack("ConfigMap by envFrom", "configMaps", _env_from("configMapRef", _MAP), _MAP),
+    Attack("ConfigMap by projected volume", "configMaps", _projected({"configMap": {"name": _MAP}}), _MAP),
+    Attack("ConfigMap in an init container", "configMaps", _init(_env_from("configMapRef", _MAP)), _MAP),
+    # Storage
+    Attack(
+        "somebody else's claim",
+        "persistentVolumeClaims",
+        _volume("v", persistentVolumeClaim={"claimName": "somebody-elses"}),
+        "somebody-elses",
+    ),
+    Attack("copy of a claim", "clonedClaims", _ephemeral(dataSource=_CLAIM), "volume copy"),
+    Attack("copy of a claim, by reference", "clonedClaims", _ephemeral(dataSourceRef=_CLAIM), "volume copy"),
+    Attack("NFS volume", "volumeTypes", _volume("v", nfs={"server": "10.0.0.1", "path": "/"}), "volume v"),
+    Attack("host path", "volumeTypes", _volume("v", hostPath={"path": "/"}), "volume v"),
+    # Identity
+    Attack("default service account", "serviceAccount", _spec(serviceAccountName="default"), "'default'"),
+    Attack("other service account", "serviceAccount", _spec(serviceAccountName="privileged"), "'privileged'"),
+    Attack("token by automount", "token", _spec(automountServiceAccountToken=True)),
+    Attack(
+        "token by projected volume",
+        "token",
+        _projected({"serviceAccountToken": {"path": "t"}}),
+        "volume mixed",
+    ),
+    Attack(
+        "pod certificate",
+        "token",
+        _projected({"podCertificate": {"signerName": "a.example/b", "keyType": "ED25519"}}),
+        "volume mixed",
+    ),
+    Attack(
+        "token for another audience",
+        "token",
+        _projected({"serviceAccountToken": {"path": "t", "audience": "vault"}}),
+        "volume mixed",
+    ),
+    Attack(
+        "token behind an allowed one",
+        "token",
+        _projected(
+            {"serviceAccountToken": {"path": "a", "audience": "sts.example.com"}},
+            {"serviceAccountToken": {"path": "b"}},
+        ),
+    ),
+    Attack("pull secret", "imagePullSecrets", _spec(imagePullSecrets=[{"name": "other"}]), "other"),
+    Attack("instance label", "labels", _label("app.kubernetes.io/instance", "airdock")),
+    Attack("label of a worker group", "labels", _label("airdock.dev/worker-group", "default")),
+    # Images
+    Attack("foreign image", "images", _base(image="evil.example/miner:1"), "evil.example/miner:1"),
+    Attack("image whose name only begins alike", "images", _base(image="busybox-evil:1")),
+    Attack("another tag of an image", "images", _base(image="registry.example/one:12")),
+    Attack("foreign image in an init container", "images", _init(_base(image="evil.example/miner:1"))),
+    Attack("foreign image as a volume", "images", _volume("v", image={"reference": "evil.example/data:1"})),
+    # Placement
+    Attack("node by name", "nodeName", _spec(nodeName="control-plane")),
+    Attack("toleration of all taints", "tolerations", _toleration(operator="Exists")),
+    Attack(
+        "toleration of the control plane",
+        "tolerations",
+        _toleration(key="node-role.kubernetes.io/control-plane", operator="Exists", effect="NoSchedule"),
+        "node-role.kubernetes.io/control-plane",
+    ),
+    Attack(
+        "allowed toleration in another form",
+        "tolerations",
+        _toleration(key="gpu", value="x", effect="NoExecute"),
+    ),
+    Attack("priority over others", "priorityClass", _spec(priorityClassName="urgent"), "urgent"),
+    Attack("other scheduler", "scheduler", _spec(schedulerName="lax"), "lax"),
+    Attack("no limits", "limits", lambda pod: base(pod).pop("resources"), "base", needs_no_limit_range=True),
+    Attack(
+        "no memory limit",
+        "limits",
+        lambda pod: base(pod)["resources"]["limits"].pop("memory"),
+        needs_no_limit_range=True,
+    ),
+    Attack(
+        "no limits in an init container",
+        "limits",
+        _init(lambda pod: base(pod).pop("resources")),
+        "first",
+        needs_no_limit_range=True,
+    ),
+    # The node's network, by the kubelet
+    _probe("livenessProbe", httpGet=_HTTP),
+    _probe("livenessProbe", tcpSocket=_TCP),
+    _probe("readinessProbe", httpGet=_HTTP),
+    _probe("readinessProbe", tcpSocket=_TCP),
+    _probe("startupProbe", httpGet=_HTTP),
+    _probe("startupProbe", tcpSocket=_TCP),
+    _hook("postStart", httpGet=_HTTP),
+    _hook("postStart", tcpSocket=_TCP),
+    _hook("preStop", httpGet=_HTTP),
+    _hook("preStop", tcpSocket=_TCP),
+    # The host: Pod Security's part
+    Attack("privileged", POD_SECURITY, _security(privileged=True, allowPrivilegeEscalation=True)),
+    Attack("root", POD_SECURITY, _security(runAsUser=0, runAsNonRoot=False)),
+    Attack("capability", POD_SECURITY, _security(capabilities={"add": ["SYS_ADMIN"]})),
+    Attack("host network", POD_SECURITY, _spec(hostNetwork=True)),
+    Attack("host processes", POD_SECURITY, _spec(hostPID=True)),
+    Attack("host IPC", POD_SECURITY, _spec(hostIPC=True)),
+    Attack("host port", POD_SECURITY, _base(ports=[{"containerPort": 80, "hostPort": 80}])),
+    Attack("no seccomp", POD_SECURITY, _security(seccompProfile={"type": "Unconfined"})),
+)

@@ -1,0 +1,172 @@
+"""A real API server, with the chart installed on it. No kubelet: pods are stored and stay Pending.
+
+control_plane   a ControlPlane (control_plane.py): `admin`, `user(name)` and `service_account(ns, name)` are
+                Clients with create, apply, patch, delete (each with dry_run=True where admission is all that
+                matters), `may` and `rights`; `kubeconfig` is for helm and kubectl. One for the session.
+install         install(values, release=..., namespace=...) renders the chart and applies it, and returns an
+                Installed; a given input is installed once. Its fence holds when the call returns.
+installed       the release `airdock` that most tests look at, with the values below.
+
+Helpers: `make_namespace(plane, name, labels)`, `wait_until(what, done)`, and Refused, which a Client raises
+with the API server's own words. Object names must not collide: all tests share the control plane. Task
+pods as Airflow makes them are in pods.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from scripts.manifests import Manifests
+from scripts.render import render
+from tests.api.control_plane import Client, ControlPlane, Refused, wait_until
+from tests.api.pods import kpo_pod, worker_env
+
+#: Namespaces that tests bring: without the fence, under it, and under it without Pod Security.
+UNFENCED, GIVEN, UNGUARDED = "unfenced", "given", "unguarded"
+VALUES: Mapping[str, Any] = {
+    "tasks": {
+        "extraNamespaces": [UNFENCED, GIVEN, UNGUARDED],
+        "rbac": {"jobs": True},
+        "imagePullSecrets": ["registry"],
+        "admission": {
+            "serviceAccounts": ["cloud"],
+            "tokenAudiences": ["sts.example.com"],
+            "secrets": ["allowed"],
+            "configMaps": ["allowed"],
+            "persistentVolumeClaims": ["allowed"],
+            "volumeTypes": ["csi", "ephemeral", "image"],
+            "imagePullSecrets": ["allowed"],
+            "images": ["busybox:", "registry.example/team/", "registry.example/one:1"],
+            "priorityClasses": ["batch"],
+            "tolerations": [{"key": "gpu", "operator": "Exists"}],
+            "schedulers": ["volcano"],
+            "labels": ["airdock.dev/allowed"],
+            "exemptUsers": ["debugger"],
+        },
+    }
+}
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A release on the control plane."""
+
+    plane: ControlPlane
+    release: str
+    namespace: str
+    manifests: Manifests
+
+    @property
+    def task_namespace(self) -> str:
+        """Where the release's task pods run."""
+        connection = json.loads(worker_env(self.manifests)["AIRFLOW_CONN_KUBERNETES_DEFAULT"])
+        return str(connection["extra"]["namespace"])
+
+    def account(self, component: str) -> Client:
+        """The API as the service account of a component sees it: worker, triggerer, api-server, ..."""
+        pod = self.manifests.one("Deployment", component=component).pod
+        assert pod
+        return self.plane.service_account(self.namespace, pod.service_account)
+
+    @property
+    def worker(self) -> Client:
+        """The API as the only worker group sees it, and with it whoever writes a DAG."""
+        return self.account("worker")
+
+
+Install = Callable[..., Installed]
+
+
+def make_namespace(plane: ControlPlane, name: str, labels: Mapping[str, str] | None = None) -> None:
+    """Create a namespace, with its default service account."""
+    plane.admin.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels or {})}}
+    )
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "default", "namespace": name},
+    }
+
+    def there() -> bool:
+        try:
+            return bool(plane.admin.get(account))
+        except Refused:
+            return False
+
+    wait_until(f"namespace {name} has a service account", there)
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    with ControlPlane.started() as plane:
+        yield plane
+
+
+@pytest.fixture(scope="session")
+def install(control_plane: ControlPlane) -> Install:
+    done: dict[str, Installed] = {}
+
+    def install(
+        values: Mapping[str, Any] | None = None, *, release: str = "airdock", namespace: str = "airdock"
+    ) -> Installed:
+        key = json.dumps([values, release, namespace], sort_keys=True)
+        if key not in done:
+            manifests = render(values, release=release, namespace=namespace)
+            make_namespace(control_plane, namespace)
+            control_plane.admin.apply_all(manifests)
+            done[key] = Installed(control_plane, release, namespace, manifests)
+            _wait_for_fence(done[key])
+        return done[key]
+
+    return install
+
+
+def _wait_for_fence(installed: Installed) -> None:
+    """New policies hold after about a second: wait until each of them refuses what it has to."""
+    admin, manifests = installed.plane.admin, installed.manifests
+    if not manifests.all("ValidatingAdmissionPolicy"):
+        return
+    pod = kpo_pod(manifests, namespace=installed.task_namespace)
+    pod["metadata"]["labels"]["airdock.dev/probe"] = "x"
+
+    def refused(ask: Callable[[], object]) -> bool:
+        try:
+            ask()
+        except Refused as error:
+            return "Airdock release" in str(error)
+        return False
+
+    def taken() -> bool:
+        try:
+            return bool(admin.create(pod))
+        except Refused as error:
+            if "status unknown for quota" in str(error):
+                return False  # the quota is seconds old
+            raise
+
+    wait_until("the fence for pods holds", lambda: refused(lambda: admin.create(pod, dry_run=True)))
+    del pod["metadata"]["labels"]["airdock.dev/probe"]
+    pod["metadata"]["name"] = "fence-probe"
+    wait_until("a proper pod is taken", taken)
+    attach = admin.path(pod, subresource="attach")
+    wait_until("the fence for connections holds", lambda: refused(lambda: admin.request("GET", attach)))
+    admin.delete(pod)
+
+
+@pytest.fixture(scope="session")
+def installed(control_plane: ControlPlane, install: Install) -> Installed:
+    """The release `airdock` with VALUES."""
+    fenced = {"airdock.dev/tasks": "airdock.airdock"}
+    make_namespace(control_plane, UNFENCED)
+    make_namespace(control_plane, GIVEN, {**fenced, "pod-security.kubernetes.io/enforce": "restricted"})
+    make_namespace(control_plane, UNGUARDED, fenced)
+    for name in ("batch", "urgent"):
+        kind = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass"}
+        control_plane.admin.apply({**kind, "metadata": {"name": name}, "value": 1000})
+    return install(VALUES)

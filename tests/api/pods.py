@@ -1,0 +1,81 @@
+"""Task pods as Airflow makes them: what KubernetesPodOperator 10.25 builds, after the chart's own hook."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from functools import cache
+from typing import Any
+from unittest.mock import patch
+
+import kubernetes.client
+from kubernetes.client import models
+
+from scripts.manifests import Manifests
+from scripts.render import CHART
+
+
+@cache
+def _local_settings() -> Any:
+    path = CHART / "files" / "airflow_local_settings.py"
+    spec = importlib.util.spec_from_file_location("airdock_local_settings", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def worker_env(manifests: Manifests) -> dict[str, str]:
+    """The plain environment of the rendered workers: the connection and what the hook reads."""
+    pod = manifests.one("Deployment", component="worker").pod
+    assert pod
+    return {name: each.value for name, each in pod.container("worker").env.items() if each.value is not None}
+
+
+def kpo_pod(
+    manifests: Manifests, *, namespace: str = "", xcom: bool = False, init: bool = False, hook: bool = True
+) -> dict[str, Any]:
+    """The pod of a KubernetesPodOperator that was given an image and a command, as it reaches the API server.
+
+    xcom    do_xcom_push=True: the provider's sidecar, as the connection sets it up
+    init    one init container
+    hook    False leaves out the chart's pod_mutation_hook
+    """
+    env = worker_env(manifests)
+    connection = json.loads(env["AIRFLOW_CONN_KUBERNETES_DEFAULT"])["extra"]
+    base = models.V1Container(name="base", image="busybox:1.37", command=["echo", "hello"])
+    labels = {
+        "dag_id": "weather",
+        "task_id": "summer",
+        "run_id": "manual__2026-11-21T0930000000-1cc3b0a4e",
+        "kubernetes_pod_operator": "True",
+        "try_number": "1",
+        "airflow_version": "3.3.2",
+        "airflow_kpo_in_cluster": "True",
+    }
+    spec = models.V1PodSpec(containers=[base], restart_policy="Never")
+    if init:
+        spec.init_containers = [models.V1Container(name="fetch", image="busybox:1.37", command=["true"])]
+    if xcom:
+        mount = models.V1VolumeMount(name="xcom", mount_path="/airflow/xcom")
+        spec.volumes = [models.V1Volume(name="xcom", empty_dir=models.V1EmptyDirVolumeSource())]
+        base.volume_mounts = [mount]
+        sidecar = models.V1Container(
+            name="airflow-xcom-sidecar",
+            image=connection["xcom_sidecar_container_image"],
+            command=["sh", "-c", 'trap "exit 0" INT; while true; do sleep 1; done;'],
+            volume_mounts=[mount],
+            # The operator passes both on as the connection has them: dicts in the API's own spelling.
+            security_context=json.loads(connection["xcom_sidecar_container_security_context"]),
+            resources=connection["xcom_sidecar_container_resources"],
+        )
+        spec.containers.append(sidecar)
+    metadata = models.V1ObjectMeta(
+        name="weather-summer-x7f3", namespace=namespace or connection["namespace"], labels=labels
+    )
+    pod = models.V1Pod(api_version="v1", kind="Pod", metadata=metadata, spec=spec)
+    if hook:
+        with patch.dict("os.environ", env):
+            _local_settings().pod_mutation_hook(pod)
+    found: dict[str, Any] = kubernetes.client.ApiClient().sanitize_for_serialization(pod)
+    return found
