@@ -9,6 +9,7 @@ Kubernetes and Helm version.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -32,7 +33,7 @@ HELM4, HELM3 = "helm", "helm3"
 #: The minor versions that the chart supports, newest last.
 KUBE_VERSIONS = tuple(f"1.{minor}.0" for minor in range(30, 37))
 #: Renders of how many states of the chart the cache keeps.
-KEPT = 12
+KEPT = 20
 
 
 class RenderError(Exception):
@@ -85,12 +86,12 @@ def _rendered(
     """From this process, else from the cache on disk, else from Helm; refusals are kept on disk too."""
     arguments = (values, release, namespace, kube_version, _identity(helm))
     key = hashlib.sha256(json.dumps(arguments).encode()).hexdigest()[:32]
-    entry = CACHE / state / f"{key}.json"
+    entry = CACHE / state / f"{key}.json.gz"
     try:
-        kept = json.loads(entry.read_text())
-    except (FileNotFoundError, ValueError):
+        kept = json.loads(gzip.decompress(entry.read_bytes()))
+    except (OSError, EOFError, ValueError):
         kept = _fresh(values, release, namespace, kube_version, helm, chart)
-        _store(entry, json.dumps(kept))
+        _store(entry, gzip.compress(json.dumps(kept).encode(), compresslevel=1))
     if "error" in kept:
         raise RenderError(kept["error"])
     return _shared(kept["text"], json.dumps(kept["documents"]))
@@ -149,12 +150,12 @@ def _chart_hash(chart: Path, _changed: int) -> str:
     return digest.hexdigest()[:16]
 
 
-def _store(entry: Path, content: str) -> None:
+def _store(entry: Path, content: bytes) -> None:
     """Write in one step: parallel processes see the whole file or none."""
     if not entry.parent.is_dir():
         _forget_old()
     entry.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=entry.parent, prefix=".", delete=False) as scratch:
+    with tempfile.NamedTemporaryFile(dir=entry.parent, prefix=".", delete=False) as scratch:
         scratch.write(content)
     Path(scratch.name).replace(entry)
 
