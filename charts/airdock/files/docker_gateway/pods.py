@@ -351,7 +351,7 @@ class _Mounts:
         extra: dict[str, Any] = {}
         if ".." in mount.volume.subpath.split("/") or mount.volume.subpath.startswith("/"):
             raise Refusal("mounts", "a subpath is relative and has no '..'")
-        sub_path = posixpath.join(allowed.sub_path, mount.volume.subpath)
+        sub_path = "/".join(filter(None, (allowed.sub_path, mount.volume.subpath)))
         if sub_path:
             extra["subPath"] = sub_path
         if mount.read_only or allowed.read_only:

@@ -259,7 +259,7 @@ def _check_version(version: tuple[int, int]) -> None:
         oldest = "{}.{}".format(*OLDEST_API)
         raise ApiError(
             400,
-            f"client version {name} is too old. Minimum supported API version is {oldest}, please upgrade your"
-            " client to a newer version",
+            f"client version {name} is too old. Minimum supported API version is {oldest}, please upgrade"
+            " your client to a newer version",
             "version",
         )

@@ -250,7 +250,7 @@ class RawStream:
         self._socket.sendall(data if self._tty else struct.pack(">BxxxL", _STDOUT, len(data)) + data)
 
     def on_hangup(self, callback: Callable[[], None]) -> None:
-        """Call `callback` once when the client has closed; shutting down its sending side alone is no hangup."""
+        """Call `callback` once when the client has closed; a half-closed connection is not closed."""
         HANGUPS.watch(self._socket, callback)
 
 

@@ -1,0 +1,119 @@
+"""Exit codes count only if the container itself ended; statuses are as a kubelet 1.36 wrote them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from docker_gateway.judgement import Ended, judge, trouble
+
+
+def pod(
+    state: dict[str, Any] | None = None, meta: dict[str, Any] | None = None, **status: Any
+) -> dict[str, Any]:
+    statuses = [{"name": "container", "state": state}] if state else []
+    return {"metadata": {"uid": "u", **(meta or {})}, "status": {"containerStatuses": statuses, **status}}
+
+
+def terminated(code: int, reason: str = "Completed", message: str = "") -> dict[str, Any]:
+    return {"terminated": {"exitCode": code, "reason": reason, "message": message}}
+
+
+DELETED = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+DISRUPTED = {
+    "conditions": [
+        {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting",
+        }
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(0, "Completed"), (1, "Error"), (3, "Error"), (137, "OOMKilled"), (143, "Error")]
+)
+def test_the_containers_own_end(code: int, reason: str) -> None:
+    # The phase lags behind: it is not asked.
+    assert judge(pod(terminated(code, reason), phase="Running"), False, "") == Ended(code)
+
+
+@pytest.mark.parametrize("code", [0, 3, 137])
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ({"meta": DELETED}, "was deleted"),
+        (DISRUPTED, "EvictionByEvictionAPI"),
+        (
+            {"reason": "DeadlineExceeded", "message": "Pod was active longer"},
+            "DeadlineExceeded: Pod was active",
+        ),
+        ({"reason": "Evicted", "message": "The node was low on memory"}, "low on memory"),
+    ],
+)
+def test_the_clusters_end_is_never_an_exit_code(code: int, extra: dict[str, Any], words: str) -> None:
+    ended = judge(pod(terminated(code), phase="Succeeded", **extra), False, "")
+    assert ended is not None
+    assert ended.code is None
+    assert words in ended.message
+
+
+def test_deleted_before_it_ended() -> None:
+    for state in (None, {"running": {}}, {"waiting": {"reason": "ContainerCreating"}}):
+        assert judge(pod(state), False, "") is None
+        ended = judge(pod(state), True, "")
+        assert ended is not None
+        assert ended.code is None
+        assert "deleted" in ended.message
+    stopped = judge(pod(terminated(0), meta=DELETED), True, "it was stopped")
+    assert stopped == Ended(None, "the pod was deleted: it was stopped")
+
+
+def test_a_deleted_pod_has_not_ended_while_its_container_runs() -> None:
+    assert judge(pod({"running": {}}, meta=DELETED, phase="Running"), False, "") is None
+
+
+@pytest.mark.parametrize("reason", ["StartError", "ContainerCannotRun", "ContainerStatusUnknown"])
+def test_a_container_that_never_ran(reason: str) -> None:
+    ended = judge(pod(terminated(128, reason, 'exec: "x": not found'), phase="Failed"), False, "")
+    assert ended is not None
+    assert ended.code is None
+    assert 'exec: "x": not found' in ended.message
+
+
+def test_a_pod_that_the_kubelet_refuses() -> None:
+    ended = judge(
+        pod(phase="Failed", reason="OutOfcpu", message="Node didn't have enough resource"), False, ""
+    )
+    assert ended is not None
+    assert "enough resource" in ended.message
+
+
+def test_the_sidecars_exit_code_is_not_asked() -> None:
+    status = {"initContainerStatuses": [{"name": "retrieve-output", "state": terminated(1)}]}
+    assert judge(pod(terminated(0), **status), False, "") == Ended(0)
+
+
+def test_trouble() -> None:
+    def patience(value: dict[str, Any]) -> str | None:
+        found = trouble(value)
+        return found.patience if found else None
+
+    waiting = lambda reason: {"waiting": {"reason": reason, "message": "why"}}  # noqa: E731
+    assert patience(pod(waiting("ContainerCreating"))) is None
+    assert patience(pod({"running": {}})) is None
+    assert patience(pod(waiting("ImagePullBackOff"))) == "pull"
+    assert patience(pod(waiting("InvalidImageName"))) == "now"
+    assert patience(pod(waiting("CreateContainerConfigError"))) == "now"
+    unscheduled = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "0/1 nodes",
+    }
+    assert patience(pod(conditions=[unscheduled])) == "schedule"
+    found = trouble(pod(conditions=[unscheduled]))
+    assert found is not None
+    assert "0/1 nodes" in found.message

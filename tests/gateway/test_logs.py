@@ -1,0 +1,93 @@
+"""Output over many log streams: whole, once, and honest about what is missing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from docker_gateway.logs import GAP, LineReader
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+Line = tuple[bytes, bytes]
+
+
+def stamped(deltas: list[int], texts: list[bytes], ended: bool) -> list[Line]:
+    """Give lines as the kubelet holds them: a fixed-width timestamp, and the text with its line end."""
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    lines = []
+    for index, (delta, text) in enumerate(zip(deltas, texts, strict=False)):
+        now += timedelta(milliseconds=delta)
+        end = b"\n" if ended or index < len(texts) - 1 else b""
+        lines.append((now.strftime("%Y-%m-%dT%H:%M:%S.%f").encode() + b"000Z", text + end))
+    return lines
+
+
+def stream(lines: list[Line], since: str) -> bytes:
+    """Give what the kubelet sends: all lines from a whole second on."""
+    return b"".join(
+        stamp + b" " + text for stamp, text in lines if not since or stamp[:19].decode() + "Z" >= since
+    )
+
+
+texts = st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\n", b" ")), min_size=1, max_size=30)
+deltas = st.lists(st.sampled_from([0, 0, 1, 3, 250, 700, 2000]), min_size=30, max_size=30)
+
+
+@settings(max_examples=500, deadline=None)
+@given(deltas, texts, st.booleans(), st.lists(st.integers(0, 600), max_size=6), st.integers(1, 40))
+def test_output_is_whole_over_any_breaks(
+    deltas: list[int], texts: list[bytes], ended: bool, breaks: list[int], chunk: int
+) -> None:
+    lines = stamped(deltas, texts, ended)
+    expected = b"".join(text for _, text in lines)
+    reader = LineReader()
+    out = b""
+    for length in [*breaks, None]:
+        data = stream(lines, reader.since)[:length]
+        for start in range(0, len(data), chunk):
+            out += reader.feed(data[start : start + chunk])
+        if length is not None:
+            reader.reconnect()
+    assert out == expected
+    assert not reader.gap
+
+
+def test_lines_that_the_node_dropped_are_named() -> None:
+    lines = stamped([0, 10, 10, 5000, 10], [b"a", b"b", b"c", b"d", b"e"], True)
+    reader = LineReader()
+    out = reader.feed(stream(lines[:2], ""))
+    reader.reconnect()
+    # The file with a, b and c was rotated away.
+    out += reader.feed(stream(lines[3:], reader.since))
+    assert out == b"a\nb\n" + GAP + b"d\ne\n"
+    assert reader.gap
+
+
+def test_a_line_that_broke_off_is_ended_before_the_gap_is_named() -> None:
+    lines = stamped([0, 10, 5000], [b"first", b"half a line", b"later"], True)
+    reader = LineReader()
+    out = reader.feed(stream(lines[:2], "")[:-6])
+    reader.reconnect()
+    out += reader.feed(stream(lines[2:], reader.since))
+    assert out == b"first\nhalf a\n" + GAP + b"later\n"
+
+
+def test_another_last_line_is_a_gap() -> None:
+    lines = stamped([0, 10, 10, 10, 10], [b"a", b"b", b"c", b"d", b"e"], True)
+    reader = LineReader()
+    reader.feed(stream(lines[:3], ""))
+    reader.reconnect()
+    reader.feed(stream(lines[1:], reader.since))
+    assert reader.gap
+
+
+def test_the_other_stream_may_be_a_little_older() -> None:
+    lines = stamped([0, 1000, 10], [b"a", b"b", b"c"], True)
+    late = (lines[0][0], b"of the first second\n")
+    file = [lines[0], lines[1], late, lines[2]]
+    reader = LineReader()
+    out = reader.feed(stream(file, ""))
+    reader.reconnect()
+    out += reader.feed(stream(file, reader.since))
+    assert out == b"a\nb\nof the first second\nc\n"
+    assert not reader.gap

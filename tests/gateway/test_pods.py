@@ -1,0 +1,503 @@
+"""Containers as pods: each field mapped, ignored with a reason, or refused by name with the way out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from docker_gateway import pods, policy, retrieval
+from docker_gateway.backend import Refusal
+from docker_gateway.model import Create, HostConfig, parse_create
+from docker_gateway.settings import Network, Registry, Tasks, Volume
+
+from .test_model import HOST, body
+
+TASKS = Tasks(
+    namespace="tasks",
+    service_account="task",
+    claims={"data": Volume("data-claim", "base"), "ro": Volume("ro-claim", read_only=True)},
+    binds={"/srv/shared": Volume("shared-claim")},
+    networks={"backend": Network({"net": "backend"})},
+    registries={"registry.example.com:5000": Registry("pull-secret")},
+)
+TMP = "/run/airdock-tmp/airflowtmpabc123"
+TMP_MOUNT = {"Target": "/tmp/airflow", "Source": TMP, "Type": "bind", "ReadOnly": False}
+
+
+def build(
+    host: dict[str, Any] | None = None,
+    tasks: Tasks = TASKS,
+    userns: bool = False,
+    pull: bool = False,
+    query: dict[str, str] | None = None,
+    **config: Any,
+) -> pods.Built:
+    text = {"Image": "busybox:1.37", **config, "HostConfig": host or {}}
+    request = parse_create(json.dumps(text).encode(), **(query or {}))
+    return pods.build(
+        request, "c0ffee" * 10 + "abcd", "owner-uid", "default", tasks, always_pull=pull, userns=userns
+    )
+
+
+def main(**arguments: Any) -> dict[str, Any]:
+    container: dict[str, Any] = build(**arguments).manifest["spec"]["containers"][0]
+    return container
+
+
+def spec(**arguments: Any) -> dict[str, Any]:
+    value: dict[str, Any] = build(**arguments).manifest["spec"]
+    return value
+
+
+def refusal(**arguments: Any) -> str:
+    with pytest.raises(Refusal) as error:
+        build(**arguments)
+    return error.value.message
+
+
+def test_the_tables_name_every_field_once() -> None:
+    host = [policy.CLUSTER_HOST_REFUSED, policy.CLUSTER_HOST_IGNORED, policy.CLUSTER_HOST_MAPPED]
+    rest = [policy.CLUSTER_REFUSED, policy.CLUSTER_IGNORED, policy.CLUSTER_MAPPED]
+    for tables, kind in ((host, HostConfig), (rest, Create)):
+        names = sorted(name for table in tables for name in table)
+        assert names == sorted(field.name for field in dataclasses.fields(kind))
+
+
+KEYS = {
+    field.name: field.metadata["key"]
+    for kind in (Create, HostConfig)
+    for field in dataclasses.fields(kind)
+    if field.metadata
+}
+
+
+@pytest.mark.parametrize("name", sorted(policy.CLUSTER_HOST_REFUSED))
+def test_each_field_that_a_pod_cannot_honour_is_refused_by_name(name: str) -> None:
+    values = {**body()["HostConfig"], "InitPath": "/init"}
+    message = refusal(host={KEYS[name]: values[KEYS[name]]})
+    assert message.startswith(f"{name}: ")
+    assert len(message) > len(name) + 20
+
+
+@pytest.mark.parametrize("name", sorted(policy.CLUSTER_REFUSED))
+def test_each_other_field_too(name: str) -> None:
+    values = {**body(), "StdinOnce": True, "AttachStdin": True}
+    assert ": " in refusal(**{KEYS[name]: values[KEYS[name]]})
+
+
+def test_what_docker_py_sends_by_default_is_not_refused() -> None:
+    from docker.types import HostConfig as PyHost
+    from docker.types.containers import ContainerConfig
+
+    empty = {name: type(value)() for name, value in HOST.items() if isinstance(value, bool | list | dict)}
+    host = PyHost("1.47", **{**empty, "log_config": None, "restart_policy": None, "cpu_shares": 1024})
+    config = ContainerConfig(
+        "1.47", "busybox", "true", host_config=host, networking_config={}, ports=[], volumes=[]
+    )
+    assert pods.build(
+        parse_create(json.dumps(config).encode()), "0" * 64, "o", "", TASKS, always_pull=False, userns=False
+    )
+
+
+#: Known ways from a create body to the node, or to other people's containers.
+ESCAPES: dict[str, dict[str, Any]] = {
+    "privileged": {"Privileged": True},
+    "all capabilities": {"CapAdd": ["ALL"]},
+    "one capability": {"CapAdd": ["SYS_PTRACE"]},
+    "host pids": {"PidMode": "host"},
+    "another container's pids": {"PidMode": "container:abc"},
+    "host ipc": {"IpcMode": "host"},
+    "host network": {"NetworkMode": "host"},
+    "another container's network": {"NetworkMode": "container:abc"},
+    "host cgroups": {"CgroupnsMode": "host"},
+    "host uts": {"UTSMode": "host"},
+    "host users": {"UsernsMode": "host"},
+    "root of the node": {"Binds": ["/:/host"]},
+    "root of the node as a mount": {"Mounts": [{"Type": "bind", "Source": "/", "Target": "/host"}]},
+    "the Docker socket": {"Binds": ["/var/run/docker.sock:/var/run/docker.sock"]},
+    "out of a mapped directory": {"Binds": ["/srv/shared/../../etc:/host"]},
+    "out of a mapped directory as a mount": {
+        "Mounts": [{"Type": "bind", "Source": "/srv/shared/../..", "Target": "/h"}]
+    },
+    "below a mapped directory": {"Binds": ["/srv/shared/sub:/host"]},
+    "a volume of the local driver over /": {
+        "Mounts": [
+            {
+                "Type": "volume",
+                "Source": "data",
+                "Target": "/h",
+                "VolumeOptions": {
+                    "DriverConfig": {"Name": "local", "Options": {"type": "none", "o": "bind", "device": "/"}}
+                },
+            }
+        ]
+    },
+    "any volume": {"Mounts": [{"Type": "volume", "Source": "secrets", "Target": "/h"}]},
+    "out of a claim": {
+        "Mounts": [
+            {"Type": "volume", "Source": "data", "Target": "/h", "VolumeOptions": {"Subpath": "../.."}}
+        ]
+    },
+    "shared propagation": {
+        "Mounts": [
+            {
+                "Type": "bind",
+                "Source": "/srv/shared",
+                "Target": "/h",
+                "BindOptions": {"Propagation": "rshared"},
+            }
+        ]
+    },
+    "over /proc": {"Tmpfs": {"/proc": ""}},
+    "over /sys by dots": {"Tmpfs": {"/a/../sys": ""}},
+    "a named pipe": {"Mounts": [{"Type": "npipe", "Source": "//./pipe/docker_engine", "Target": "/h"}]},
+    "a cluster mount": {"Mounts": [{"Type": "cluster", "Source": "x", "Target": "/h"}]},
+    "a device": {
+        "Devices": [{"PathOnHost": "/dev/sda", "PathInContainer": "/dev/sda", "CgroupPermissions": "rwm"}]
+    },
+    "device rules": {"DeviceCgroupRules": ["b *:* rwm"]},
+    "volumes of another": {"VolumesFrom": ["abc"]},
+    "no seccomp": {"SecurityOpt": ["seccomp=unconfined"]},
+    "no apparmor": {"SecurityOpt": ["apparmor=unconfined"]},
+    "paths unmasked": {"SecurityOpt": ["systempaths=unconfined"]},
+    "kernel core pattern": {"Sysctls": {"kernel.core_pattern": "|/x"}},
+    "cgroup of the node": {"CgroupParent": "/"},
+    "another runtime": {"Runtime": "runc-privileged"},
+    "a volume driver": {"VolumeDriver": "local"},
+    "a port of the node": {"PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "80"}]}},
+    "all ports": {"PublishAllPorts": True},
+    "logs elsewhere": {"LogConfig": {"Type": "syslog", "Config": {"syslog-address": "udp://1.2.3.4"}}},
+    "restart for ever": {"RestartPolicy": {"Name": "always"}},
+}
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+def test_escapes_are_refused(name: str) -> None:
+    assert refusal(host=ESCAPES[name])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a b", "../etc", "/etc", "busybox@sha256:zz", "x/UPPER", "-x", "http://a/b", "a:b:c", "x" * 600, ""],
+)
+def test_what_is_no_image(name: str) -> None:
+    with pytest.raises((Refusal, ValueError)):
+        build(Image=name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "busybox",
+        "library/busybox:1.37",
+        "registry.example.com:5000/a/b_c/d-e:v1",
+        "localhost/a",
+        "a@sha256:" + "0" * 64,
+        "r.io/a:b@sha256:" + "0" * 64,
+    ],
+)
+def test_what_is_an_image(name: str) -> None:
+    assert main(Image=name)["image"] == name
+
+
+def test_images_may_be_limited() -> None:
+    tasks = dataclasses.replace(TASKS, images=["registry.example.com/*"])
+    assert "tasks.images" in refusal(tasks=tasks)
+    assert build(tasks=tasks, Image="registry.example.com/a:1")
+
+
+def test_the_temporary_directory_is_an_empty_directory() -> None:
+    built = build(host={"Mounts": [TMP_MOUNT]})
+    mount = next(
+        m for m in built.manifest["spec"]["containers"][0]["volumeMounts"] if m["mountPath"] == "/tmp/airflow"
+    )
+    volume = next(v for v in built.manifest["spec"]["volumes"] if v["name"] == mount["name"])
+    assert volume["emptyDir"] == {"sizeLimit": "2Gi"}
+    assert TMP not in json.dumps(built.manifest)
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+def test_no_refusal_names_the_temporary_directory(name: str) -> None:
+    mounts = [*ESCAPES[name].get("Mounts", []), TMP_MOUNT]
+    assert TMP not in refusal(host={**ESCAPES[name], "Mounts": mounts})
+
+
+def test_a_second_mount_at_the_same_place_is_refused_without_the_path() -> None:
+    assert TMP not in refusal(host={"Mounts": [TMP_MOUNT, TMP_MOUNT]})
+
+
+def test_dollars_stay_dollars() -> None:
+    container = main(Cmd=["echo", "$(HOME) $X"], Env=["A=$(B)$", "HOME=/x"], Entrypoint=["sh", "$0"])
+    assert container["args"] == ["echo", "$$(HOME) $$X"]
+    assert container["command"] == ["sh", "$$0"]
+    assert {"name": "A", "value": "$$(B)$$"} in container["env"]
+
+
+def test_entrypoint_and_command() -> None:
+    assert "command" not in main(Cmd=["a"])
+    assert main(Entrypoint=["a"]).keys() & {"command", "args"} == {"command"}
+    for cleared in ([], [""]):
+        container = main(Entrypoint=cleared, Cmd=["a", "b"])
+        assert container["command"] == ["a", "b"]
+        assert "args" not in container
+    assert "entrypoint" in refusal(Entrypoint=[])
+
+
+def test_environment() -> None:
+    names = {entry["name"]: entry["value"] for entry in main(Env=["A=1", "B", "A=2", "C=", "D=x=y"])["env"]}
+    assert names == {"A": "2", "C": "", "D": "x=y", "HOME": "/home/airdock"}
+    assert {"name": "HOME", "value": "/x"} in main(Env=["HOME=/x"])["env"]
+    assert refusal(Env=["=a"])
+
+
+def test_users() -> None:
+    assert spec()["securityContext"]["runAsUser"] == 50000
+    assert spec(User="1000")["securityContext"]["runAsUser"] == 1000
+    both = spec(User="1000:2000")["securityContext"]
+    assert (both["runAsUser"], both["runAsGroup"]) == (1000, 2000)
+    for root in ("0", "root", "0:0"):
+        assert "root is not allowed" in refusal(User=root)
+    for name in ("nobody", "1000:staff", "-1", "99999999999", "1000:", ":5"):
+        if name != "1000:":
+            assert refusal(User=name), name
+    own = dataclasses.replace(TASKS, user=None)
+    assert "runAsUser" not in spec(tasks=own)["securityContext"]
+
+
+def test_user_namespaces_let_root_in() -> None:
+    for user in ("", "root", "0"):
+        value = spec(User=user, userns=True)
+        assert value["hostUsers"] is False
+        assert "runAsNonRoot" not in value["securityContext"]
+        assert value["containers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert "runAsUser" not in spec(userns=True)["securityContext"]
+
+
+def test_resources() -> None:
+    default = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}
+    assert main()["resources"] == default
+    assert main(host={"CpuShares": 1024})["resources"] == default
+    assert main(host={"CpuShares": 2048})["resources"]["requests"]["cpu"] == "2000m"
+    assert main(host={"CpuShares": 2048})["resources"]["limits"]["cpu"] == "2000m"
+    assert main(host={"CpuShares": 512})["resources"]["limits"]["cpu"] == "1"
+    small = main(host={"Memory": 64 << 20})["resources"]
+    assert (small["limits"]["memory"], small["requests"]["memory"]) == (str(64 << 20), str(64 << 20))
+    assert main(host={"Memory": 1 << 30})["resources"]["requests"]["memory"] == "128Mi"
+    assert main(host={"NanoCpus": 50_000_000})["resources"] == {
+        "requests": {"cpu": "50m", "memory": "128Mi"},
+        "limits": {"cpu": "50m", "memory": "512Mi"},
+    }
+    assert main(host={"CpuQuota": 150_000})["resources"]["limits"]["cpu"] == "1500m"
+    assert "mem_limit" in refusal(host={"Memory": -1})
+
+
+def test_gpus() -> None:
+    def gpu(**request: Any) -> dict[str, Any]:
+        return {
+            "DeviceRequests": [
+                {
+                    "Driver": "",
+                    "Count": 0,
+                    "DeviceIDs": [],
+                    "Capabilities": [["gpu"]],
+                    "Options": {},
+                    **request,
+                }
+            ]
+        }
+
+    assert main(host=gpu(Count=2))["resources"]["limits"]["nvidia.com/gpu"] == "2"
+    for bad in (
+        {"Count": -1},
+        {"DeviceIDs": ["0"]},
+        {"Driver": "cdi", "Count": 1},
+        {"Capabilities": [["tpu"]], "Count": 1},
+    ):
+        assert "device_requests" in refusal(host=gpu(**bad))
+
+
+def test_memory_mounts() -> None:
+    value = spec(
+        host={
+            "ShmSize": 1 << 20,
+            "Tmpfs": {"/scratch": "size=64m,mode=1777"},
+            "Mounts": [{"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 5}}],
+        }
+    )
+    sizes = {
+        m["mountPath"]: next(v for v in value["volumes"] if v["name"] == m["name"]).get("emptyDir")
+        for m in value["containers"][0]["volumeMounts"]
+    }
+    assert sizes["/dev/shm"] == {"medium": "Memory", "sizeLimit": str(1 << 20)}
+    assert sizes["/scratch"] == {"medium": "Memory", "sizeLimit": str(64 << 20)}
+    assert sizes["/t"] == {"medium": "Memory", "sizeLimit": "5"}
+
+
+def test_claims_and_binds() -> None:
+    value = spec(
+        host={
+            "Binds": ["data:/d:ro", "/srv/shared/:/s"],
+            "Mounts": [
+                {"Type": "volume", "Source": "ro", "Target": "/r"},
+                {"Type": "volume", "Source": "data", "Target": "/d2", "VolumeOptions": {"Subpath": "x"}},
+            ],
+        }
+    )
+    mounts = {m["mountPath"]: m for m in value["containers"][0]["volumeMounts"]}
+    claims = {
+        v["name"]: v["persistentVolumeClaim"]["claimName"]
+        for v in value["volumes"]
+        if "persistentVolumeClaim" in v
+    }
+    assert sorted(claims.values()) == ["data-claim", "ro-claim", "shared-claim"]
+    assert (mounts["/d"]["subPath"], mounts["/d"]["readOnly"]) == ("base", True)
+    assert mounts["/d2"]["subPath"] == "base/x"
+    assert mounts["/r"]["readOnly"] is True
+    assert claims[mounts["/s"]["name"]] == "shared-claim"
+    assert "tasks.claims has data, ro" in refusal(host={"Binds": ["other:/d"]})
+    assert "tasks.binds" in refusal(host={"Binds": ["/etc:/d"]})
+
+
+def test_networks() -> None:
+    def labels(**arguments: Any) -> dict[str, str]:
+        return build(**arguments).manifest["metadata"]["labels"]  # type: ignore[no-any-return]
+
+    assert labels(host={"NetworkMode": "none"})["airdock.dev/network"] == "none"
+    assert labels(NetworkDisabled=True)["airdock.dev/network"] == "none"
+    assert "airdock.dev/network" not in labels(host={"NetworkMode": "bridge"})
+    assert labels(host={"NetworkMode": "backend"})["net"] == "backend"
+    assert "tasks.networks has backend" in refusal(host={"NetworkMode": "frontend"})
+
+
+def test_names_and_dns() -> None:
+    value = spec(
+        Hostname="h-1",
+        host={
+            "Dns": ["8.8.8.8"],
+            "DnsSearch": ["a.b"],
+            "DnsOptions": ["ndots:2", "rotate"],
+            "ExtraHosts": ["a:1.2.3.4", "b:1.2.3.4", "c:[::1]"],
+        },
+    )
+    assert value["hostname"] == "h-1"
+    assert value["dnsPolicy"] == "None"
+    assert value["dnsConfig"] == {
+        "nameservers": ["8.8.8.8"],
+        "searches": ["a.b"],
+        "options": [{"name": "ndots", "value": "2"}, {"name": "rotate"}],
+    }
+    assert value["hostAliases"] == [
+        {"ip": "1.2.3.4", "hostnames": ["a", "b"]},
+        {"ip": "::1", "hostnames": ["c"]},
+    ]
+    for host in (
+        {"Dns": ["x"]},
+        {"ExtraHosts": ["a:host-gateway"]},
+        {"ExtraHosts": ["a"]},
+        {"DnsSearch": ["a b"]},
+        {"Dns": ["1.1.1.1"] * 4},
+    ):
+        assert refusal(host=host)
+    assert "hostname" in refusal(Hostname="Not_A_Name")
+
+
+def test_labels() -> None:
+    labels = {
+        "team": "a",
+        "bad value": "x",
+        "long": "x" * 64,
+        "airdock.dev/dag-id": "d",
+        "app.kubernetes.io/name": "x",
+    }
+    meta = build(Labels=labels).manifest["metadata"]
+    assert meta["labels"]["team"] == "a"
+    assert meta["labels"]["airdock.dev/dag-id"] == "d"
+    assert "app.kubernetes.io/name" not in meta["labels"]
+    assert json.loads(meta["annotations"]["airdock.dev/docker-labels"]) == labels
+    for name in ("airdock.dev/gateway", "airdock.dev/container-id", "airdock.dev/network", "x.airdock.dev/y"):
+        if name.startswith("airdock.dev/"):
+            assert "labels" in refusal(Labels={name: "x"})
+        else:
+            assert name not in build(Labels={name: "x"}).manifest["metadata"]["labels"]
+
+
+def test_pull_policy_and_secrets() -> None:
+    assert main()["imagePullPolicy"] == "IfNotPresent"
+    assert main(pull=True)["imagePullPolicy"] == "Always"
+    assert "imagePullSecrets" not in spec()
+    assert spec(Image="registry.example.com:5000/a")["imagePullSecrets"] == [{"name": "pull-secret"}]
+
+
+def test_container_names_are_not_unique_and_not_trusted() -> None:
+    name = build(query={"name": "My Task/../x"}).manifest["metadata"]["name"]
+    assert name == "my-task-x-c0ffeec0ffee"
+    assert build(query={"name": "---"}).manifest["metadata"]["name"].startswith("container-")
+
+
+def test_platform() -> None:
+    assert spec(query={"platform": "linux/arm64"})["nodeSelector"] == {
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": "arm64",
+    }
+    assert "platform" in refusal(query={"platform": "windows"})
+
+
+def retrieve(path: str, **arguments: Any) -> pods.Built:
+    return build(Labels={pods.RETRIEVE: path}, **arguments)
+
+
+def test_retrieval() -> None:
+    built = retrieve("/tmp/out.pickle", host={"Mounts": [TMP_MOUNT]})
+    sidecar = built.manifest["spec"]["initContainers"][0]
+    assert sidecar["restartPolicy"] == "Always"
+    assert sidecar["command"][-1] == "/tmp/out.pickle"
+    main_mount = next(
+        m for m in built.manifest["spec"]["containers"][0]["volumeMounts"] if m["mountPath"] == "/tmp"
+    )
+    assert sidecar["volumeMounts"] == [{**main_mount, "readOnly": True}]
+    inner = retrieve("/tmp/airflow/x/out", host={"Mounts": [TMP_MOUNT]}).manifest["spec"]
+    assert inner["initContainers"][0]["volumeMounts"][0]["mountPath"] == "/tmp/airflow"
+    assert "retrieve_output_path" in refusal(Labels={pods.RETRIEVE: "/app/out"})
+    for bad in ("out", "/tmp/../etc/x", "/tmp/"):
+        assert "retrieve_output_path" in refusal(Labels={pods.RETRIEVE: bad})
+    assert "initContainers" not in spec()
+
+
+def test_task_docker_needs_no_label() -> None:
+    assert build(Env=["__PYTHON_SCRIPT=eA=="]).retrieve == "/tmp/script.out"
+
+
+def test_the_file_comes_back_only_whole() -> None:
+    import base64
+    import hashlib
+    import io
+    import tarfile
+
+    from docker_gateway.backend import ApiError, Disconnect
+
+    data = bytes(range(256)) * 10
+    log = base64.encodebytes(data) + b"airdock-end file %d 644 1700000000 %s\n" % (
+        len(data),
+        hashlib.sha256(data).hexdigest().encode(),
+    )
+    archive = retrieval.read([log[:100], log[100:]], "/tmp/out.bin")
+    with tarfile.open(fileobj=io.BytesIO(archive.tar)) as tar:
+        member = tar.extractfile("out.bin")
+        assert member is not None
+        assert member.read() == data
+    assert (archive.name, archive.size) == ("out.bin", len(data))
+    for broken in (
+        b"",
+        log[:-70],
+        log[40:],
+        log.replace(b"airdock-end file 2560", b"airdock-end file 2561"),
+        b"airdock-end unreadable\n",
+        b"airdock-end large\n",
+    ):
+        with pytest.raises(Disconnect):
+            retrieval.read([broken], "/tmp/out.bin")
+    with pytest.raises(ApiError) as error:
+        retrieval.read([b"airdock-end missing\n"], "/tmp/out.bin")
+    assert error.value.status == 404

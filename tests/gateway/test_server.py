@@ -1,0 +1,314 @@
+"""The socket: routing, errors, hijacking; docker-py's own client in front of a backend that only records."""
+
+from __future__ import annotations
+
+import json
+import socket
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from docker.errors import APIError
+from docker_gateway.backend import ApiError, Archive, AttachOptions, Disconnect, Refusal, Stream
+from docker_gateway.health import Metrics
+from docker_gateway.model import Create
+from docker_gateway.server import Server
+
+
+class Recorder:
+    """A backend whose containers print two lines and exit 3."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.requests: list[Create] = []
+        self.started, self.left = threading.Event(), threading.Event()
+
+    def version(self) -> dict[str, Any]:
+        return {"ApiVersion": "1.47"}
+
+    def images(self, name: str) -> list[dict[str, Any]]:
+        return [{"RepoTags": [name]}]
+
+    def pull(self, image: str, registry_auth: str) -> Iterator[Mapping[str, Any]]:
+        self.calls.append(("pull", image))
+        return iter(({"status": "one"}, {"status": "two"}))
+
+    def login(self, registry: str, body: Mapping[str, str]) -> None:
+        if registry != "good.example.com":
+            raise Refusal("docker_conn_id", f"no secret for {registry}")
+
+    def create(self, request: Create) -> tuple[str, list[str]]:
+        if request.host.privileged:
+            raise Refusal("privileged", "no")
+        self.requests.append(request)
+        return "f" * 64, ["a warning"]
+
+    def attach(self, container: str, options: AttachOptions, upgrade: Callable[[bool], Stream]) -> None:
+        if container == "missing":
+            raise ApiError(404, "No such container: missing")
+        stream = upgrade(self.requests[-1].tty if self.requests else False)
+        stream.on_hangup(self.left.set)
+        self.started.wait(10)
+        stream.write("äone\n".encode())
+        stream.write(b"two\n")
+        stream.flush()
+
+    def start(self, container: str) -> bool:
+        first = not self.started.is_set()
+        self.started.set()
+        return first
+
+    def wait(self, container: str, condition: str, gone: Callable[[], bool]) -> int:
+        if container == "lost":
+            raise ApiError(500, "the node is gone", "infrastructure")
+        return 3
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        return {"Id": container, "Config": {"Tty": self.requests[-1].tty if self.requests else False}}
+
+    def stop(self, container: str, grace: int | None) -> bool:
+        self.calls.append(("stop", grace))
+        return True
+
+    def remove(self, container: str, force: bool) -> None:
+        self.calls.append(("remove", force))
+
+    def archive(self, container: str, path: str) -> Archive:
+        if path == "/broken":
+            raise Disconnect("broken")
+        return Archive("x", 3, 0o644, "2026-01-01T00:00:00Z", b"tar")
+
+    def ready(self) -> str:
+        return ""
+
+    def alive(self) -> str:
+        return ""
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def backend() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def path(tmp_path: Path, backend: Recorder) -> Iterator[Path]:
+    path = tmp_path / "docker.sock"
+    server = Server(path, backend, Metrics())
+    threading.Thread(target=server.serve, daemon=True).start()
+    yield path
+    server.close()
+
+
+@pytest.fixture
+def client(path: Path) -> Iterator[docker.APIClient]:
+    client = docker.APIClient(f"unix://{path}", timeout=10)
+    yield client
+    client.close()
+
+
+def raw(path: Path, text: bytes) -> tuple[int, dict[str, Any]]:
+    """Send bytes, read an answer that has a JSON body."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(10)
+        sock.connect(str(path))
+        sock.sendall(text)
+        data = b""
+        while b"\r\n\r\n" not in data or not data.rstrip().endswith(b"}"):
+            data += (more := sock.recv(65536))
+            if not more:
+                break
+    head, _, body = data.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+def test_the_socket_is_for_owner_and_group(path: Path) -> None:
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+
+
+def test_a_stale_socket_is_replaced(path: Path, backend: Recorder) -> None:
+    server = Server(path, backend, Metrics())
+    threading.Thread(target=server.serve, daemon=True).start()
+    assert docker.APIClient(f"unix://{path}").ping()
+    server.close()
+
+
+def test_what_docker_operator_does(client: docker.APIClient, backend: Recorder) -> None:
+    assert client.ping()
+    assert client.images(name="busybox:1.37")
+    assert [each["status"] for each in client.pull("busybox", stream=True, decode=True)] == ["one", "two"]
+    container = client.create_container("busybox", "echo", name="n", host_config=client.create_host_config())[
+        "Id"
+    ]
+    lines = client.attach(container, stdout=True, stderr=True, stream=True)
+    client.start(container)
+    assert b"".join(lines).decode() == "äone\ntwo\n"
+    assert client.wait(container) == {"StatusCode": 3}
+    client.stop(container)
+    client.stop(container, timeout=7)
+    client.remove_container(container)
+    client.remove_container(container, force=True)
+    data, found = client.get_archive(container, "/x")
+    assert (b"".join(data), found["size"]) == (b"tar", 3)
+    assert backend.calls == [
+        ("pull", "busybox:latest"),
+        ("stop", None),
+        ("stop", 7),
+        ("remove", False),
+        ("remove", True),
+    ]
+    assert backend.requests[0].name == "n"
+
+
+def test_a_terminal_is_attached_without_frames(client: docker.APIClient) -> None:
+    container = client.create_container("busybox", tty=True, host_config=client.create_host_config())["Id"]
+    lines = client.attach(container, stream=True)
+    client.start(container)
+    assert b"".join(lines).decode() == "äone\ntwo\n"
+
+
+def test_the_clients_leaving_is_noticed(path: Path, backend: Recorder) -> None:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(str(path))
+    sock.sendall(
+        b"POST /v1.47/containers/a/attach?stream=1&stdout=1&stderr=1 HTTP/1.1\r\nHost: a\r\n"
+        b"Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+    )
+    assert sock.recv(1000).startswith(b"HTTP/1.1 101 ")
+    assert not backend.left.wait(0.2)
+    sock.close()
+    assert backend.left.wait(2)
+
+
+def test_nothing_is_sent_between_101_and_start(path: Path, backend: Recorder) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(path))
+        sock.sendall(
+            b"POST /v1.47/containers/a/attach?stream=1&stdout=1&stderr=1 HTTP/1.1\r\nHost: a\r\n"
+            b"Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+        )
+        assert sock.recv(1000).endswith(b"\r\n\r\n")
+        sock.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
+
+
+def test_refusals_are_json(client: docker.APIClient) -> None:
+    with pytest.raises(APIError) as error:
+        client.create_container("busybox", host_config=client.create_host_config(privileged=True))
+    assert error.value.explanation == "privileged: no"
+    with pytest.raises(APIError) as error:
+        client.wait("lost")
+    assert (error.value.status_code, error.value.explanation) == (500, "the node is gone")
+    with pytest.raises(APIError):
+        client.login("u", "p", registry="bad.example.com")
+    assert client.login("u", "p", registry="good.example.com")
+
+
+def test_a_broken_archive_is_no_answer(client: docker.APIClient) -> None:
+    with pytest.raises(Exception, match="Connection aborted"):
+        client.get_archive("a", "/broken")
+
+
+OTHERS: list[Callable[[docker.APIClient], Any]] = [
+    lambda c: c.info(),
+    lambda c: c.containers(),
+    lambda c: c.kill("a"),
+    lambda c: c.logs("a"),
+    lambda c: c.top("a"),
+    lambda c: c.exec_create("a", "id"),
+    lambda c: c.commit("a"),
+    lambda c: list(c.export("a")),
+    lambda c: c.put_archive("a", "/", b""),
+    lambda c: c.pause("a"),
+    lambda c: c.restart("a"),
+    lambda c: c.rename("a", "b"),
+    lambda c: c.update_container("a", mem_limit=1),
+    lambda c: c.prune_containers(),
+    lambda c: c.images(),
+    lambda c: c.remove_image("a"),
+    lambda c: c.push("a"),
+    lambda c: c.tag("a", "b"),
+    lambda c: c.inspect_image("a"),
+    lambda c: c.search("a"),
+    lambda c: list(c.load_image(b"")),
+    lambda c: c.networks(),
+    lambda c: c.create_network("a"),
+    lambda c: c.volumes(),
+    lambda c: c.create_volume("a"),
+    lambda c: c.services(),
+    lambda c: c.init_swarm(),
+    lambda c: c.secrets(),
+    lambda c: c.plugins(),
+    lambda c: c.import_image_from_data(b"x"),
+    lambda c: c.attach("a", stdout=True, stderr=False),
+    lambda c: c.stats("a", stream=False),
+    lambda c: c.df(),
+    lambda c: c.attach("missing"),
+]
+
+
+@pytest.mark.parametrize("call", OTHERS, ids=range(len(OTHERS)))
+def test_the_rest_of_docker_py_is_refused_and_does_not_hang(
+    client: docker.APIClient, backend: Recorder, call: Callable[[docker.APIClient], Any]
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(APIError) as error:
+        call(client)
+    assert error.value.status_code in (404, 501)
+    assert error.value.explanation
+    assert time.monotonic() - began < 2
+    assert not backend.calls
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        ("GET /v9.99/_ping", 400),
+        ("GET /v1.20/_ping", 400),
+        ("GET /nothing", 501),
+        ("GET //_ping", 501),
+        ("GET /v1.47/containers/../images/json", 501),
+        ("GET /v1.47/containers/a%2fjson", 501),
+        ("GET /containers/a/json/", 501),
+        ("GET /v1.47/v1.47/_ping", 501),
+        ("POST /v1.47/services/create", 501),
+        ("PUT /containers/a/archive", 501),
+        ("GET /containers/json", 501),
+        ("POST /containers/a/wait?condition=x", 400),
+        ("POST /containers/a/stop?t=x", 400),
+        ("POST /containers/create?name=a&x=y", 400),
+        ("POST /containers/create", 400),
+        ("CONNECT /a", 501),
+    ],
+)
+def test_paths(path: Path, request_line: str, status: int) -> None:
+    answer, body = raw(path, f"{request_line} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    assert answer == status, body
+    assert body["message"]
+
+
+def connections() -> int:
+    return sum(thread.name == "connection" for thread in threading.enumerate())
+
+
+def test_many_connections_at_once_and_none_left(path: Path) -> None:
+    before = connections()
+    clients = [socket.socket(socket.AF_UNIX) for _ in range(300)]
+    for each in clients:
+        each.connect(str(path))
+        each.sendall(b"GET /_ping HTTP/1.1\r\nHost: a\r\n\r\n")
+    for each in clients:
+        each.settimeout(10)
+        assert b"200 OK" in each.recv(1000)
+        each.close()
+    deadline = time.monotonic() + 5
+    while connections() > before:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,280 @@
+"""HTTP on raw sockets: what is understood, what is refused, and that nothing crashes, hangs or grows."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+from docker_gateway import wire
+from docker_gateway.wire import Closed, Connection, RawStream, Request, WireError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+@contextmanager
+def pair() -> Iterator[tuple[socket.socket, Connection]]:
+    client, server = socket.socketpair(socket.AF_UNIX)
+    with client, server:
+        client.settimeout(5)
+        yield client, Connection(server)
+
+
+def read(data: bytes) -> Request:
+    """Read one request from bytes that end there."""
+    with pair() as (client, connection):
+        threading.Thread(target=send, args=(client, data), daemon=True).start()
+        return connection.read()
+
+
+def send(client: socket.socket, data: bytes) -> None:
+    try:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+def test_a_request_of_docker_py() -> None:
+    request = read(
+        b"POST /v1.47/containers/create?name=a%20b&empty= HTTP/1.1\r\nHost: localhost\r\n"
+        b"User-Agent: docker/7.2.0\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"
+    )
+    assert (request.method, request.path, request.body) == ("POST", "/v1.47/containers/create", b"{}")
+    assert request.query == {"name": "a b", "empty": ""}
+    assert request.headers["content-type"] == "application/json"
+
+
+def test_chunks() -> None:
+    request = read(HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n")
+    assert request.body == b"abc0123456789"
+
+
+def test_bytes_one_by_one() -> None:
+    with pair() as (client, connection):
+        data = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+
+        def slowly() -> None:
+            for byte in data:
+                client.sendall(bytes([byte]))
+
+        threading.Thread(target=slowly, daemon=True).start()
+        assert connection.read().body == b"abc"
+
+
+def test_several_requests_on_one_connection() -> None:
+    with pair() as (client, connection):
+        for path in (b"/one", b"/two"):
+            client.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert connection.read().path == path.decode()
+            connection.respond(200, b"OK")
+            assert client.recv(1000).endswith(b"Content-Length: 2\r\n\r\nOK")
+        client.close()
+        with pytest.raises(Closed):
+            connection.read()
+
+
+HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
+MALFORMED = {
+    "no version": (400, b"GET /\r\nHost: a\r\n\r\n"),
+    "HTTP/1.0": (505, b"GET / HTTP/1.0\r\nHost: a\r\n\r\n"),
+    "HTTP/2 preface": (505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    "two spaces": (400, b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "tab for space": (400, b"GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "leading line": (400, b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "absolute target": (400, b"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "asterisk target": (400, b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "fragment": (400, b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "bad escape": (400, b"GET /a%2 HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "byte over 127": (400, b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "backslash": (400, b"GET /a\\b HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "query key twice": (400, b"GET /?a=1&a=2 HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "query not UTF-8": (400, b"GET /?a=%ff HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "no host": (400, b"GET / HTTP/1.1\r\n\r\n"),
+    "host twice": (400, b"GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n"),
+    "space before colon": (400, HEAD + b"Content-Length : 3\r\n\r\nabc"),
+    "folded header": (400, HEAD + b"X-A: b\r\n c\r\n\r\n"),
+    "bare LF": (400, HEAD + b"X-A: b\nContent-Length: 3\r\n\r\nabc"),
+    "bare CR": (400, HEAD + b"X-A: b\rContent-Length: 3\r\n\r\nabc"),
+    "NUL in a header": (400, HEAD + b"X-A: \0\r\n\r\n"),
+    "header without colon": (400, HEAD + b"nothing\r\n\r\n"),
+    "both lengths": (400, HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    "length twice": (400, HEAD + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc"),
+    "two lengths in one": (400, HEAD + b"Content-Length: 3, 3\r\n\r\nabc"),
+    "signed length": (400, HEAD + b"Content-Length: +3\r\n\r\nabc"),
+    "length with zeros": (400, HEAD + b"Content-Length: 003\r\n\r\nabc"),
+    "hexadecimal length": (400, HEAD + b"Content-Length: 0x3\r\n\r\nabc"),
+    "negative length": (400, HEAD + b"Content-Length: -3\r\n\r\nabc"),
+    "large body": (413, HEAD + b"Content-Length: 99999999999\r\n\r\n"),
+    "large chunk": (413, HEAD + b"Transfer-Encoding: chunked\r\n\r\nffffffff\r\n"),
+    "other encoding": (501, HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n"),
+    "identity": (501, HEAD + b"Transfer-Encoding: identity\r\n\r\n"),
+    "chunk extension": (400, HEAD + b"Transfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\n\r\n"),
+    "signed chunk": (400, HEAD + b"Transfer-Encoding: chunked\r\n\r\n+3\r\nabc\r\n0\r\n\r\n"),
+    "chunk with 0x": (400, HEAD + b"Transfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n"),
+    "chunk too long": (400, HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n"),
+    "chunk ended by LF": (400, HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\nabc\n0\n\n"),
+    "trailer": (400, HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n"),
+    "body of GET": (400, b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"),
+    "expect": (417, HEAD + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\nabc"),
+    "pipelined": (400, b"GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "body longer than its length": (400, HEAD + b"Content-Length: 3\r\n\r\nabcd"),
+    "long line": (431, b"GET /" + b"a" * wire.MAX_HEAD + b" HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "endless headers": (431, HEAD + b"X-A: " + b"b" * wire.MAX_HEAD),
+    "many headers": (431, HEAD + b"".join(b"X-%d: a\r\n" % i for i in range(65)) + b"\r\n"),
+    "ends in the head": (400, b"GET / HTTP/1.1\r\nHo"),
+    "ends in the body": (400, HEAD + b"Content-Length: 30\r\n\r\nabc"),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed(name: str) -> None:
+    status, data = MALFORMED[name]
+    with pytest.raises(WireError) as error:
+        read(data)
+    assert error.value.status == status, error.value.message
+
+
+def test_a_request_must_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "REQUEST_TIMEOUT", 0.2)
+    with pair() as (client, connection):
+        client.sendall(b"GET / HTTP/1.1\r\nHost")
+        with pytest.raises(WireError, match="not complete") as error:
+            connection.read()
+        assert error.value.status == 408
+
+
+tokens = st.sampled_from(
+    [
+        b"GET",
+        b"POST",
+        b" ",
+        b"/",
+        b"HTTP/1.1",
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"Host: a",
+        b"Content-Length: ",
+        b"0",
+        b"5",
+        b"17",
+        b"Transfer-Encoding: chunked",
+        b"\0",
+        b":",
+        b"a" * 40_000,
+        b"abc",
+        b";",
+        b"?",
+        b"=",
+        b"%",
+        b"\r\n\r\n",
+        b"0\r\n\r\n",
+        b"\xff",
+    ]
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.one_of(st.binary(max_size=300), st.lists(tokens, max_size=40).map(b"".join)))
+def test_any_bytes_are_a_request_or_refused(data: bytes) -> None:
+    began = time.monotonic()
+    try:
+        request = read(data)
+    except (WireError, Closed) as outcome:
+        assert not isinstance(outcome, WireError) or 400 <= outcome.status < 600
+    else:
+        assert len(request.body) <= wire.MAX_BODY
+    assert time.monotonic() - began < 3
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200), st.integers(0, 250), st.binary(max_size=3))
+def test_a_body_is_what_its_length_says(body: bytes, place: int, noise: bytes) -> None:
+    head = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
+    assert read(head + body).body == body
+    message = head + body
+    mutated = message[:place] + noise + message[place:]
+    with suppress(WireError, Closed):
+        assert read(mutated).method
+
+
+def frames(data: bytes) -> list[bytes]:
+    result = []
+    while data:
+        kind, length = struct.unpack(">BxxxL", data[:8])
+        assert kind == 1
+        result.append(data[8 : 8 + length])
+        data = data[8 + length :]
+    return result
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(st.binary(max_size=50), st.text(max_size=50).map(str.encode)), max_size=20))
+def test_frames_hold_every_byte_and_no_half_character(pieces: list[bytes]) -> None:
+    with pair() as (client, connection):
+        stream = RawStream(connection.socket, tty=False)
+        for piece in pieces:
+            stream.write(piece)
+        stream.flush()
+        connection.socket.close()
+        sent = frames(b"".join(iter(lambda: client.recv(1 << 20), b"")))
+    whole = b"".join(pieces)
+    assert b"".join(sent) == whole
+    try:
+        whole.decode()
+    except UnicodeDecodeError:
+        return
+    for frame in sent:
+        frame.decode()
+
+
+@pytest.mark.parametrize(
+    "size", [wire.MAX_FRAME - 1, wire.MAX_FRAME, wire.MAX_FRAME + 1, 5 * wire.MAX_FRAME + 7]
+)
+def test_long_output_is_cut_between_characters(size: int) -> None:
+    text = ("x" + "\N{EURO SIGN}" * size)[:size]
+    with pair() as (client, connection):
+        stream = RawStream(connection.socket, tty=False)
+        received: list[bytes] = []
+        reader = threading.Thread(target=lambda: received.extend(iter(lambda: client.recv(1 << 20), b"")))
+        reader.start()
+        stream.write(text.encode())
+        stream.flush()
+        connection.socket.close()
+        reader.join()
+    sent = frames(b"".join(received))
+    assert b"".join(sent).decode() == text
+    assert all(len(frame) <= wire.MAX_FRAME and frame.decode() for frame in sent)
+
+
+def test_a_terminal_gets_bare_bytes() -> None:
+    with pair() as (client, connection):
+        stream = RawStream(connection.socket, tty=True)
+        stream.write("ä\n".encode())
+        assert client.recv(100) == "ä\n".encode()
+
+
+def test_hangup_is_told_from_a_half_closed_connection() -> None:
+    with pair() as (client, connection):
+        called = threading.Event()
+        RawStream(connection.socket, False).on_hangup(called.set)
+        client.shutdown(socket.SHUT_WR)
+        assert not called.wait(0.3)
+        assert not wire.hung_up(connection.socket)
+        client.close()
+        assert called.wait(2)
+        assert wire.hung_up(connection.socket)
+
+
+def test_watching_ends_with_forget() -> None:
+    with pair() as (client, connection):
+        called = threading.Event()
+        wire.HANGUPS.watch(connection.socket, called.set)
+        wire.HANGUPS.forget(connection.socket)
+        client.close()
+        assert not called.wait(0.3)
