@@ -66,6 +66,8 @@ def test_default_values_install_and_uninstall(release: Release, second: Target) 
     )
     claims = {key for key in left(second, NAMESPACE) if key[0] == "PersistentVolumeClaim"}
     assert len(claims) == 2  # the database's and the broker's
-    assert left(second, NAMESPACE, TASKS) == kept | claims
+    # What still runs in the task namespace goes on running, with the network as closed as before.
+    fence = {("NetworkPolicy", f"{RELEASE}-tasks")}
+    assert left(second, NAMESPACE, TASKS) == kept | claims | fence
     assert {kind for kind, name in cluster_scoped(second) if name.startswith(NAMESPACE)} == {"Namespace"}
     assert {pod["metadata"]["uid"] for pod in release.pods()} == first_pods
