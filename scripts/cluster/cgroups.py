@@ -67,17 +67,13 @@ def delegate(outer: int) -> None:
         leaf.mkdir(exist_ok=True)
         (leaf / "cgroup.procs").write_text(str(process))
     for parent in (directory.parent, directory):
-        enabled = (parent / "cgroup.subtree_control").read_text().split()
-        for controller in (parent / "cgroup.controllers").read_text().split():
-            if controller not in enabled and controller in (
-                "cpu",
-                "cpuset",
-                "memory",
-                "pids",
-                "io",
-                "hugetlb",
-            ):
-                (parent / "cgroup.subtree_control").write_text(f"+{controller}")
+        control = parent / "cgroup.subtree_control"
+        there = set((parent / "cgroup.controllers").read_text().split())
+        missing = sorted(there & _CONTROLLERS - set(control.read_text().split()))
+        if parent != directory:
+            _RECORD.write_text(" ".join(missing))
+        for controller in missing:
+            control.write_text(f"+{controller}")
 
 
 def _below(directory: Path) -> list[Path]:

@@ -32,6 +32,7 @@ from scripts.tools import pinned, provide
 
 #: Written last by `up`: what is without it was interrupted and is started anew.
 _COMPLETE = STATE / "complete"
+_OURS = frozenset({"complete", "controllers", "kubeconfig", "log", "network.json", "node", "supervisor.json"})
 _KUBEADM_CONFIG = "/etc/kubernetes/kubeadm.yaml"
 #: What kubeadm would refuse and is meant: fewer CPUs than it likes, no init system, no module loader.
 _IGNORED = "SystemVerification,NumCPU,Mem,Swap,Service-Kubelet,HTTPProxy,HTTPProxyCIDR,Hostname"
@@ -238,5 +239,11 @@ def _stop() -> None:
 
 
 def _clean() -> None:
+    """End everything and delete the state directory, if nothing is in it that is not ours."""
+    strange = sorted({entry.name for entry in STATE.iterdir()} - _OURS) if STATE.is_dir() else []
+    if strange:
+        raise ClusterError(
+            f"{STATE} holds {strange[0]}, which the native cluster did not make: move it away."
+        )
     _stop()
     mounts.remove_tree(STATE)

@@ -7,7 +7,7 @@ import platform
 import shutil
 from pathlib import Path
 
-from scripts.cluster import cgroups, network
+from scripts.cluster import cgroups, mounts, network
 from scripts.cluster.errors import ClusterError
 from scripts.cluster.run import works
 from scripts.cluster.settings import NAMESPACE_OPTIONS, NETWORK, STATE
@@ -79,6 +79,11 @@ def host() -> None:
         )
     if "overlay" not in Path("/proc/filesystems").read_text() and not works(["modprobe", "overlay"]):
         raise ClusterError("This kernel has no overlayfs, and containerd needs it.")
+    if _filesystem(STATE.parent) in ("overlay", "tmpfs", "nfs", "nfs4"):
+        raise ClusterError(
+            f"{STATE.parent} is on {_filesystem(STATE.parent)}, where containers cannot have their layers: "
+            "run this on the machine itself, or mount a local disk there."
+        )
     taken = network.taken()
     if taken:
         raise ClusterError(
@@ -90,6 +95,12 @@ def host() -> None:
 
 def _read_only_cgroups() -> bool:
     return bool(os.statvfs(cgroups.hierarchies()[0].target).f_flag & os.ST_RDONLY)
+
+
+def _filesystem(place: Path) -> str:
+    """The type of the file system that a directory is on."""
+    above = [mount for mount in mounts.mounts() if place.is_relative_to(mount.target)]
+    return max(above, key=lambda mount: len(mount.target.parts)).filesystem
 
 
 def _resources() -> None:

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -141,16 +142,16 @@ def up() -> Iterator[None]:
 
 def _push_image() -> None:
     busybox = next(image for image in images.images() if image.name == images.HELPER)
-    layer = STATE / "layer.tar"
-    with tarfile.open(layer, "w") as tar:
+    with tempfile.NamedTemporaryFile() as layer, tarfile.open(layer.name, "w") as tar:
         for path, file in busybox.files.items():
             tar.add(file, path)
         for path, target in busybox.links.items():
             link = tarfile.TarInfo(path)
             link.type, link.linkname = tarfile.SYMTYPE, target
             tar.addfile(link, io.BytesIO())
-    append = ["append", "--insecure", "--oci-empty-base", "--new_layer", str(layer)]
-    subprocess.run([str(tools.path("crane")), *append, "--new_tag", f"{REGISTRY}/{IMAGE}"], check=True)
+        tar.close()
+        append = ["append", "--insecure", "--oci-empty-base", "--new_layer", layer.name]
+        subprocess.run([str(tools.path("crane")), *append, "--new_tag", f"{REGISTRY}/{IMAGE}"], check=True)
 
 
 @pytest.mark.usefixtures("up")
@@ -311,6 +312,21 @@ def test_up_works_after_one_that_was_killed_halfway(seconds: float) -> None:
     assert cluster("status").returncode == 0
     stop()
     assert host_state.difference(before, host_state.snapshot()) == ""
+
+
+def test_down_deletes_no_directory_with_something_strange_in_it() -> None:
+    stop()
+    STATE.mkdir()
+    (STATE / "notes").write_text("mine")
+    try:
+        for command in ("down", "up"):
+            done = cluster(command)
+            assert done.returncode == 1
+            assert "notes" in done.stderr
+        assert (STATE / "notes").read_text() == "mine"
+    finally:
+        (STATE / "notes").unlink()
+        STATE.rmdir()
 
 
 def test_down_without_a_cluster_changes_nothing() -> None:

@@ -38,6 +38,7 @@ def good_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "_read_only_cgroups", lambda: False)
     monkeypatch.setattr(preflight.os, "access", lambda *_: True)
     monkeypatch.setattr(network, "taken", lambda: None)
+    monkeypatch.setattr(mounts, "mounts", lambda: [mounts.Mount(Path("/"), "ext4", ())])
     monkeypatch.setattr(preflight, "built", lambda _tool: True)
     monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _place: Usage(100, 0, 100 * 1024**3))
 
@@ -70,6 +71,11 @@ class TestPreflight:
     def test_cgroups_that_are_read_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(preflight, "_read_only_cgroups", lambda: True)
         assert "read-only" in self.refusal()
+
+    def test_a_file_system_that_layers_cannot_be_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        inner = mounts.Mount(preflight.STATE.parent, "overlay", ())
+        monkeypatch.setattr(mounts, "mounts", lambda: [mounts.Mount(Path("/"), "ext4", ()), inner])
+        assert "is on overlay" in self.refusal()
 
     def test_addresses_in_use(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(network, "taken", lambda: "the route 198.19.0.0/16 on tun0")
