@@ -7,8 +7,9 @@ Lays one map over another and returns JSON: maps deep, lists replaced, null remo
 {{- range $key, $value := .over -}}
 {{- if kindIs "invalid" $value -}}
 {{- $_ := unset $result $key -}}
-{{- else if and (kindIs "map" $value) (kindIs "map" (get $result $key)) -}}
-{{- $_ := set $result $key (include "airdock.merge" (dict "base" (get $result $key) "over" $value) | fromJson) -}}
+{{- else if kindIs "map" $value -}}
+{{- $base := kindIs "map" (get $result $key) | ternary (get $result $key) dict -}}
+{{- $_ := set $result $key (include "airdock.merge" (dict "base" $base "over" $value) | fromJson) -}}
 {{- else -}}
 {{- $_ := set $result $key $value -}}
 {{- end -}}
@@ -30,12 +31,12 @@ Lays one map over another and returns JSON: maps deep, lists replaced, null remo
 {{- toJson $groups -}}
 {{- end }}
 
-{{- /* One map of a list of maps, as JSON: a later map's keys replace an earlier one's whole; absent maps are skipped. */ -}}
+{{- /* One map of a list of maps, as JSON: a later map's keys replace an earlier one's whole, null removes; absent maps are skipped. */ -}}
 {{- define "airdock.overlay" -}}
 {{- $result := dict -}}
 {{- range . -}}
 {{- range $key, $value := . -}}
-{{- $_ := set $result $key $value -}}
+{{- if kindIs "invalid" $value }}{{ $_ := unset $result $key }}{{ else }}{{ $_ := set $result $key $value }}{{ end -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $result -}}
