@@ -24,6 +24,8 @@ class Attack:
     says: str = ""
     #: The LimitRange of the created task namespace makes it harmless there.
     needs_no_limit_range: bool = False
+    #: An older Kubernetes drops the field before anybody sees it.
+    since: tuple[int, int] = (1, 30)
 
 
 def base(pod: Pod) -> dict[str, Any]:
@@ -175,13 +177,18 @@ ATTACKS = (
     ),
     Attack("pull secret", "imagePullSecrets", _spec(imagePullSecrets=[{"name": "other"}]), "other"),
     Attack("instance label", "labels", _label("app.kubernetes.io/instance", "airdock")),
-    Attack("label of a worker group", "labels", _label("airdock.dev/worker-group", "default")),
+    Attack("label of the release's own", "labels", _label("airdock.dev/mode", "dind")),
     # Images
     Attack("foreign image", "images", _base(image="evil.example/miner:1"), "evil.example/miner:1"),
     Attack("image whose name only begins alike", "images", _base(image="busybox-evil:1")),
     Attack("another tag of an image", "images", _base(image="registry.example/one:12")),
     Attack("foreign image in an init container", "images", _init(_base(image="evil.example/miner:1"))),
-    Attack("foreign image as a volume", "images", _volume("v", image={"reference": "evil.example/data:1"})),
+    Attack(
+        "foreign image as a volume",
+        "images",
+        _volume("v", image={"reference": "evil.example/data:1"}),
+        since=(1, 35),
+    ),
     # Placement
     Attack("node by name", "nodeName", _spec(nodeName="control-plane")),
     Attack("toleration of all taints", "tolerations", _toleration(operator="Exists")),

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -121,10 +122,24 @@ def install(control_plane: ControlPlane) -> Install:
             make_namespace(control_plane, namespace)
             control_plane.admin.apply_all(manifests)
             done[key] = Installed(control_plane, release, namespace, manifests)
+            _wait_for_rights(done[key])
             _wait_for_fence(done[key])
         return done[key]
 
     return install
+
+
+def _wait_for_rights(installed: Installed) -> None:
+    """New bindings hold after a moment: wait until each account has a right from each of its Roles."""
+    for binding in installed.manifests.all("RoleBinding"):
+        role = installed.manifests.one(
+            "Role", name=binding.raw["roleRef"]["name"], namespace=binding.namespace
+        )
+        rule = role.raw["rules"][0]
+        for subject in binding.raw["subjects"]:
+            account = installed.plane.service_account(subject["namespace"], subject["name"])
+            asked = (rule["verbs"][0], rule["resources"][0], binding.namespace)
+            wait_until(f"{binding} holds", partial(account.may, *asked, group=rule["apiGroups"][0]))
 
 
 def _wait_for_fence(installed: Installed) -> None:

@@ -56,7 +56,7 @@ class Refused(Exception):
         self.status = status
 
 
-def wait_until(what: str, done: Callable[[], object], seconds: float = 20) -> None:
+def wait_until(what: str, done: Callable[[], object], seconds: float = 60) -> None:
     """Call `done` until it gives something true.
 
     Raises:
@@ -251,6 +251,10 @@ class ControlPlane:
         headers = {"Impersonate-User": name, **({"Impersonate-Group": group} if group else {})}
         return self._client(headers)
 
+    def bearer(self, token: str) -> Client:
+        """The API as the holder of a token sees it."""
+        return self._client(token=token)
+
     @cached_property
     def kubeconfig(self) -> Path:
         """A kubeconfig file of the administrator, for helm and kubectl (which have an `--as` each)."""
@@ -262,10 +266,10 @@ class ControlPlane:
         found = self.admin.request("GET", "/version")
         return int(found["major"]), int(found["minor"].rstrip("+"))
 
-    def _client(self, headers: Mapping[str, str] | None = None) -> Client:
+    def _client(self, headers: Mapping[str, str] | None = None, token: str = "") -> Client:
         settings = kubernetes.client.Configuration(host=self.server)
         settings.ssl_ca_cert = str(self.directory / "pki" / "apiserver.crt")
-        settings.api_key = {"authorization": f"Bearer {self._token}"}
+        settings.api_key = {"authorization": f"Bearer {token or self._token}"}
         settings.retries = False
         api = kubernetes.client.ApiClient(settings)
         for name, value in (headers or {}).items():

@@ -27,9 +27,9 @@ def _local_settings() -> Any:
 
 def worker_env(manifests: Manifests) -> dict[str, str]:
     """The plain environment of the rendered workers: the connection and what the hook reads."""
-    pod = manifests.one("Deployment", component="worker").pod
-    assert pod
-    return {name: each.value for name, each in pod.container("worker").env.items() if each.value is not None}
+    worker = manifests.one("Deployment", component="worker")
+    assert worker.pod
+    return manifests.environment(worker, worker.pod.container("worker"))
 
 
 def kpo_pod(

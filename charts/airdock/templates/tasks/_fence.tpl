@@ -13,6 +13,9 @@ since no name has a comma in it. Fields that 1.30 does not know are read through
 
 {{- /* What the rules read, in order. */ -}}
 {{- define "airdock.fenceTerms" -}}
+# A label holds the name where the chart makes the namespace: Kustomize can rename what a label holds, and nothing inside an expression.
+account: |
+  namespaceObject.metadata.?labels[?"airdock.dev/task-account"].orValue("{{ include "airdock.fullname" . }}-task")
 changed: |
   request.operation == "CREATE" || object.spec != oldObject.spec
 containers: |
@@ -44,7 +47,6 @@ imageNames: |
 {{- /* The rules for what a pod is made of: applied to a new pod, and to one whose spec changes. */ -}}
 {{- define "airdock.fenceRules" -}}
 {{- $a := .Values.tasks.admission -}}
-{{- $account := printf "%s-task" (include "airdock.fullname" .) -}}
 {{- $pullSecrets := concat (.Values.tasks.imagePullSecrets | default list) ($a.imagePullSecrets | default list) -}}
 {{- $levels := get (dict "restricted" (list "restricted") "baseline" (list "baseline" "restricted")) .Values.tasks.podSecurity.level -}}
 {{- if $levels }}
@@ -54,8 +56,8 @@ podSecurity: |
 {{- end }}
 serviceAccount: |
   [object.spec.?serviceAccountName.orValue("")]
-    .filter(n, !({{ include "airdock.celAllowed" (dict "name" "n" "list" (prepend ($a.serviceAccounts | default list) $account)) }}))
-    .map(n, "service account '" + n + "' instead of {{ $account }} (tasks.admission.serviceAccounts)")
+    .filter(n, n != variables.account && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $a.serviceAccounts) }}))
+    .map(n, "service account '" + n + "' instead of " + variables.account + " (tasks.admission.serviceAccounts)")
 token: |
   variables.volumes.filter(v, v.?projected.?sources.orValue([]).exists(s,
       !(has(s.secret) || has(s.configMap) || has(s.downwardAPI) || has(s.clusterTrustBundle)
@@ -130,9 +132,10 @@ ephemeralContainers: |
 
 {{- /* The rules for what a change may not touch, and for labels, which change without the spec. */ -}}
 {{- define "airdock.fenceUpdateRules" -}}
+{{- $labels := concat (include "airdock.gatewayLabels" . | fromJsonArray) (.Values.tasks.admission.labels | default list) -}}
 labels: |
   object.metadata.?labels.orValue({})
-    .filter(k, k.startsWith("airdock.dev/") && !({{ include "airdock.celAllowed" (dict "name" "k" "list" .Values.tasks.admission.labels) }})
+    .filter(k, k.startsWith("airdock.dev/") && !({{ include "airdock.celAllowed" (dict "name" "k" "list" $labels) }})
       || k == "app.kubernetes.io/instance" && object.metadata.labels[k] == {{ toJson .Release.Name }})
     .filter(k, request.operation == "CREATE" || oldObject.metadata.?labels[?k].orValue("") != object.metadata.labels[k])
     .map(k, "label " + k + " makes the pod pass for a part of the release (tasks.admission.labels)")
@@ -141,6 +144,15 @@ fixedImages: |
       object.spec.containers.map(c, c.image) != oldObject.spec.containers.map(c, c.image)
       || object.spec.?initContainers.orValue([]).map(c, c.image) != oldObject.spec.?initContainers.orValue([]).map(c, c.image)) ?
     ["the image of a running pod is fixed (no value opens this)"] : []
+{{- end }}
+
+{{- /* The labels that the Docker gateway gives its pods. None is in a selector without app.kubernetes.io/instance beside it. */ -}}
+{{- define "airdock.gatewayLabels" -}}
+{{- $labels := list -}}
+{{- range list "gateway" "container-id" "worker-group" "network" "retrieve-output" "xcom-all" "dag-id" "task-id" "run-id" "map-index" "try-number" -}}
+{{- $labels = append $labels (printf "airdock.dev/%s" .) -}}
+{{- end -}}
+{{- toJson $labels -}}
 {{- end }}
 
 {{- /* The tolerations that pods may have, each as "key operator value effect": what Kubernetes adds, then the user's. */ -}}

@@ -1,0 +1,313 @@
+"""Who may do what: exactly the rights of each account, and what a DAG author gets when he asks for more."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import UNFENCED, Install, Installed, make_namespace
+from tests.api.control_plane import Client, ControlPlane, Refused
+from tests.api.pods import kpo_pod
+
+Rights = set[tuple[str, str, str]]
+TASKS, RELEASE = "airdock-tasks", "airdock"
+VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+
+
+def rights(*lines: str) -> Rights:
+    """Rights from lines such as `pods create,get` and `batch/jobs create`."""
+    found: Rights = set()
+    for line in lines:
+        resource, verbs = line.split()
+        group = ""
+        for other in ("batch", "coordination.k8s.io"):
+            if resource.startswith(f"{other}/"):
+                group, resource = other, resource.removeprefix(f"{other}/")
+        found |= {(group, resource, verb) for verb in verbs.split(",")}
+    return found
+
+
+SYNC = ("pods create,get,list,patch,delete", "pods/log get")
+DEFERRABLE = ("pods get,delete", "pods/log get")
+WORKER_DEFAULT = rights(*SYNC, "pods/exec get,create", "events list")
+TRIGGERER_DEFAULT = rights(*DEFERRABLE, "events list,watch")
+NONE: Rights = set()
+
+#: tasks.rbac -> rights in the task namespace of worker and triggerer, after facts of provider 10.25.
+FEATURES: dict[str, tuple[dict[str, bool], Rights, Rights]] = {
+    "default": ({}, WORKER_DEFAULT, TRIGGERER_DEFAULT),
+    "least": (
+        {"xcom": False, "deferrable": False, "events": False},
+        rights(*SYNC),
+        NONE,
+    ),
+    "xcom": ({"deferrable": False, "events": False}, rights(*SYNC, "pods/exec get,create"), NONE),
+    "events": ({"xcom": False, "deferrable": False}, rights(*SYNC, "events list"), NONE),
+    "deferrable": ({"xcom": False, "events": False}, rights(*SYNC), rights(*DEFERRABLE)),
+    "jobs": (
+        {"jobs": True},
+        WORKER_DEFAULT | rights("batch/jobs create,delete", "batch/jobs/status get"),
+        TRIGGERER_DEFAULT | rights("batch/jobs/status get", "pods/exec get,create"),
+    ),
+    "jobs without XCom": (
+        {"jobs": True, "xcom": False},
+        WORKER_DEFAULT - rights("pods/exec get,create")
+        | rights("batch/jobs create,delete", "batch/jobs/status get"),
+        TRIGGERER_DEFAULT | rights("batch/jobs/status get"),
+    ),
+}
+
+
+@pytest.mark.parametrize("features", FEATURES)
+def test_rights_by_feature(install: Install, features: str) -> None:
+    switches, worker, triggerer = FEATURES[features]
+    name = f"rights-{features.lower().replace(' ', '-')}"
+    values = {"tasks": {"rbac": switches, "admission": {"enabled": False}}}
+    release = install(values, release=name, namespace=name)
+    expected = {
+        ("worker", release.task_namespace): worker,
+        ("triggerer", release.task_namespace): triggerer,
+        ("api-server", name): rights("secrets create"),
+    }
+    components = ("worker", "triggerer", "api-server", "scheduler", "dag-processor")
+    for component, namespace in itertools.product(components, (release.task_namespace, name, "default")):
+        found = release.account(component).rights(namespace)
+        assert found == expected.get((component, namespace), NONE), f"{component} in {namespace}"
+
+
+def test_task_account_has_none(control_plane: ControlPlane, installed: Installed) -> None:
+    for namespace in (TASKS, UNFENCED):
+        task = control_plane.service_account(namespace, "airdock-task")
+        account = {"apiVersion": "v1", "kind": "ServiceAccount"}
+        there = control_plane.admin.get(
+            {**account, "metadata": {"name": "airdock-task", "namespace": namespace}}
+        )
+        assert there["automountServiceAccountToken"] is False
+        for other in (TASKS, UNFENCED, RELEASE, "default", "kube-system"):
+            assert task.rights(other) == NONE
+
+
+def test_further_namespaces(installed: Installed) -> None:
+    """tasks.extraNamespaces gives the same rights there."""
+    for component in ("worker", "triggerer"):
+        account = installed.account(component)
+        assert account.rights(UNFENCED) == account.rights(TASKS) != NONE
+
+
+#: By group.
+RESOURCES = {
+    "": (
+        *("pods", "pods/log", "pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "pods/status"),
+        *("pods/ephemeralcontainers", "pods/binding", "pods/eviction", "pods/resize", "bindings"),
+        *("secrets", "configmaps", "events", "services", "endpoints", "persistentvolumeclaims"),
+        *("resourcequotas", "limitranges", "serviceaccounts", "serviceaccounts/token"),
+        *("podtemplates", "replicationcontrollers"),
+    ),
+    "apps": ("deployments", "daemonsets", "statefulsets", "replicasets"),
+    "batch": ("jobs", "jobs/status", "cronjobs"),
+    "networking.k8s.io": ("networkpolicies", "ingresses"),
+    "policy": ("poddisruptionbudgets",),
+    "rbac.authorization.k8s.io": ("roles", "rolebindings"),
+    "coordination.k8s.io": ("leases",),
+}
+CLUSTER = {
+    "": ("namespaces", "nodes", "nodes/proxy", "persistentvolumes"),
+    "rbac.authorization.k8s.io": ("clusterroles", "clusterrolebindings"),
+    "admissionregistration.k8s.io": ("validatingadmissionpolicies", "validatingadmissionpolicybindings"),
+    "scheduling.k8s.io": ("priorityclasses",),
+    "certificates.k8s.io": ("certificatesigningrequests",),
+    "storage.k8s.io": ("storageclasses",),
+}
+
+
+def listed(resources: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
+    """(group, resource) pairs."""
+    return [(group, resource) for group, names in resources.items() for resource in names]
+
+
+@pytest.mark.parametrize("component", ["worker", "triggerer", "api-server", "task"])
+def test_access_matrix(install: Install, control_plane: ControlPlane, component: str) -> None:
+    """The same, asked one by one as `kubectl auth can-i` does, with what no rule may grant."""
+    release = install({}, release="matrix", namespace="matrix")
+    task_namespace = release.task_namespace
+    if component == "task":
+        client = control_plane.service_account(task_namespace, "matrix-airdock-task")
+    else:
+        client = release.account(component)
+    expected = {
+        ("worker", task_namespace): WORKER_DEFAULT,
+        ("triggerer", task_namespace): TRIGGERER_DEFAULT,
+        ("api-server", "matrix"): rights("secrets create"),
+    }
+    namespaces = (task_namespace, "matrix", "kube-system")
+    for namespace, (group, resource), verb in itertools.product(namespaces, listed(RESOURCES), VERBS):
+        allowed = client.may(verb, resource, namespace, group=group)
+        wanted = (group, resource, verb) in expected.get((component, namespace), NONE)
+        assert allowed == wanted, f"{component}: {verb} {resource} in {namespace}"
+    for (group, resource), verb in itertools.product(listed(CLUSTER), VERBS):
+        assert not client.may(verb, resource, group=group), f"{component}: {verb} {resource}"
+    for resource in ("users", "groups", "serviceaccounts"):
+        assert not client.may("impersonate", resource)
+    for verb in ("bind", "escalate"):
+        for resource in ("roles", "clusterroles"):
+            assert not client.may(verb, resource, task_namespace, group="rbac.authorization.k8s.io")
+
+
+# What a DAG author could ask for with the worker's token. `admin` shows that each request is a good one.
+
+
+def _object(kind: str, namespace: str, version: str = "v1", name: str = "stolen", **content: Any) -> Any:
+    return {
+        "apiVersion": version,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace},
+        **content,
+    }
+
+
+_TOKEN_SECRET = _object("Secret", TASKS, type="kubernetes.io/service-account-token")
+_TOKEN_SECRET["metadata"]["annotations"] = {"kubernetes.io/service-account.name": "airdock-task"}
+
+
+def _pod(namespace: str) -> Any:
+    return _object("Pod", namespace, spec={"containers": [{"name": "c", "image": "busybox:1.37"}]})
+
+
+_TEMPLATE: dict[str, Any] = {
+    "metadata": {"labels": {"app": "x"}},
+    "spec": {"containers": [{"name": "c", "image": "busybox:1.37"}]},
+}
+_WORKLOAD = {"selector": {"matchLabels": {"app": "x"}}, "template": _TEMPLATE}
+_RBAC = "rbac.authorization.k8s.io/v1"
+_SUBJECT = [{"kind": "ServiceAccount", "name": "airdock-worker-default", "namespace": RELEASE}]
+_ROLE = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+_TOKEN = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": {}, "spec": {}}
+
+
+def _token(namespace: str, account: str) -> Callable[[Client], object]:
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+    return lambda client: client.request("POST", path, _TOKEN, query={"dryRun": "All"})
+
+
+def _make(manifest: Any) -> Callable[[Client], object]:
+    return lambda client: client.create(manifest, dry_run=True)
+
+
+def _read(path: str) -> Callable[[Client], object]:
+    return lambda client: client.request("GET", path)
+
+
+ASKED: dict[str, Callable[[Client], object]] = {
+    "pod in the release namespace": _make(_pod(RELEASE)),
+    "pod in kube-system": _make(_pod("kube-system")),
+    "pod in default": _make(_pod("default")),
+    "Deployment as a detour": _make(_object("Deployment", TASKS, "apps/v1", spec=_WORKLOAD)),
+    "DaemonSet as a detour": _make(_object("DaemonSet", TASKS, "apps/v1", spec=_WORKLOAD)),
+    "CronJob as a detour": _make(
+        _object(
+            "CronJob",
+            TASKS,
+            "batch/v1",
+            spec={
+                "schedule": "* * * * *",
+                "jobTemplate": {
+                    "spec": {"template": {"spec": {**_TEMPLATE["spec"], "restartPolicy": "Never"}}}
+                },
+            },
+        )
+    ),
+    "secrets of the release": _read(f"/api/v1/namespaces/{RELEASE}/secrets"),
+    "secrets of the task namespace": _read(f"/api/v1/namespaces/{TASKS}/secrets"),
+    "token of the api-server": _token(RELEASE, "airdock-api-server"),
+    "token of its own": _token(RELEASE, "airdock-worker-default"),
+    "token of the task account": _token(TASKS, "airdock-task"),
+    "token Secret": _make(_TOKEN_SECRET),
+    "rights for itself": _make(_object("RoleBinding", TASKS, _RBAC, roleRef=_ROLE, subjects=_SUBJECT)),
+    "rights everywhere": _make(_object("ClusterRoleBinding", "", _RBAC, roleRef=_ROLE, subjects=_SUBJECT)),
+    "the fence taken down": lambda client: client.request(
+        "DELETE",
+        "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/airdock-airdock-task-pods",
+        query={"dryRun": "All"},
+    ),
+    "the fence's label taken off": lambda client: client.patch(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TASKS}},
+        {"metadata": {"labels": {"airdock.dev/tasks": None}}},
+        dry_run=True,
+    ),
+    "the quota lifted": lambda client: client.patch(
+        _object("ResourceQuota", TASKS, name="airdock-tasks"),
+        {"spec": {"hard": {"pods": "10k"}}},
+        dry_run=True,
+    ),
+    "the network opened": lambda client: client.patch(
+        _object("NetworkPolicy", TASKS, "networking.k8s.io/v1", name="airdock-tasks"),
+        {"spec": {"egress": [{}]}},
+        dry_run=True,
+    ),
+    "nodes": _read("/api/v1/nodes"),
+    "namespaces": _read("/api/v1/namespaces"),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_request_beyond_the_rights(control_plane: ControlPlane, installed: Installed, what: str) -> None:
+    ASKED[what](control_plane.admin)
+    for component in ("worker", "triggerer"):
+        with pytest.raises(Refused) as refused:
+            ASKED[what](installed.account(component))
+        assert refused.value.status == 403
+        assert "cannot" in str(refused.value), "refused for want of the right"
+
+
+def test_impersonation(control_plane: ControlPlane, installed: Installed) -> None:
+    """With a token of the worker's own: the test's accounts are impersonated themselves."""
+    path = "/api/v1/namespaces/airdock/serviceaccounts/airdock-worker-default/token"
+    token = control_plane.admin.request("POST", path, _TOKEN)["status"]["token"]
+    worker = control_plane.bearer(token)
+    assert worker.rights(TASKS) == installed.worker.rights(TASKS), "it is the worker"
+    worker.api.set_default_header("Impersonate-User", "admin")
+    with pytest.raises(Refused, match="cannot impersonate"):
+        worker.rights(TASKS)
+
+
+def test_quota_stops_ten_thousand_pods(install: Install, control_plane: ControlPlane) -> None:
+    """The default quota: 100 pods that run, 1000 that are there at all."""
+    make_namespace(control_plane, "crowd")
+    release = install({"tasks": {"extraNamespaces": ["crowd"]}}, release="many", namespace="many")
+
+    def started(namespace: str) -> int:
+        """How many pods could be started before a refusal, up to 105."""
+        for number in range(105):
+            pod = kpo_pod(release.manifests, namespace=namespace)
+            pod["metadata"]["name"] = f"crowd-{number}"
+            try:
+                release.worker.create(pod)
+            except Refused as error:
+                assert error.status == 403
+                assert "exceeded quota: many-airdock-tasks" in str(error)
+                return number
+        return 105
+
+    assert started("crowd") == 105, "without the quota"
+    assert started(release.task_namespace) == 100
+    quota = control_plane.admin.get(
+        _object("ResourceQuota", release.task_namespace, name="many-airdock-tasks")
+    )
+    assert quota["spec"]["hard"]["count/pods"] == "1k"
+
+
+def test_limits_are_filled_in(installed: Installed) -> None:
+    pod = kpo_pod(installed.manifests, hook=False)
+    with pytest.raises(Refused, match="violates PodSecurity"):
+        installed.worker.create(pod, dry_run=True)
+    pod = kpo_pod(installed.manifests)
+    del pod["spec"]["containers"][0]["resources"]
+    created = installed.worker.create(pod, dry_run=True)
+    resources = created["spec"]["containers"][0]["resources"]
+    assert resources == {
+        "requests": {"cpu": "100m", "memory": "128Mi"},
+        "limits": {"cpu": "1", "memory": "512Mi"},
+    }
