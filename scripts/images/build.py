@@ -59,7 +59,9 @@ def _check_host() -> None:
             "docker.io cannot be reached, and building stand-in images needs root on Linux: "
             "run as root, or where docker.io can be reached."
         )
-    if missing := [name for name in ("unshare", "mount", "chroot", "tar") if shutil.which(name) is None]:
+    if missing := [
+        name for name in ("unshare", "setpriv", "mount", "chroot", "tar") if shutil.which(name) is None
+    ]:
         raise ImageError(
             f"Building stand-in images needs {', '.join(missing)} (util-linux, coreutils, tar) on PATH."
         )
@@ -122,7 +124,17 @@ def _run_stage(part: Layer, scratch: Path, lowers: list[Path]) -> None:
     """Run stage.py in namespaces of its own, which end with it and it with us."""
     _inputs(part, scratch / "inputs")
     (scratch / "sources").write_text(debian.sources(of_host=True))
-    namespaces = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child"]
+    # unshare ignores SIGTERM: it is to die with this process, and the stage with it.
+    namespaces = [
+        "setpriv",
+        "--pdeathsig=KILL",
+        "unshare",
+        "--mount",
+        "--propagation=private",
+        "--pid",
+        "--fork",
+        "--kill-child",
+    ]
     command = [
         *namespaces,
         sys.executable,

@@ -83,7 +83,6 @@ class Registry:
             timeout=_SECONDS,
         )
         if not answer.ok:
-            raise ImageError(
-                f"The registry {self.address} answered {answer.status_code} to {method}: {answer.text[:200]}"
-            )
+            said = f"{answer.status_code} {answer.reason} to {method} {path}"
+            raise ImageError(f"The registry {self.address} answered {said}.")
         return answer
