@@ -618,6 +618,27 @@ class Manifests:
             raise ManifestError(f"{len(found)} objects match {kind}({asked}); there are: {there}")
         return found[0]
 
+    def environment(self, manifest: Manifest, container: Container) -> dict[str, str]:
+        """The variables that a container's process sees, without those from Secrets and fields.
+
+        As the kubelet makes them: first the ConfigMaps of envFrom, then env in its order, in which $(NAME)
+        stands for a variable that is already there.
+        """
+        found: dict[str, str] = {}
+        for source in container.raw.get("envFrom") or ():
+            if ref := source.get("configMapRef"):
+                config = self.find("ConfigMap", name=ref["name"], namespace=manifest.namespace)
+                data = (config.get("data") if config else None) or {}
+                found |= {source.get("prefix", "") + key: value for key, value in data.items()}
+        for variable in container.env_list:
+            if variable.value is not None:
+                found[variable.name] = re.sub(
+                    r"(\$?)\$\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)",
+                    lambda match: match[0][1:] if match[1] else found.get(match[2], match[0]),
+                    variable.value,
+                )
+        return found
+
     def find(self, kind: str, **wanted: str) -> Manifest | None:
         """As `one`, but None where there is none."""
         return self.one(kind, **wanted) if self.all(kind, **wanted) else None

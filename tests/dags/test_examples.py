@@ -56,7 +56,7 @@ class TestFile:
         ]
         assert queues
         assert all(isinstance(value, ast.Name) and value.id == "queue" for value in queues)
-        assert {text for text in strings(path) if re.fullmatch(r"AIRDOCK_[A-Z]+_QUEUES", text)}
+        assert {text for text in strings(path) if re.fullmatch(r"AIRDOCK_[A-Z]+_QUEUE_", text)}
 
     def test_images_are_the_two_that_are_there(self, path: Path) -> None:
         named = {name for text in strings(path) for name in re.findall(r"([a-z]+:\d[\w.-]*)$", text)}

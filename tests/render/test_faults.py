@@ -260,15 +260,17 @@ FAULTS = (
         "an unknown purpose",
         DEPLOYMENT,
         API,
-        lambda raw: variable(raw, "create-secrets", "AIRDOCK_SECRETS").update(value='{"airdock-x": "smtp"}'),
-        "create_secrets.py knows no purpose 'smtp'",
+        lambda raw: variable(raw, "create-secrets", "AIRDOCK_MAKE_REDIS_AS").update(
+            name="AIRDOCK_MAKE_SMTP_AS"
+        ),
+        "create_secrets.py knows no purpose 'SMTP'",
     ),
     Fault(
         "made-secrets",
         "URLs of another release",
         DEPLOYMENT,
         API,
-        lambda raw: variable(raw, "create-secrets", "AIRDOCK_STEM").update(value="other"),
+        lambda raw: variable(raw, "create-secrets", "AIRDOCK_POSTGRES_HOST").update(value="other-postgres"),
         "names other-postgres:5432, which no Service of the release serves",
     ),
     Fault(
@@ -317,10 +319,10 @@ FAULTS = (
     Fault(
         "in-cluster-urls",
         "a URL with another port",
-        "ConfigMap",
-        "airdock-config",
-        lambda raw: raw["data"].update(
-            {"airflow.cfg": raw["data"]["airflow.cfg"].replace(":8080/", ":9090/")}
+        DEPLOYMENT,
+        SCHEDULER,
+        lambda raw: variable(raw, "scheduler", "AIRFLOW__CORE__EXECUTION_API_SERVER_URL").update(
+            value="http://$(AIRDOCK_API_SERVER_HOST):9090/execution/"
         ),
         "no Service of the release serves airdock-api-server:9090",
     ),

@@ -23,16 +23,10 @@ core:
   load_examples: false
   # Workers have no DNS name of their own; the log reader takes the pod's address.
   hostname_callable: airflow.utils.net.get_host_ip_address
-  {{- if not .Values.controlPlane.enabled }}
-  execution_api_server_url: {{ .Values.controlPlane.executionApiUrl | quote }}
-  {{- else }}
-  execution_api_server_url: http://{{ include "airdock.fullname" . }}-api-server:8080{{ include "airdock.basePath" . }}/execution/
-  {{- if eq .Values.auth.manager "fab" }}
-  auth_manager: airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager
-  {{- else }}
+  {{- if .Values.controlPlane.enabled }}
+  auth_manager: airflow.{{ eq .Values.auth.manager "fab" | ternary "providers.fab.auth_manager.fab_auth_manager.FabAuthManager" "api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager" }}
   simple_auth_manager_users: {{ .Values.auth.admin.username }}:admin
   simple_auth_manager_passwords_file: /tmp/passwords.json
-  {{- end }}
   {{- end }}
 {{- with include "airdock.baseUrl" . }}
 api:
@@ -63,15 +57,43 @@ logging:
 {{- end }}
 {{- end }}
 
+{{- /* The settings that components of the overlays change: in variables of their own, since airflow.cfg is one string. As section.key. */ -}}
+{{- define "airdock.settingsInEnv" -}}
+[core.auth_manager, api.base_url, fab.config_file]
+{{- end }}
+
+{{- define "airdock.config" -}}
+{{- include "airdock.merge" (dict "base" (include "airdock.defaultConfig" . | fromYaml) "over" .Values.airflow.config) -}}
+{{- end }}
+
 {{- /* airflow.cfg. Values are literal: a percent sign is doubled for ConfigParser, lines after the first are indented. */ -}}
 {{- define "airdock.airflowCfg" -}}
-{{- $config := include "airdock.merge" (dict "base" (include "airdock.defaultConfig" . | fromYaml) "over" .Values.airflow.config) | fromJson -}}
+{{- $config := include "airdock.config" . | fromJson -}}
+{{- range include "airdock.settingsInEnv" . | fromYamlArray -}}
+{{- $path := splitList "." . -}}
+{{- with get $config (first $path) }}{{ $_ := unset . (last $path) }}{{ end -}}
+{{- end -}}
 {{- range $section, $options := $config }}
+{{- if $options }}
 [{{ $section }}]
 {{- range $key, $value := $options }}
 {{ $key }} = {{ kindIs "string" $value | ternary $value (toJson $value) | toString | replace "%" "%%" | replace "\n" "\n  " }}
 {{- end }}
-{{ end -}}
+{{ end }}
+{{- end -}}
+{{- end }}
+
+{{- /* The data of the ConfigMap whose keys are environment variables of every Airflow container. */ -}}
+{{- define "airdock.envData" -}}
+# The path below which Airflow serves everything; pods compose URLs from it.
+AIRDOCK_BASE_PATH: {{ include "airdock.basePath" . | quote }}
+{{- $config := include "airdock.config" . | fromJson -}}
+{{- range include "airdock.settingsInEnv" . | fromYamlArray }}
+{{- $path := splitList "." . }}
+{{- with get (get $config (first $path) | default dict) (last $path) }}
+AIRFLOW__{{ join "__" $path | upper }}: {{ . | quote }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- /* The data of the ConfigMap that every Airflow component mounts at /opt/airflow/config. */ -}}
@@ -97,6 +119,15 @@ airdock_user_settings.py: |
 {{- /* The environment of every Airflow container, as a YAML map: the user's airflow.env wins. */ -}}
 {{- define "airdock.airflowEnv" -}}
 AIRFLOW_CONFIG: /opt/airflow/config/airflow.cfg
+{{- if not (hasKey (.Values.airflow.config.core | default dict) "execution_api_server_url") }}
+{{- if .Values.controlPlane.enabled }}
+# The host has a variable of its own, which Kustomize can rename with its Service. AIRDOCK_BASE_PATH: see envData.
+AIRDOCK_API_SERVER_HOST: {{ include "airdock.fullname" . }}-api-server
+AIRFLOW__CORE__EXECUTION_API_SERVER_URL: http://$(AIRDOCK_API_SERVER_HOST):8080$(AIRDOCK_BASE_PATH)/execution/
+{{- else }}
+AIRFLOW__CORE__EXECUTION_API_SERVER_URL: {{ .Values.controlPlane.executionApiUrl | quote }}
+{{- end }}
+{{- end }}
 # The image's entrypoint would spend seconds of CPU on a check that the init container has made.
 CONNECTION_CHECK_MAX_COUNT: "0"
 PYTHONUNBUFFERED: "1"
@@ -105,15 +136,20 @@ AIRFLOW_CONN_{{ $id | upper }}: {{ include "airdock.connection" $connection | tr
 {{- end }}
 {{- end }}
 
-{{- /* What the containers that parse or run DAGs get besides, as a YAML map. */ -}}
-{{- define "airdock.dagEnv" -}}
-{{- if .Values.dags.examples }}
-AIRDOCK_DOCKER_QUEUES: {{ include "airdock.queuesServing" (dict "root" . "what" "docker") | quote }}
-AIRDOCK_KUBERNETES_QUEUES: {{ include "airdock.queuesServing" (dict "root" . "what" "kubernetes") | quote }}
-{{- end }}
-{{- if include "airdock.queuesServing" (dict "root" . "what" "kubernetes") }}
-AIRDOCK_TASK_SERVICE_ACCOUNT: {{ include "airdock.fullname" . }}-task
-{{- end }}
+{{- /*
+The queues of the example DAGs, as a YAML map: a variable for each group and what it serves, so that a further group changes no other's
+pods. Call with (dict "root" $ "groups" $map).
+*/ -}}
+{{- define "airdock.queueEnv" -}}
+{{- if .root.Values.dags.examples -}}
+{{- range $name, $group := .groups -}}
+{{- range $what := list "docker" "kubernetes" -}}
+{{- if has $group.mode (include "airdock.modesServing" $what | fromYamlArray) }}
+{{ printf "AIRDOCK_%s_QUEUE_%s" $what $name | upper | replace "-" "_" }}: {{ first $group.queues | quote }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{- /* One connection: a URI, a map (as Airflow's JSON form), or Kubernetes' valueFrom. */ -}}
@@ -127,12 +163,16 @@ AIRDOCK_TASK_SERVICE_ACCOUNT: {{ include "airdock.fullname" . }}-task
 {{- end -}}
 {{- end }}
 
+{{- /* The modes that serve the Docker API, or pods. Call with "docker" or "kubernetes". */ -}}
+{{- define "airdock.modesServing" -}}
+{{- eq . "docker" | ternary (list "dind" "socket") (list "kubernetes") | toJson -}}
+{{- end }}
+
 {{- /* The first queues of the groups that serve the Docker API, or pods. Call with (dict "root" $ "what" "docker"). */ -}}
 {{- define "airdock.queuesServing" -}}
 {{- $queues := list -}}
 {{- range $name, $group := include "airdock.workers" .root | fromJson -}}
-{{- $modes := eq $.what "docker" | ternary (list "dind" "socket") (list "kubernetes") -}}
-{{- if has $group.mode $modes -}}
+{{- if has $group.mode (include "airdock.modesServing" $.what | fromYamlArray) -}}
 {{- $queues = append $queues (first $group.queues) -}}
 {{- end -}}
 {{- end -}}

@@ -13,21 +13,19 @@ image, environment, configuration and scripts. Further keys of the component:
 {{- $common := include "airdock.airflowVolumes" $root | fromYaml -}}
 {{- $logs := eq true $c.logs | ternary (include "airdock.logVolumes" $root | fromYaml) dict -}}
 {{- $dags := eq true $c.dags | ternary (include "airdock.dagVolumes" $root | fromYaml) dict -}}
-{{- if $c.dags -}}
-{{- $_ := set $c.container "env" (include "airdock.overlay" (list (include "airdock.dagEnv" $root | fromYaml) $c.container.env) | fromJson) -}}
-{{- end -}}
 {{- $_ := set $c "volumes" (include "airdock.overlay" (list $common.volumes $logs.volumes $dags.volumes $c.volumes) | fromJson) -}}
 {{- range $container := prepend ($c.initContainers | default list) $c.container -}}
 {{- if not $container.image -}}
 {{- $secrets := include "airdock.secretEnv" (dict "root" $root "purposes" $container.secrets) | fromYaml -}}
 {{- $env := include "airdock.airflowEnv" $root | fromYaml -}}
 {{- $_ := set $container "image" "airflow" -}}
+{{- $_ := set $container "envFrom" (list (dict "configMapRef" (dict "name" (printf "%s-env" (include "airdock.fullname" $root))))) -}}
 {{- $_ := set $container "env" (include "airdock.overlay" (list $env $secrets $container.env $root.Values.airflow.env) | fromJson) -}}
 {{- $_ := set $container "volumeMounts" (include "airdock.overlay" (list $common.volumeMounts $container.volumeMounts) | fromJson) -}}
 {{- end -}}
 {{- end -}}
 {{- $_ := set $c.container "volumeMounts" (include "airdock.overlay" (list $c.container.volumeMounts $logs.volumeMounts $dags.volumeMounts) | fromJson) -}}
-{{- $checksums := dict "checksum/config" (include "airdock.configData" $root | sha256sum) "checksum/scripts" (include "airdock.scriptsData" $root | sha256sum) -}}
+{{- $checksums := dict "checksum/config" (include "airdock.configData" $root | sha256sum) "checksum/env" (include "airdock.envData" $root | sha256sum) "checksum/scripts" (include "airdock.scriptsData" $root | sha256sum) -}}
 {{- $_ := set $c "podAnnotations" (include "airdock.overlay" (list $checksums $c.podAnnotations) | fromJson) -}}
 {{- include "airdock.workload" . -}}
 {{- end }}

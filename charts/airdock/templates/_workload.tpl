@@ -15,7 +15,7 @@ The one builder of workloads. A component is a map, written as YAML by its own f
   volumes           map of name to volume source
   claims            map of name to {size, storageClassName}, a StatefulSet's
 
-A container is a map: name, image (a key of .Values.images), command, args, env (map of name to string or {valueFrom}), ports (map),
+A container is a map: name, image (a key of .Values.images), command, args, env (map of name to string or {valueFrom}), envFrom, ports (map),
 startupProbe, readinessProbe, livenessProbe, lifecycle, resources, securityContext, volumeMounts (map; the key is the volume's name
 unless `name` is given).
 */ -}}
@@ -168,6 +168,10 @@ imagePullPolicy: {{ $image.pullPolicy }}
 {{ $key }}: {{ toJson . }}
 {{- end }}
 {{- end }}
+{{- with $c.envFrom }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with include "airdock.overlay" (list $c.env $values.env) | fromJson }}
 env:
   {{- /* In the order of their names: $(NAME) reaches the names before it. */}}
@@ -176,7 +180,7 @@ env:
     {{- if kindIs "map" $value }}
     {{- toYaml $value | nindent 4 }}
     {{- else }}
-    value: {{ $value | toString | quote }}
+    value: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
     {{- end }}
   {{- end }}
 {{- end }}
@@ -193,7 +197,7 @@ ports:
 {{- end }}
 {{- end }}
 resources:
-  {{- toYaml ($c.resources | default .resources) | nindent 2 }}
+  {{- include "airdock.merge" (dict "base" dict "over" ($c.resources | default .resources)) | fromJson | toYaml | nindent 2 }}
 securityContext:
   {{- $restricted := dict "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true "capabilities" (dict "drop" (list "ALL")) }}
   {{- toYaml ($c.securityContext | default $restricted) | nindent 2 }}

@@ -9,11 +9,11 @@ from airflow.sdk import DAG
 IMAGE = "busybox:1.37"
 SCRIPT = "{{ dag_run.conf['script'] }}"
 
-for queue in filter(None, os.environ.get("AIRDOCK_DOCKER_QUEUES", "").split(",")):
+for queue in (queue for name, queue in os.environ.items() if name.startswith("AIRDOCK_DOCKER_QUEUE_")):
     with DAG(f"e2e_docker_{queue}", schedule=None, default_args={"queue": queue}):
         DockerOperator(task_id="work", image=IMAGE, command=["sh", "-c", SCRIPT])
 
-for queue in filter(None, os.environ.get("AIRDOCK_KUBERNETES_QUEUES", "").split(",")):
+for queue in (queue for name, queue in os.environ.items() if name.startswith("AIRDOCK_KUBERNETES_QUEUE_")):
     pod = {"image": IMAGE, "cmds": ["sh", "-c"], "arguments": [SCRIPT]}
     with DAG(f"e2e_pod_{queue}", schedule=None, default_args={"queue": queue}):
         KubernetesPodOperator(task_id="work", **pod)

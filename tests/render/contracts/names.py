@@ -115,7 +115,9 @@ def twice(where: object, what: str, found: Iterable[object]) -> Iterator[str]:
 def variable_references(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
     """$(NAME) in a value reaches a variable before it; in a command, any variable of the container."""
     for manifest, _, container in manifests.containers:
-        known: set[str] = set()
+        # Those of envFrom come first.
+        own = {variable.name for variable in container.env_list}
+        known = set(manifests.environment(manifest, container)) - own
         where = at(manifest, container)
         for variable in container.env_list:
             for name in expansions(variable.value or ""):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from scripts.manifests import Container, Manifests, PodSpec
+from scripts.manifests import Container, Manifest, Manifests, PodSpec
 from tests.render.contracts.registry import at, contract, selected_by
 from tests.render.contracts.volumes import airflow_config
 from tests.render.scenarios import Scenario
@@ -66,7 +66,7 @@ def in_cluster_urls(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
     """Every host:port of the release that a variable or airflow.cfg names is a Service with that port."""
     stems = {service.name for service in manifests.all("Service")}
     for manifest, pod, container in manifests.containers:
-        for where, text in urls_in(container, pod, manifests, manifest.namespace):
+        for where, text in urls_in(manifest, container, pod, manifests):
             for host, port in re.findall(r"//(?:[^/@\s]*@)?([a-z0-9][a-z0-9-]*):(\d+)", text):
                 if host not in stems and not host.startswith(scenario.release):
                     continue
@@ -77,14 +77,14 @@ def in_cluster_urls(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
 
 
 def urls_in(
-    container: Container, pod: PodSpec, manifests: Manifests, namespace: str
+    manifest: Manifest, container: Container, pod: PodSpec, manifests: Manifests
 ) -> Iterator[tuple[str, str]]:
     """(where, text) of variables and of airflow.cfg."""
-    for variable in container.env_list:
-        if variable.value:
-            yield f"env {variable.name}", variable.value
-    if (config := container.env.get("AIRFLOW_CONFIG")) and config.value:
-        for section, key, value in airflow_config(container, pod, manifests, namespace, config.value):
+    environment = manifests.environment(manifest, container)
+    for name, text in environment.items():
+        yield f"env {name}", text
+    if path := environment.get("AIRFLOW_CONFIG"):
+        for section, key, value in airflow_config(container, pod, manifests, manifest.namespace, path):
             yield f"airflow.cfg [{section}] {key}", value
 
 

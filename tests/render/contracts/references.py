@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from types import ModuleType
 from unittest import mock
 from urllib.parse import urlsplit
 
-from scripts.manifests import Manifests, Reference
+from scripts.manifests import Container, Manifests, Reference
 from scripts.render import CHART
 from tests.render.contracts.ports import serves
 from tests.render.contracts.registry import contract
@@ -58,11 +57,8 @@ def made_secrets(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
         if reference.kind == "Secret"
     }
     for manifest, _, container in manifests.containers:
-        if "AIRDOCK_SECRETS" not in container.env:
-            continue
         module = create_secrets()
-        stem = container.env["AIRDOCK_STEM"].value or ""
-        for name, purpose in json.loads(container.env["AIRDOCK_SECRETS"].value or "{}").items():
+        for purpose, name in to_make(container).items():
             if purpose not in module.PURPOSES:
                 yield (
                     f"{manifest}: create_secrets.py knows no purpose {purpose!r}; it knows "
@@ -71,7 +67,12 @@ def made_secrets(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
                 continue
             if (manifest.namespace, name) not in read:
                 yield f"{manifest}: the Secret {name} is made, and nobody reads it"
-            for key, value in made(purpose, stem).items():
+            hosts = {
+                variable.name: variable.value or ""
+                for variable in container.env_list
+                if "_HOST" in variable.name
+            }
+            for key, value in made(purpose, hosts).items():
                 url = urlsplit(value)
                 if (
                     url.scheme
@@ -95,14 +96,21 @@ def create_secrets() -> ModuleType:
     return module
 
 
-def made(purpose: str, stem: str = "stem") -> dict[str, str]:
+def to_make(container: Container) -> dict[str, str]:
+    """Purpose -> name of the Secrets that a container is told to make."""
+    found = {}
+    for variable in container.env_list:
+        if match := create_secrets().MAKE.fullmatch(variable.name):
+            found[match[1]] = variable.value or ""
+    return found
+
+
+def made(purpose: str, environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """The keys and values that create_secrets.py makes for a purpose."""
-    module = create_secrets()
-    with (
-        mock.patch.object(module, "STEM", stem),
-        mock.patch.dict("os.environ", AIRDOCK_ADMIN_USERNAME="admin"),
-    ):
-        found: dict[str, str] = module.PURPOSES[purpose]()
+    hosts = {"AIRDOCK_POSTGRES_HOST": "postgres", "AIRDOCK_REDIS_HOST": "redis"}
+    given = {"AIRDOCK_ADMIN_USERNAME": "admin", **(hosts if environment is None else environment)}
+    with mock.patch.dict("os.environ", given):
+        found: dict[str, str] = create_secrets().PURPOSES[purpose]()
     return found
 
 
@@ -118,9 +126,7 @@ def objects_there(manifests: Manifests, scenario: Scenario) -> There:
         keys = frozenset(data) if manifest.kind in ("ConfigMap", "Secret") else None
         there[(manifest.kind, manifest.namespace, manifest.name)] = keys
     for manifest, _, container in manifests.containers:
-        for name, purpose in json.loads(
-            (container.env["AIRDOCK_SECRETS"].value if "AIRDOCK_SECRETS" in container.env else "") or "{}"
-        ).items():
+        for purpose, name in to_make(container).items():
             keys = frozenset(made(purpose)) if purpose in create_secrets().PURPOSES else frozenset()
             there[("Secret", manifest.namespace, name)] = keys
     for given, keys in {**GIVEN_BY_KUBERNETES, **scenario.external}.items():

@@ -22,10 +22,10 @@ def images(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
             yield f"{where}: the image {container.image!r} is none of .Values.images ({', '.join(policies)})"
         elif container.raw.get("imagePullPolicy") != policies[container.image]:
             yield f"{where}: imagePullPolicy is {container.raw.get('imagePullPolicy')!r}, not its image's"
-        for variable in container.env_list:
-            for image in re.findall(r'image\\?": ?\\?"([^"\\]+)', variable.value or ""):
+        for name, value in manifests.environment(manifest, container).items():
+            for image in re.findall(r'image\\?": ?\\?"([^"\\]+)', value):
                 if image not in policies:
-                    yield f"{where}, env {variable.name}: the image {image!r} is none of .Values.images"
+                    yield f"{where}, env {name}: the image {image!r} is none of .Values.images"
 
 
 def image_name(image: Mapping[str, str]) -> str:

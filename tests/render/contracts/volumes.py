@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from scripts.manifests import Container, Manifests, PodSpec
+from scripts.manifests import Container, Manifest, Manifests, PodSpec
 from tests.render.contracts.registry import at, contract
 from tests.render.scenarios import Scenario
 
@@ -51,7 +51,7 @@ def paths(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
     """Every file that a command, variable, probe or airflow.cfg names is mounted, or in the image."""
     dags = {scenario.effective["dags"]["path"]: IN_IMAGE["/opt/airflow/dags"]}
     for manifest, pod, container in manifests.containers:
-        for where, text in named_in(container, pod, manifests, manifest.namespace):
+        for where, text in named_in(manifest, container, pod, manifests):
             for path in file_paths(text):
                 mount = container.mount_over(path)
                 if mount is None:
@@ -95,14 +95,14 @@ def file_paths(text: str) -> Iterator[str]:
 
 
 def named_in(
-    container: Container, pod: PodSpec, manifests: Manifests, namespace: str
+    manifest: Manifest, container: Container, pod: PodSpec, manifests: Manifests
 ) -> Iterator[tuple[str, str]]:
     """(where, text) of all places in which a container names files."""
     for word in container.words:
         yield "command", word
-    for variable in container.env_list:
-        if variable.value and not variable.value.startswith("{"):
-            yield f"env {variable.name}", variable.value
+    for name, value in manifests.environment(manifest, container).items():
+        if not value.startswith("{"):
+            yield f"env {name}", value
     for name, probe in container.probes.items():
         for word in (probe.get("exec") or {}).get("command") or ():
             yield name, word
@@ -111,7 +111,9 @@ def named_in(
     ) or ():
         yield "preStop", word
     if (config := container.env.get("AIRFLOW_CONFIG")) and config.value:
-        for section, key, value in airflow_config(container, pod, manifests, namespace, config.value):
+        for section, key, value in airflow_config(
+            container, pod, manifests, manifest.namespace, config.value
+        ):
             # A format or a URL is no path; dag_bundle_config_list and the like are JSON.
             if container.name not in READ_BY.get((section, key), {container.name}):
                 continue

@@ -19,7 +19,7 @@ def has_connection() -> bool:
     return True
 
 
-for queue in filter(None, os.environ.get("AIRDOCK_DOCKER_QUEUES", "").split(",")):
+for queue in (queue for name, queue in os.environ.items() if name.startswith("AIRDOCK_DOCKER_QUEUE_")):
     with DAG(f"docker_registry_{queue}", schedule=None, default_args={"queue": queue}, tags=["airdock"]):
         pull = DockerOperator(
             task_id="pull",

@@ -7,7 +7,7 @@ from airflow.sdk import DAG
 
 USUAL = "unix:///var/run/docker.sock"
 
-for queue in filter(None, os.environ.get("AIRDOCK_DOCKER_QUEUES", "").split(",")):
+for queue in (queue for name, queue in os.environ.items() if name.startswith("AIRDOCK_DOCKER_QUEUE_")):
     with DAG(f"docker_url_{queue}", schedule=None, default_args={"queue": queue}, tags=["airdock"]):
         DockerOperator(task_id="plain", image="busybox:1.37", command="echo plain", docker_url=USUAL)
         DockerOperator(

@@ -13,11 +13,11 @@ from airflow.sdk import DAG
 IMAGE = "busybox:1.37"
 
 
-def queues(variable: str) -> list[str]:
-    return [queue for queue in os.environ.get(variable, "").split(",") if queue]
+def queues(prefix: str) -> list[str]:
+    return [queue for name, queue in os.environ.items() if name.startswith(prefix)]
 
 
-for queue in queues("AIRDOCK_DOCKER_QUEUES"):
+for queue in queues("AIRDOCK_DOCKER_QUEUE_"):
     common = {"schedule": None, "default_args": {"queue": queue}, "tags": ["airdock"]}
     with DAG(f"docker_skips_{queue}", **common):
         nothing = DockerOperator(
@@ -28,7 +28,7 @@ for queue in queues("AIRDOCK_DOCKER_QUEUES"):
         fails = DockerOperator(task_id="exits_with_3", image=IMAGE, command="sh -c 'echo so long; exit 3'")
         fails >> EmptyOperator(task_id="after")
 
-for queue in queues("AIRDOCK_KUBERNETES_QUEUES"):
+for queue in queues("AIRDOCK_KUBERNETES_QUEUE_"):
     common = {"schedule": None, "default_args": {"queue": queue}, "tags": ["airdock"]}
     with DAG(f"kubernetes_skips_{queue}", **common):
         nothing = KubernetesPodOperator(

@@ -42,7 +42,7 @@ def check(answer: dict[str, str | float]) -> None:
         raise ValueError(f"the wettest quarter came back as {answer}")
 
 
-for queue in filter(None, os.environ.get("AIRDOCK_DOCKER_QUEUES", "").split(",")):
+for queue in (queue for name, queue in os.environ.items() if name.startswith("AIRDOCK_DOCKER_QUEUE_")):
     with DAG(f"weather_docker_{queue}", schedule=None, default_args={"queue": queue}, tags=["airdock"]):
         # Every default as it is: among them a temporary directory that Airflow mounts into the container.
         DockerOperator(

@@ -41,7 +41,7 @@ def check(answers: list[dict[str, str | float]]) -> None:
         raise ValueError(f"the hottest days came back as {list(answers)}")
 
 
-for queue in filter(None, os.environ.get("AIRDOCK_KUBERNETES_QUEUES", "").split(",")):
+for queue in (queue for name, queue in os.environ.items() if name.startswith("AIRDOCK_KUBERNETES_QUEUE_")):
     with DAG(f"weather_kubernetes_{queue}", schedule=None, default_args={"queue": queue}, tags=["airdock"]):
         days = read()
         pod = {"image": IMAGE, "cmds": ["python", "-c", HOTTEST], "do_xcom_push": True}

@@ -3,13 +3,14 @@
 It may only create. A Secret that is there (HTTP 409) stays as it is, so that upgrades and restarts change nothing and a user can put
 one there first. Standard library only; runs in an init container of the api-server.
 
-Environment: AIRDOCK_SECRETS, JSON map of Secret name to purpose; AIRDOCK_STEM, the prefix of the release's Services;
-AIRDOCK_ADMIN_USERNAME; AIRDOCK_LABELS, JSON map.
+Environment: AIRDOCK_MAKE_<purpose>_AS, the name of a Secret to make; AIRDOCK_POSTGRES_HOST and AIRDOCK_REDIS_HOST, the Services that
+its URLs name; AIRDOCK_ADMIN_USERNAME; AIRDOCK_LABELS, JSON map.
 """
 
 import base64
 import json
 import os
+import re
 import secrets
 import ssl
 import sys
@@ -21,7 +22,7 @@ from pathlib import Path
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 ATTEMPTS = 60
-STEM = os.environ.get("AIRDOCK_STEM", "")
+MAKE = re.compile("AIRDOCK_MAKE_([A-Z_]+)_AS")
 
 
 def password() -> str:
@@ -39,14 +40,14 @@ def postgres() -> dict[str, str]:
     word = password()
     return {
         "password": word,
-        "connection": f"postgresql+psycopg2://airflow:{word}@{STEM}-postgres:5432/airflow",
+        "connection": f"postgresql+psycopg2://airflow:{word}@{os.environ['AIRDOCK_POSTGRES_HOST']}:5432/airflow",
     }
 
 
 def redis() -> dict[str, str]:
     """Keys of the embedded broker's Secret: the password, and the URLs of Celery's broker and result backend."""
     word = password()
-    url = f"redis://:{word}@{STEM}-redis:6379"
+    url = f"redis://:{word}@{os.environ['AIRDOCK_REDIS_HOST']}:6379"
     return {"password": word, "broker-url": f"{url}/0", "result-backend": f"{url}/1"}
 
 
@@ -56,12 +57,12 @@ def fernet_key() -> str:
 
 
 PURPOSES: dict[str, Callable[[], dict[str, str]]] = {
-    "admin": admin,
-    "apiSecretKey": lambda: {"api-secret-key": password()},
-    "fernetKey": lambda: {"fernet-key": fernet_key()},
-    "jwtSecret": lambda: {"jwt-secret": password()},
-    "postgres": postgres,
-    "redis": redis,
+    "ADMIN": admin,
+    "API_SECRET_KEY": lambda: {"api-secret-key": password()},
+    "FERNET_KEY": lambda: {"fernet-key": fernet_key()},
+    "JWT_SECRET": lambda: {"jwt-secret": password()},
+    "POSTGRES": postgres,
+    "REDIS": redis,
 }
 
 
@@ -81,7 +82,10 @@ def create(name: str, data: dict[str, str]) -> str:
     request = urllib.request.Request(
         f"{server}/api/v1/namespaces/{namespace}/secrets",
         data=json.dumps(body).encode(),
-        headers={"Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}", "Content-Type": "application/json"},
+        headers={
+            "Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}",
+            "Content-Type": "application/json",
+        },
     )
     context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
     try:
@@ -109,5 +113,6 @@ def create_patiently(name: str, data: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    for secret_name, purpose in json.loads(os.environ["AIRDOCK_SECRETS"]).items():
-        print(f"Secret {secret_name}: {create_patiently(secret_name, PURPOSES[purpose]())}", flush=True)
+    for variable, secret_name in sorted(os.environ.items()):
+        if match := MAKE.fullmatch(variable):
+            print(f"Secret {secret_name}: {create_patiently(secret_name, PURPOSES[match[1]]())}", flush=True)

@@ -76,7 +76,9 @@ def migrate() -> None:
 def wait() -> None:
     """Runs `airflow db check-migrations`, in place of this process, once the database answers."""
     connect().close()
-    os.execvp("airflow", ["airflow", "db", "check-migrations", "--migration-wait-timeout", str(TIMEOUT_SECONDS)])
+    os.execvp(
+        "airflow", ["airflow", "db", "check-migrations", "--migration-wait-timeout", str(TIMEOUT_SECONDS)]
+    )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ def main() -> str | None:
     try:
         with app.connection_for_write(connect_timeout=5) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0)
-            answer = app.control.inspect(destination=[worker], timeout=TIMEOUT_SECONDS, connection=connection).ping()
+            answer = app.control.inspect(
+                destination=[worker], timeout=TIMEOUT_SECONDS, connection=connection
+            ).ping()
     except (kombu.exceptions.OperationalError, OSError) as error:
         print(f"the broker does not answer: {error}")
         return str(error) if "--startup" in sys.argv else None

@@ -13,12 +13,20 @@
 {{- end }}
 {{- end }}
 
+{{- /* Who uses a data store, which has its way out in a policy of its own: an external store takes the embedded one's place there. */ -}}
+{{- define "airdock.storeClients" -}}
+{{- if .Values.controlPlane.enabled }}
+database: {component: postgres, port: 5432, clients: [api-server, scheduler, dag-processor, triggerer]}
+{{- end }}
+broker: {component: redis, port: 6379, clients: [{{ if .Values.controlPlane.enabled }}scheduler, {{ end }}worker]}
+{{- end }}
+
 {{- /* The components, and what they may reach outside the release: dns, kubernetes (the API server), world. */ -}}
 {{- define "airdock.reach" -}}
 worker: [dns, world]
 {{- if .Values.controlPlane.enabled }}
 api-server: [dns, world{{ if include "airdock.secretsToCreate" . }}, kubernetes{{ end }}]
-scheduler: [dns{{ if or .Values.database.existingSecret .Values.broker.existingSecret }}, world{{ end }}]
+scheduler: [dns]
 dag-processor: [dns, world]
 triggerer: [dns, world{{ if include "airdock.queuesServing" (dict "root" . "what" "kubernetes") }}, kubernetes{{ end }}]
 {{- end }}
