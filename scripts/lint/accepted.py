@@ -45,12 +45,14 @@ ACCEPTED: tuple[Acceptance, ...] = (
         "Mode kubernetes: a worker makes the task pods, in the task namespace, which enforces restricted and "
         "holds no Secret.",
         kind="Role",
+        name="-task-launcher",
         component="tasks",
     ),
     Acceptance(
         "rbac-exec",
         "Mode kubernetes: KubernetesPodOperator reads a task's XCom by exec into its sidecar.",
         kind="Role",
+        name="-task-launcher",
         component="tasks",
     ),
     *(

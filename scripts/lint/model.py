@@ -99,6 +99,8 @@ class Acceptance:
     reason: str
     mode: str = ""
     kind: str = ""
+    #: The end of the object's name: its beginning is the release's.
+    name: str = ""
     component: str = ""
     container: str = ""
     #: The beginning of the field.
@@ -110,6 +112,7 @@ class Acceptance:
             policy.id == self.policy
             and self.mode in ("", mode_of(manifest))
             and self.kind in ("", manifest.kind)
+            and manifest.name.endswith(self.name)
             and self.component in ("", manifest.component)
             and self.container in ("", found.container)
             and found.field.startswith(self.field)

@@ -429,14 +429,15 @@ def _non_root(pod: Pod) -> _Broken | None:
     pod_value = get(pod.spec, "securityContext", "runAsNonRoot")
     values = [(_name(c), get(c, "securityContext", "runAsNonRoot")) for c in pod.containers()]
     explicit = [name for name, value in values if value is False]
+    implicit = [] if pod_value else [name for name, value in values if value is None]
+    if not (pod_value is False or explicit or implicit):
+        return None
+    # Upstream speaks of the implicit ones only where there are no others; the places are all.
+    detail = f"pod or {_named(implicit)} must set {field}=true"
     if pod_value is False or explicit:
         detail = f"{_setters(pod_value is False, explicit)} must not set {field}=false"
-        places = _profile_places(field, pod_value is False, explicit)
-        return _Broken("runAsNonRoot != true", detail, places)
-    implicit = [] if pod_value else [name for name, value in values if value is None]
-    detail = f"pod or {_named(implicit)} must set {field}=true"
-    places = [Place(name, field) for name in implicit]
-    return _Broken("runAsNonRoot != true", detail, places) if implicit else None
+    places = _profile_places(field, pod_value is False, [*explicit, *implicit])
+    return _Broken("runAsNonRoot != true", detail, places)
 
 
 def _root_user(pod: Pod) -> _Broken | None:
@@ -519,13 +520,16 @@ def _seccomp_baseline(pod: Pod) -> _Broken | None:
 def _seccomp_restricted(pod: Pod) -> _Broken | None:
     if pod.windows:
         return None
-    if broken := _seccomp_baseline(pod):
-        return broken
-    if get(pod.spec, "securityContext", "seccompProfile") is not None:
-        return None
+    broken = _seccomp_baseline(pod)
     bad = [_name(c) for c in pod.containers() if get(c, "securityContext", "seccompProfile") is None]
+    if get(pod.spec, "securityContext", "seccompProfile") is not None:
+        bad = []
+    if not broken and not bad:
+        return None
     detail = f'pod or {_named(bad)} must set {_SECCOMP_FIELD} to "RuntimeDefault" or "Localhost"'
-    return _Broken("seccompProfile", detail, [Place(c, _SECCOMP_FIELD) for c in bad]) if bad else None
+    # Upstream speaks of the implicit ones only where there are no others; the places are all.
+    places = [*(broken.places if broken else ()), *(Place(c, _SECCOMP_FIELD) for c in bad)]
+    return _Broken("seccompProfile", broken.detail if broken else detail, places)
 
 
 #: Safe sysctls, and the minor version that allows each.

@@ -154,8 +154,8 @@ MUTANTS = [
     ("Windows does not excuse", 'get(self.spec, "os", "name") == "windows"', "False"),
     (
         "runAsNonRoot: false of the pod overridden by containers",
-        "if pod_value is False or explicit:",
-        "if explicit:",
+        "if not (pod_value is False or explicit or implicit):",
+        "if not (explicit or implicit):",
     ),
     ("runAsNonRoot of the pod not inherited", "[] if pod_value else", ""),
     ("hostPort implied by hostNetwork not seen", 'if result.get("hostNetwork"):', "if False:"),

@@ -7,8 +7,9 @@ from typing import Any
 
 from scripts.lint import reach
 from scripts.lint.model import CheckRelease, Found, Policy, cis, nsa, pss
+from scripts.lint.policies import rbac
 from scripts.lint.reach import Direction, Endpoint
-from scripts.manifests import Manifest, Manifests
+from scripts.manifests import Manifest, Manifests, matches
 
 #: Instance metadata of the large clouds (AWS, Google, Azure, OpenStack), by IPv4 and by AWS's IPv6.
 METADATA = ("169.254.169.254", "fd00:ec2::254")
@@ -25,19 +26,26 @@ def _undenied(way: Direction) -> CheckRelease:
     return find
 
 
-def _to_metadata(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
+def _endpoints(manifests: Manifests) -> Iterator[tuple[Manifest, Endpoint]]:
+    """The pods of a release, and one for those to come where a policy holds all pods of a namespace."""
     for manifest, pod in manifests.pods:
+        yield manifest, reach.endpoint(manifest, pod)
+    homes = {manifest.namespace for manifest, _ in manifests.pods}
+    for policy in manifests.all("NetworkPolicy"):
+        if policy.namespace not in homes and policy.selects({}):
+            yield policy, Endpoint(policy.namespace, {})
+
+
+def _to_metadata(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
+    for manifest, pod in _endpoints(manifests):
         for address in METADATA:
-            if reach.allowed(
-                manifests, reach.endpoint(manifest, pod), Endpoint(address=address), 80, "Egress"
-            ):
+            if reach.allowed(manifests, pod, Endpoint(address=address), 80, "Egress"):
                 yield manifest, Found("metadata.labels", f"may open http://{address}")
                 break
 
 
 def _to_anywhere(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
-    for manifest, pod in manifests.pods:
-        own = reach.endpoint(manifest, pod)
+    for manifest, own in _endpoints(manifests):
         # A port that nothing in particular uses: rules for DNS or the API server do not count.
         if any(reach.allowed(manifests, own, Endpoint(address=a), 4444, "Egress") for a in ANYWHERE):
             yield manifest, Found("metadata.labels", "may connect to any address, on any port")
@@ -121,6 +129,66 @@ def _lax_namespaces(manifest: Manifest) -> Iterator[Found]:
     if manifest.labels.get(f"{prefix}enforce-version", "latest") == "latest":
         message = "a cluster upgrade may refuse what ran before"
         yield Found(f"metadata.labels[{prefix}enforce-version]", message)
+
+
+def _task_namespaces(manifests: Manifests) -> dict[str, Manifest]:
+    """Where the release lets pods be created: its Namespace, or the Role, for a namespace made by others."""
+    found = {
+        role.namespace: role
+        for role in manifests.all("Role")
+        for rule in role.raw.get("rules") or ()
+        if rbac.grants(rule, ("create",), ("pods",))
+    }
+    return {**found, **{namespace.name: namespace for namespace in manifests.all("Namespace")}}
+
+
+def _lacking(kind: str, message: str) -> CheckRelease:
+    def find(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
+        for name, blamed in _task_namespaces(manifests).items():
+            if not manifests.all(kind, namespace=name):
+                yield blamed, Found("metadata", message)
+
+    return find
+
+
+def _open_admission(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
+    bindings = manifests.all("ValidatingAdmissionPolicyBinding")
+    for binding in bindings:
+        if "Deny" not in (binding.get("spec", "validationActions") or ()):
+            yield binding, Found("spec.validationActions", "what breaks the policy is admitted")
+        if not manifests.all("ValidatingAdmissionPolicy", name=str(binding.get("spec", "policyName"))):
+            yield binding, Found("spec.policyName", "there is no such policy")
+    for policy in manifests.all("ValidatingAdmissionPolicy"):
+        if policy.get("spec", "failurePolicy", default="Fail") != "Fail":
+            yield policy, Found("spec.failurePolicy", "what it cannot judge is admitted")
+        if not any(binding.get("spec", "policyName") == policy.name for binding in bindings):
+            yield policy, Found("metadata.name", "no binding names it, so it holds for nothing")
+        for number, validation in enumerate(policy.get("spec", "validations") or ()):
+            if str(validation.get("expression", "")).strip() in ("", "true"):
+                yield policy, Found(f"spec.validations[{number}].expression", "admits everything")
+
+
+def _unfenced(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
+    """Namespaces in which somebody may create pods, held by no admission policy."""
+    for name, blamed in _task_namespaces(manifests).items():
+        bound = {
+            binding.get("spec", "policyName")
+            for binding in manifests.all("ValidatingAdmissionPolicyBinding")
+            # The labels of a namespace that others made are not known.
+            if blamed.kind != "Namespace"
+            or matches(binding.get("spec", "matchResources", "namespaceSelector", default={}), blamed.labels)
+        }
+        operations = {
+            operation
+            for policy in manifests.all("ValidatingAdmissionPolicy")
+            if policy.name in bound
+            for rule in policy.get("spec", "matchConstraints", "resourceRules") or ()
+            if "pods" in (rule.get("resources") or ())
+            for operation in rule.get("operations") or ()
+        }
+        if not {"CREATE", "UPDATE"} <= operations:
+            message = f"no admission policy judges the pods that the release may create in {name}"
+            yield blamed, Found("metadata", message)
 
 
 def _shared_namespaces(manifest: Manifest) -> Iterator[Found]:
@@ -216,6 +284,42 @@ POLICIES: tuple[Policy, ...] = (
         "Label it pod-security.kubernetes.io/enforce: restricted, with an enforce-version.",
         (cis("5.2.1"), pss("restricted", "Pod Security Admission")),
         check_object=_lax_namespaces,
+    ),
+    Policy(
+        "namespace-quota",
+        "A namespace for pods has a quota",
+        "medium",
+        "A DAG in a loop would otherwise fill the cluster with pods.",
+        "Add a ResourceQuota (tasks.quota).",
+        (cis("5.6.1"),),
+        check_release=_lacking("ResourceQuota", "no ResourceQuota: it may use the whole cluster"),
+    ),
+    Policy(
+        "namespace-limits",
+        "A namespace for pods has default limits",
+        "medium",
+        "A task pod without limits takes its node's other pods down.",
+        "Add a LimitRange (tasks.limitRange).",
+        (nsa("C-0270"), nsa("C-0271")),
+        check_release=_lacking("LimitRange", "no LimitRange: pods without limits have none"),
+    ),
+    Policy(
+        "admission-fence",
+        "Who may create pods is held to what they may look like",
+        "high",
+        "RBAC cannot say which Secrets, accounts, volumes and nodes a pod may use: an admission policy can.",
+        "Set tasks.admission.enabled: true.",
+        (cis("5.2.1"),),
+        check_release=_unfenced,
+    ),
+    Policy(
+        "admission-deny",
+        "Admission policies deny",
+        "high",
+        "A policy that is not bound, only audits, or lets errors pass, is no fence.",
+        "Bind it with validationActions: [Deny], set failurePolicy: Fail, and give it an expression.",
+        (cis("5.2.1"),),
+        check_release=_open_admission,
     ),
     Policy(
         "namespace-shared",

@@ -17,9 +17,11 @@ _SECRET_NAME = re.compile(
 #: Names that are about a secret and do not hold one.
 _ABOUT = re.compile(
     r"(_|^)(file|files|path|cmd|command|dir|name|url|ttl|seconds|timeout|expiration|expiry|days|type|length|"
-    r"lifetime|enabled|backend|backend_kwargs|account|secrets)$",
+    r"lifetime|enabled|backend|backend_kwargs|account|secrets|as)$",
     re.IGNORECASE,
 )
+#: Airflow's options that are secrets without being called so.
+_SECRET_OPTION = re.compile(r"(SQL_ALCHEMY_CONN|BROKER_URL|RESULT_BACKEND|INTERNAL_API|SENTRY_DSN)$")
 _URI_PASSWORD = re.compile(r"[a-z][\w+.-]*://[^\s:/?#@'\"]*:([^\s/?#@'\"]+)@", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"[${<%]|^x+$|^\*+$")
 _KEYS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b")
@@ -29,8 +31,9 @@ _OPTION = re.compile(r"^--?([\w-]+)=(.+)$")
 
 def names_secret(name: str) -> bool:
     """Whether a variable or setting of this name holds a secret."""
-    # Airflow reads AIRFLOW__SECTION__KEY_SECRET from a secrets backend: the value is only the name there.
-    if re.fullmatch(r"AIRFLOW__.+__.+_SECRET", name):
+    # Of a secret option, Airflow takes KEY_SECRET for a name in a secrets backend (JWT_SECRET is no such).
+    stem = name.removesuffix("_SECRET")
+    if stem != name and name.startswith("AIRFLOW__") and (names_secret(stem) or _SECRET_OPTION.search(stem)):
         return False
     return bool(_SECRET_NAME.search(name)) and not _ABOUT.search(name)
 
