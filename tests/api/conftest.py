@@ -14,6 +14,7 @@ pods as Airflow makes them are in pods.py.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from tests.api.pods import kpo_pod, worker_env
 
 #: Namespaces that tests bring: without the fence, under it, and under it without Pod Security.
 UNFENCED, GIVEN, UNGUARDED = "unfenced", "given", "unguarded"
+ACCOUNTS = ("cloud", "privileged")
 VALUES: Mapping[str, Any] = {
     "tasks": {
         "extraNamespaces": [UNFENCED, GIVEN, UNGUARDED],
@@ -184,4 +186,9 @@ def installed(control_plane: ControlPlane, install: Install) -> Installed:
     for name in ("batch", "urgent"):
         kind = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass"}
         control_plane.admin.apply({**kind, "metadata": {"name": name}, "value": 1000})
-    return install(VALUES)
+    release = install(VALUES)
+    # Accounts that are not the tasks': one that the values allow, one that they do not.
+    for namespace, name in itertools.product((release.task_namespace, UNFENCED, GIVEN, UNGUARDED), ACCOUNTS):
+        metadata = {"name": name, "namespace": namespace}
+        control_plane.admin.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+    return release

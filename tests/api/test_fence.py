@@ -49,15 +49,6 @@ def by_name(attacks: tuple[Attack, ...]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("attack", attacks, ids=[attack.name for attack in attacks])
 
 
-@pytest.fixture(scope="session", autouse=True)
-def other_account(installed: Installed) -> None:
-    """A service account that is not the tasks', in all namespaces."""
-    for namespace in (TASKS, UNFENCED, GIVEN, UNGUARDED):
-        for name in ("privileged", "cloud"):
-            metadata = {"name": name, "namespace": namespace}
-            installed.plane.admin.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
-
-
 @by_name(ATTACKS)
 def test_attack(installed: Installed, attack: Attack) -> None:
     assert attempt(installed.worker, installed, attack, UNFENCED) == "", "works without the fence"
