@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from docker_gateway.kubernetes_api import Chunks
 from docker_gateway.logs import GAP, LineReader
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -91,3 +92,16 @@ def test_the_other_stream_may_be_a_little_older() -> None:
     out += reader.feed(stream(file, reader.since))
     assert out == b"a\nb\nof the first second\nc\n"
     assert not reader.gap
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.binary(min_size=1, max_size=40), max_size=20), st.integers(1, 30))
+def test_chunks_are_taken_apart_wherever_they_break(pieces: list[bytes], step: int) -> None:
+    wire = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    chunks = Chunks()
+    out = b""
+    for start in range(0, len(wire), step):
+        assert not chunks.ended or wire[start:] in (b"\r\n", b"\n", b"0\r\n\r\n"[-len(wire[start:]) :])
+        out += chunks.feed(wire[start : start + step])
+    assert chunks.ended
+    assert out == b"".join(pieces)

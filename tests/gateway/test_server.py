@@ -81,7 +81,7 @@ class Recorder:
     def archive(self, container: str, path: str) -> Archive:
         if path == "/broken":
             raise Disconnect("broken")
-        return Archive("x", 3, 0o644, "2026-01-01T00:00:00Z", b"tar")
+        return Archive("x", 3, 0o644, "2026-01-01T00:00:00Z", [b"t", b"ar"])
 
     def ready(self) -> str:
         return ""

@@ -27,13 +27,16 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     metrics = health.Metrics()
+    backend: Cluster | Daemon
+    # Each backend is imported only where it is used: memory.
     if loaded.backend == "cluster":
         from docker_gateway.cluster import Cluster
 
         backend = Cluster(loaded, metrics)
     else:
-        print("backend: daemon is not there yet", file=sys.stderr)
-        return 2
+        from docker_gateway.daemon import Daemon
+
+        backend = Daemon(loaded, metrics)
     backend.run()
     server = Server(Path(loaded.socket), backend, metrics)
     if loaded.health_port:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -56,7 +56,7 @@ class Archive:
     size: int
     mode: int
     mtime: str
-    tar: bytes
+    tar: Iterable[bytes]
 
 
 class Stream(Protocol):

@@ -137,7 +137,6 @@ class Cluster:
             self._delete(container, "the worker's pod ended", 10)
         for thread in [t for t in threading.enumerate() if t.name == "delete"]:
             thread.join(timeout=5)
-        self._leases.release()
 
     # ---- what Docker's clients ask
 
@@ -658,12 +657,12 @@ class Cluster:
 
     def _collect(self) -> None:
         while not self._closing:
-            time.sleep(_TICK)
             try:
-                self._tick()
                 self._leases.tick()
+                self._tick()
             except Exception as error:
                 log("collector-failed", error=repr(error))
+            time.sleep(_TICK)
 
     def _tick(self) -> None:
         now = time.monotonic()

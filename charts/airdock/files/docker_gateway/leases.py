@@ -26,10 +26,10 @@ class Leases:
     def __init__(self, api: KubernetesApi, settings: Settings) -> None:
         self._api, self._owner = api, settings.owner
         self._namespace, self._seconds = settings.tasks.namespace, settings.tasks.lease_seconds
+        self._ttl = settings.tasks.ttl_seconds
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{self._namespace}/leases"
         self._name = f"airdock-gateway-{settings.owner}"
-        self._renewed = self._swept = 0.0
-        self._exists = False
+        self._renewed = self._tried = self._swept = -1e9
         # Holder -> (renewTime as it stands in the Lease, when it was first seen so).
         self._seen: dict[str, tuple[str, float]] = {}
 
@@ -39,75 +39,63 @@ class Leases:
         if self._seconds <= 0:
             return
         if now - self._renewed > self._seconds / 4:
-            self._renewed = now
             with _logged("lease"):
                 self._renew()
-        if now - self._swept > self._seconds / 2:
-            self._swept = now
+                self._renewed = now
+        if now - self._tried > self._seconds / 4:
+            self._tried = now
             with _logged("sweep"):
                 self._sweep(now)
 
-    def release(self) -> None:
-        """Delete the own Lease: what is left is anybody's to collect."""
-        if self._exists:
-            with _logged("lease"):
-                self._api.request("DELETE", f"{self._path}/{self._name}")
-
     def _renew(self) -> None:
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        lease = {
-            "apiVersion": "coordination.k8s.io/v1",
-            "kind": "Lease",
-            "metadata": {
-                "name": self._name,
-                "labels": {"app.kubernetes.io/managed-by": "airdock", OWNER: self._owner},
-            },
-            "spec": {
-                "holderIdentity": self._owner,
-                "leaseDurationSeconds": self._seconds,
-                "renewTime": stamp,
-            },
-        }
-        if self._exists:
-            try:
-                self._api.request("PUT", f"{self._path}/{self._name}", None, lease)
-                return
-            except ApiStatus as status:
-                if status.code != 404:
-                    raise
+        spec = {"holderIdentity": self._owner, "leaseDurationSeconds": self._seconds, "renewTime": stamp}
         try:
-            self._api.request("POST", self._path, None, lease)
+            self._api.request("PATCH", f"{self._path}/{self._name}", None, {"spec": spec})
         except ApiStatus as status:
-            if status.code != 409:
+            if status.code != 404:
                 raise
-            self._api.request("PUT", f"{self._path}/{self._name}", None, lease)
-        self._exists = True
+            labels = {"app.kubernetes.io/managed-by": "airdock", OWNER: self._owner}
+            lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": spec}
+            self._api.request(
+                "POST", self._path, None, lease | {"metadata": {"name": self._name, "labels": labels}}
+            )
 
     def _sweep(self, now: float) -> None:
         leases = self._api.request("GET", self._path, {"labelSelector": _MANAGED}).get("items") or []
-        pods = (
-            self._api.request(
-                "GET", pods_path(self._namespace), {"labelSelector": f"{_MANAGED},{OWNER}"}
-            ).get("items")
-            or []
-        )
-        stamps = {each["spec"]["holderIdentity"]: each["spec"].get("renewTime", "") for each in leases}
-        owners = {pod["metadata"]["labels"][OWNER] for pod in pods} | set(stamps)
-        owners.discard(self._owner)
-        self._seen = {owner: seen for owner, seen in self._seen.items() if owner in owners}
-        for owner in owners:
-            stamp = stamps.get(owner, "")
-            if self._seen.get(owner, ("", 0.0))[0] != stamp or owner not in self._seen:
-                self._seen[owner] = stamp, now
+        if now - self._swept > self._seconds:
+            # Nobody could renew while the API server was away: all begin anew.
+            self._seen.clear()
+        self._swept = now
+        dead: list[tuple[str, float]] = []
+        seen = {}
+        for lease in leases:
+            spec = lease["spec"]
+            owner, stamp = spec["holderIdentity"], spec.get("renewTime", "")
+            if owner == self._owner:
                 continue
-            if now - self._seen[owner][1] < self._seconds:
-                continue
-            left: list[Object] = [p for p in pods if p["metadata"]["labels"][OWNER] == owner]
-            log("sweep", gateway=owner, pods=len(left))
-            for pod in left:
-                self._gone(pods_path(self._namespace, pod["metadata"]["name"]))
-            if owner in stamps:
-                self._gone(f"{self._path}/airdock-gateway-{owner}")
+            known = self._seen.get(owner)
+            seen[owner] = known if known and known[0] == stamp else (stamp, now)
+            silent = now - seen[owner][1]
+            # Its own word counts: gateways need not agree on the time.
+            if silent > spec.get("leaseDurationSeconds", self._seconds):
+                dead.append((owner, silent))
+        self._seen = seen
+        for owner, silent in dead:
+            self._collect(owner, silent)
+
+    def _collect(self, owner: str, silent: float) -> None:
+        """Delete what runs of a dead gateway at once, what has ended as late as a living one would."""
+        query = {"labelSelector": f"{OWNER}={owner}"}
+        pods: list[Object] = self._api.request("GET", pods_path(self._namespace), query).get("items") or []
+        ended = ("Succeeded", "Failed")
+        due = [p for p in pods if silent > self._ttl or (p.get("status") or {}).get("phase") not in ended]
+        for pod in due:
+            self._gone(pods_path(self._namespace, pod["metadata"]["name"]))
+        if due:
+            log("sweep", gateway=owner, pods=len(due))
+        if not pods:
+            self._gone(f"{self._path}/airdock-gateway-{owner}")
 
     def _gone(self, path: str) -> None:
         try:

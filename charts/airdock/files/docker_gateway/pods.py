@@ -292,14 +292,7 @@ class _Mounts:
             kind = "bind" if source.startswith("/") else "volume"
             self._add(Mount(target, source, kind, "ro" in mode.split(",")))
         for target, options in host.tmpfs.items():
-            size = 0
-            for option in filter(None, options.split(",")):
-                key, _, value = option.partition("=")
-                if key == "size":
-                    size = policy.parse_size("tmpfs", value)
-                elif key not in ("rw", "mode", "noexec", "exec", "nosuid", "nodev", "uid", "gid"):
-                    raise Refusal("tmpfs", f"the option {key[:40]!r} is not known; only size has an effect")
-            self.memory(policy.check_target("tmpfs", target), size)
+            self.memory(policy.check_target("tmpfs", target), policy.tmpfs_size(options))
         if host.shm_size:
             self.memory("/dev/shm", host.shm_size)  # noqa: S108
 

@@ -5,16 +5,17 @@ refusal speaks to the author of the DAG: the parameter, why, and the way out. A 
 if it is set (is_set).
 """
 
+# ruff: noqa: SIM905
 from __future__ import annotations
 
 import fnmatch
 import ipaddress
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from .backend import Refusal
-from .model import Create, HostConfig, is_set
+from .model import Create, is_set
 
 _DIND = "run the task on a queue of a worker group in mode dind"
 _NODE = (
@@ -69,34 +70,9 @@ CLUSTER_HOST_IGNORED = {
     "cap_drop": "every capability is dropped",
 }
 CLUSTER_HOST_MAPPED = frozenset(
-    [
-        "memory",
-        "memory_reservation",
-        "shm_size",
-        "cpu_shares",
-        "cpu_quota",
-        "cpu_period",
-        "nano_cpus",
-        "ulimits",
-        "mounts",
-        "binds",
-        "tmpfs",
-        "readonly_rootfs",
-        "network_mode",
-        "dns",
-        "dns_search",
-        "dns_options",
-        "extra_hosts",
-        "security_opt",
-        "device_requests",
-        "group_add",
-        "pid_mode",
-        "ipc_mode",
-        "cgroupns_mode",
-        "log_config",
-        "restart_policy",
-        "auto_remove",
-    ]
+    "memory memory_reservation shm_size cpu_shares cpu_quota cpu_period nano_cpus ulimits mounts"
+    " binds tmpfs readonly_rootfs network_mode dns dns_search dns_options extra_hosts security_opt"
+    " device_requests group_add pid_mode ipc_mode cgroupns_mode log_config restart_policy auto_remove".split()
 )
 #: The same for the fields outside HostConfig.
 CLUSTER_REFUSED = {
@@ -117,27 +93,71 @@ CLUSTER_IGNORED = {
     "healthcheck": "nothing asks for a task's health",
 }
 CLUSTER_MAPPED = frozenset(
-    [
-        "name",
-        "platform",
-        "image",
-        "entrypoint",
-        "cmd",
-        "env",
-        "user",
-        "working_dir",
-        "hostname",
-        "labels",
-        "tty",
-        "network_disabled",
-        "stop_signal",
-        "stop_timeout",
-        "host",
-    ]
+    "name platform image entrypoint cmd env user working_dir hostname labels tty network_disabled"
+    " stop_signal stop_timeout host".split()
+)
+
+_OWN_LIMITS = "the administrator sets this limit; remove it"
+#: The same for the daemon backend.
+DAEMON_HOST_REFUSED = {
+    "privileged": "a privileged container is root on the node; remove it, or " + _DIND,
+    "cap_add": "capabilities lead into the node; remove it, or " + _DIND,
+    "devices": _NODE,
+    "device_cgroup_rules": _NODE,
+    "volumes_from": "another container's volumes cannot be mounted; use a volume that is allowed",
+    "volume_driver": "a volume's driver is the administrator's choice; remove it",
+    "links": "containers are not linked; give the other side's address in an environment variable",
+    "port_bindings": "ports of the node are not given to tasks; remove it, or " + _DIND,
+    "publish_all_ports": "ports of the node are not given to tasks; remove it",
+    "uts_mode": _NODE,
+    "userns_mode": _NODE,
+    "cgroup_parent": _NODE,
+    "sysctls": "a task may not tune the kernel; remove it",
+    "runtime": "the runtime is the administrator's choice; remove it",
+    "isolation": "is for Windows; remove it",
+    "init_path": _OWN_LIMITS,
+    "storage_opt": _OWN_LIMITS,
+    "kernel_memory": _OWN_LIMITS,
+    "memory_swap": _OWN_LIMITS,
+    "memory_swappiness": _OWN_LIMITS,
+    "oom_kill_disable": "a task that cannot be killed can stop the node; remove it",
+    "oom_score_adj": _OWN_LIMITS,
+    "cpuset_cpus": _OWN_LIMITS,
+    "cpuset_mems": _OWN_LIMITS,
+    "cpu_realtime_period": _OWN_LIMITS,
+    "cpu_realtime_runtime": _OWN_LIMITS,
+    "cpu_count": _OWN_LIMITS,
+    "cpu_percent": _OWN_LIMITS,
+    "blkio_weight": _OWN_LIMITS,
+    "blkio_weight_device": _OWN_LIMITS,
+    "blkio_read_bps": _OWN_LIMITS,
+    "blkio_write_bps": _OWN_LIMITS,
+    "blkio_read_iops": _OWN_LIMITS,
+    "blkio_write_iops": _OWN_LIMITS,
+    "lxc_conf": _OWN_LIMITS,
+}
+#: Passed on as they are, or after a look at their values.
+DAEMON_HOST_PASSED = frozenset(
+    "memory memory_reservation shm_size pids_limit cpu_shares cpu_quota cpu_period nano_cpus ulimits mounts"
+    " binds tmpfs readonly_rootfs network_mode dns dns_search dns_options extra_hosts cap_drop security_opt"
+    " device_requests group_add pid_mode ipc_mode cgroupns_mode init log_config restart_policy"
+    " auto_remove".split()
+)
+DAEMON_REFUSED = {
+    "open_stdin": _STDIN,
+    "stdin_once": _STDIN,
+    "attach_stdin": _STDIN,
+    "mac_address": "the network is the administrator's; remove it",
+    "runtime": "the runtime is the administrator's choice; remove it",
+    "networking": "use network_mode",
+}
+DAEMON_PASSED = frozenset(
+    "name platform image entrypoint cmd env user working_dir hostname domainname labels tty attach_stdout"
+    " attach_stderr exposed_ports volumes network_disabled stop_signal stop_timeout healthcheck host".split()
 )
 
 #: Names of fields as DockerOperator's authors write them, where they differ.
-_PARAMETERS = {"volumes": "volumes", "networking": "networking_config", "port_bindings": "port_bindings"}
+_PARAMETERS = {"networking": "networking_config"}
 
 _IMAGE = re.compile(
     r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]{1,5})?/)?"
@@ -153,20 +173,11 @@ _SIZE = re.compile(r"([0-9]{1,15})([bkmgt]?)b?\Z", re.IGNORECASE)
 
 def check_cluster(request: Create) -> list[str]:
     """Refuse what a pod cannot honour; gives notes on what was ignored. Raises Refusal."""
-    for owner, table in ((request.host, CLUSTER_HOST_REFUSED), (request, CLUSTER_REFUSED)):
-        for name, why in table.items():
-            if is_set(owner, name):
-                raise Refusal(_PARAMETERS.get(name, name), why)
     host = request.host
-    check_private("pid_mode", host.pid_mode, ("", "private"))
-    check_private("ipc_mode", host.ipc_mode, ("", "private", "shareable"))
-    check_private("cgroupns_mode", host.cgroupns_mode, ("", "private"))
-    check_common(request)
+    _check_tables(request, CLUSTER_HOST_REFUSED, CLUSTER_REFUSED)
+    _check_common(request)
     if request.stop_signal not in ("", "SIGTERM", "TERM", "15"):
         raise Refusal("stop_signal", "a pod is stopped with SIGTERM; remove it, or let the command trap TERM")
-    for option in host.security_opt:
-        if option not in ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"):
-            raise Refusal("security_opt", f"{option!r} is decided by the cluster; remove it")
     ignored = [
         f"{name}: ignored, {why}"
         for owner, table in ((host, CLUSTER_HOST_IGNORED), (request, CLUSTER_IGNORED))
@@ -176,14 +187,34 @@ def check_cluster(request: Create) -> list[str]:
     return ignored
 
 
-def check_private(field: str, mode: str, allowed: Sequence[str]) -> None:
+def check_daemon(request: Create) -> None:
+    """Refuse what would lead out of a container on the node. Raises Refusal."""
+    _check_tables(request, DAEMON_HOST_REFUSED, DAEMON_REFUSED)
+    _check_common(request)
+
+
+def _check_tables(request: Create, host: Mapping[str, str], rest: Mapping[str, str]) -> None:
+    for owner, table in ((request.host, host), (request, rest)):
+        for name, why in table.items():
+            if is_set(owner, name):
+                raise Refusal(_PARAMETERS.get(name, name), why)
+
+
+def _check_private(field: str, mode: str, allowed: Sequence[str]) -> None:
     """Refuse a namespace that is the host's or another container's."""
     if mode not in allowed:
         raise Refusal(field, f"{mode[:80]!r} shares what is the host's or another container's; remove it")
 
 
-def check_common(request: Create) -> None:
+def _check_common(request: Create) -> None:
     """Refuse what neither backend does."""
+    host = request.host
+    _check_private("pid_mode", host.pid_mode, ("", "private"))
+    _check_private("ipc_mode", host.ipc_mode, ("", "private", "none"))
+    _check_private("cgroupns_mode", host.cgroupns_mode, ("", "private"))
+    for option in host.security_opt:
+        if option not in ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"):
+            raise Refusal("security_opt", f"{option[:80]!r} is the administrator's choice; remove it")
     policy, log = request.host.restart_policy, request.host.log_config
     if policy.name not in ("", "no"):
         raise Refusal("restart_policy", "a task runs once; use the task's `retries`")
@@ -276,6 +307,13 @@ def check_dns_name(field: str, name: str) -> str:
     return name
 
 
-def host_field_names() -> set[str]:
-    """Give the names of all fields of HostConfig."""
-    return set(HostConfig.__dataclass_fields__)
+def tmpfs_size(options: str) -> int:
+    """Give the size of a tmpfs's options in bytes, 0 for none; refuse options that are not known."""
+    size = 0
+    for option in filter(None, options.split(",")):
+        key, _, value = option.partition("=")
+        if key == "size":
+            size = parse_size("tmpfs", value)
+        elif key not in ("rw", "ro", "mode", "noexec", "exec", "nosuid", "nodev", "uid", "gid"):
+            raise Refusal("tmpfs", f"the option {key[:40]!r} is not known; use size and mode")
+    return size

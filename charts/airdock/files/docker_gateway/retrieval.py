@@ -100,7 +100,7 @@ def _archive(path: str, data: bytes, mode: int, mtime: int, directory: bool = Fa
     stamp = datetime.fromtimestamp(mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     # Go's file modes: the type is in the high bits, 1 << 31 for a directory.
     go_mode = (mode & 0o777) | (1 << 31 if directory else 0)
-    return Archive(name, 4096 if directory else len(data), go_mode, stamp, target.getvalue())
+    return Archive(name, 4096 if directory else len(data), go_mode, stamp, (target.getvalue(),))
 
 
 def path_stat(archive: Archive) -> str:

@@ -210,7 +210,7 @@ class Server:
                 "Content-Type": "application/x-tar",
                 "X-Docker-Container-Path-Stat": retrieval.path_stat(archive),
             }
-            connection.respond(200, archive.tar, headers)
+            connection.respond_chunks(archive.tar, headers)
         elif (method, verb) == ("DELETE", ""):
             backend.remove(container, request.flag("force"))
             connection.respond(204)

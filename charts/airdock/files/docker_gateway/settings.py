@@ -97,25 +97,25 @@ class Tasks:
 
 @dataclass(frozen=True)
 class Daemon:
-    """The node's Docker daemon and what its containers may do. Ceilings: bytes, cores, processes; 0 is none.
+    """The node's Docker daemon, and what its containers may do.
 
-    `tmp_dir` is where the worker's temporary directory lies on the node; "{owner}" stands for the pod's uid.
-    `cgroup_parent` puts containers below the pod's cgroup, where the daemon's cgroup driver allows it.
+    `binds` are paths of the node, `volumes` and `networks` names, `images` patterns. `memory_bytes`, `cpus`
+    (cores) and `pids` are ceilings, 0 for none; a container that asks for none gets the ceiling.
+    `cgroup_parent` puts containers there, where the daemon's cgroup driver allows it. Times are in seconds.
     """
 
     socket: str = "/run/docker-host/docker.sock"
-    tmp_dir: str = ""
-    worker_tmp_dir: str = ""
     images: list[str] = field(default_factory=lambda: ["*"])
     binds: list[str] = field(default_factory=list)
     volumes: list[str] = field(default_factory=list)
-    networks: list[str] = field(default_factory=lambda: ["default", "bridge", "none"])
+    networks: list[str] = field(default_factory=list)
     gpus: bool = False
     memory_bytes: int = 4 * 1024**3
-    cpus: float = 0
+    cpus: float = 0.0
     pids: int = 4096
     cgroup_parent: str = ""
-    sweep_seconds: int = 300
+    ttl_seconds: int = 600
+    lease_seconds: int = 300
 
 
 @dataclass(frozen=True)

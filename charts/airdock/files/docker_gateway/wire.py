@@ -199,11 +199,14 @@ class Connection:
 
     def respond_lines(self, values: Iterable[Any]) -> None:
         """Send JSON values as they come, one chunk each, as the daemon sends progress."""
-        fields = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
-        self.socket.sendall(_head(200, fields))
-        for value in values:
-            line = json.dumps(value).encode() + b"\r\n"
-            self.socket.sendall(b"%x\r\n%s\r\n" % (len(line), line))
+        lines = (json.dumps(value).encode() + b"\r\n" for value in values)
+        self.respond_chunks(lines, {"Content-Type": "application/json"})
+
+    def respond_chunks(self, chunks: Iterable[bytes], headers: Mapping[str, str]) -> None:
+        """Send a body as it comes. An error in the middle leaves it without its end."""
+        self.socket.sendall(_head(200, {**headers, "Transfer-Encoding": "chunked"}))
+        for chunk in filter(None, chunks):
+            self.socket.sendall(b"%x\r\n%s\r\n" % (len(chunk), chunk))
         self.socket.sendall(b"0\r\n\r\n")
 
     def upgrade(self, tty: bool, upgraded: bool) -> RawStream:

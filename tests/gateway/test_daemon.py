@@ -1,0 +1,161 @@
+"""The filter before a daemon: what is refused, what is forced, and that only known fields are written."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from docker_gateway import policy
+from docker_gateway.backend import Refusal
+from docker_gateway.daemon import Daemon, _auth
+from docker_gateway.health import Metrics
+from docker_gateway.model import BadBody, Create, HostConfig, parse_create
+from docker_gateway.settings import Daemon as Rules
+from docker_gateway.settings import Settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from .escapes import ESCAPES
+from .test_model import HOST, body
+from .test_pods import KEYS, TMP_MOUNT
+
+RULES = Rules(
+    socket="/nowhere",
+    binds=["/srv/shared"],
+    volumes=["data"],
+    networks=["backend"],
+    memory_bytes=1 << 30,
+    cpus=2.0,
+    pids=100,
+)
+
+
+def write(host: dict[str, Any] | None = None, rules: Rules = RULES, **config: Any) -> dict[str, Any]:
+    """Give the request that the daemon would get."""
+    backend = Daemon(Settings(owner="pod-uid", worker_group="g", daemon=rules), Metrics())
+    text = {"Image": "busybox:1.37", **config, "HostConfig": host or {}}
+    return backend._body(parse_create(json.dumps(text).encode()))
+
+
+def refusal(**arguments: Any) -> str:
+    with pytest.raises(Refusal) as error:
+        write(**arguments)
+    return error.value.message
+
+
+def test_the_tables_name_every_field_once() -> None:
+    host = [policy.DAEMON_HOST_REFUSED, policy.DAEMON_HOST_PASSED]
+    rest = [policy.DAEMON_REFUSED, policy.DAEMON_PASSED]
+    for tables, kind in ((host, HostConfig), (rest, Create)):
+        names = sorted(name for table in tables for name in table)
+        assert names == sorted(field.name for field in dataclasses.fields(kind))
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+def test_escapes_are_refused(name: str) -> None:
+    assert refusal(host=ESCAPES[name])
+    assert TMP_MOUNT["Source"] not in refusal(
+        host={**ESCAPES[name], "Mounts": [*ESCAPES[name].get("Mounts", []), TMP_MOUNT]}
+    )
+
+
+@pytest.mark.parametrize("name", sorted(policy.DAEMON_HOST_REFUSED))
+def test_each_refused_field_is_named(name: str) -> None:
+    values = {**body()["HostConfig"], "InitPath": "/init"}
+    assert refusal(host={KEYS[name]: values[KEYS[name]]}).startswith(f"{name}: ")
+
+
+def test_what_is_forced() -> None:
+    written = write()
+    assert written["Labels"] == {"airdock.dev/gateway": "pod-uid", "airdock.dev/worker-group": "g"}
+    assert written["HostConfig"] == {
+        "Memory": 1 << 30, "MemorySwap": 1 << 30, "PidsLimit": 100, "NanoCpus": 2_000_000_000,
+        "SecurityOpt": ["no-new-privileges"],
+    }  # fmt: skip
+    parent = write(rules=dataclasses.replace(RULES, cgroup_parent="/kubepods/x"))
+    assert parent["HostConfig"]["CgroupParent"] == "/kubepods/x"
+    assert "labels" in refusal(Labels={"airdock.dev/gateway": "other"})
+
+
+def test_ceilings() -> None:
+    assert write(host={"Memory": 1 << 20})["HostConfig"]["Memory"] == 1 << 20
+    assert "mem_limit" in refusal(host={"Memory": (1 << 30) + 1})
+    assert "mem_limit" in refusal(host={"Memory": -1})
+    assert "pids_limit" in refusal(host={"PidsLimit": -1})
+    assert "nano_cpus" in refusal(host={"NanoCpus": 3_000_000_000})
+    assert "cpu_quota" in refusal(host={"CpuQuota": 300_000})
+    assert "NanoCpus" not in write(host={"CpuQuota": 100_000, "CpuPeriod": 100_000})["HostConfig"]
+    assert "shm_size" in refusal(host={"ShmSize": 2 << 30})
+
+
+def test_the_temporary_directory_is_a_volume_of_the_containers_own() -> None:
+    mount = write(host={"Mounts": [TMP_MOUNT]})["HostConfig"]["Mounts"][0]
+    assert mount == {"Target": "/tmp/airflow", "Type": "volume", "VolumeOptions": {"NoCopy": True}}
+
+
+def test_what_is_allowed_by_name() -> None:
+    host = write(host={"Binds": ["data:/d:ro", "/srv/shared:/s"], "NetworkMode": "backend"})["HostConfig"]
+    assert host["Binds"] == ["data:/d:ro", "/srv/shared:/s"]
+    assert host["NetworkMode"] == "backend"
+    for bad in (
+        "other:/d",
+        "/srv/shared/sub:/s",
+        "/srv/shared/../x:/s",
+        "/srv/shared:/proc",
+        "data:/d:shared",
+        "/srv:/s",
+    ):
+        assert refusal(host={"Binds": [bad]}), bad
+    assert refusal(host={"NetworkMode": "frontend"})
+    assert "daemon.images" in refusal(rules=dataclasses.replace(RULES, images=["x/*"]))
+    assert "daemon.gpus" in refusal(host={"DeviceRequests": HOST["device_requests"]})
+
+
+def test_credentials_are_written_from_known_fields() -> None:
+    packed = base64.urlsafe_b64encode(b'{"username":"u","password":"p","surprise":"x"}').decode()
+    assert json.loads(base64.urlsafe_b64decode(_auth(packed))) == {"username": "u", "password": "p"}
+    for bad in ("!", "e30x", base64.b64encode(b"[]").decode(), base64.b64encode(b'{"username":1}').decode()):
+        with pytest.raises(BadBody):
+            _auth(bad)
+
+
+_whole = body()
+values = (
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.text(max_size=5)
+    | st.lists(st.text(max_size=5), max_size=2)
+)
+#: What may be in a HostConfig that goes to the daemon; every other key is a hole.
+FORWARDED = {KEYS[name] for name in policy.DAEMON_HOST_PASSED} | {"MemorySwap", "CgroupParent"}
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(sorted(_whole["HostConfig"])), st.none(), max_size=6),
+    st.dictionaries(st.sampled_from(sorted(_whole["HostConfig"])) | st.text(max_size=8), values, max_size=3),
+    st.dictionaries(st.sampled_from(sorted(_whole)) | st.text(max_size=8), values, max_size=3),
+)
+def test_nothing_but_allowed_fields_is_forwarded(
+    picked: dict[str, None], host: dict[str, Any], top: dict[str, Any]
+) -> None:
+    host_config = {**{key: _whole["HostConfig"][key] for key in picked}, **host}
+    try:
+        written = write(
+            host=host_config,
+            **{k: v for k, v in top.items() if k not in ("host", "rules", "HostConfig", "Image")},
+        )
+    except (Refusal, BadBody):
+        return
+    assert written["HostConfig"].keys() <= FORWARDED
+    assert written["HostConfig"]["SecurityOpt"] == ["no-new-privileges"]
+    assert written["HostConfig"]["Memory"] <= RULES.memory_bytes
+    assert written["HostConfig"].get("NetworkMode", "") in ("", "default", "bridge", "none", "backend")
+    assert written["HostConfig"].get("PidMode", "") in ("", "private")
+    for mount in written["HostConfig"].get("Mounts", []):
+        assert mount.get("Source", "") in ("", "data", "/srv/shared")
+    assert written["Labels"]["airdock.dev/gateway"] == "pod-uid"
