@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -184,7 +183,7 @@ def test_nothing_is_left(control_plane: ControlPlane) -> None:
         return False
 
     wait_until("the namespaces end", lambda: ended("gone") and ended(tasks), seconds=40)
-    cluster = {copy.copy(manifest.name) for manifest in manifests if manifest.cluster_scoped} - {tasks}
+    cluster = {manifest.name for manifest in manifests if manifest.cluster_scoped} - {tasks}
     for kind in ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"):
         path = admin.path(
             {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {}}, named=False
