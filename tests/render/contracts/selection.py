@@ -50,6 +50,8 @@ def selectors(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
         elif not selected:
             yield f"{manifest}: its selector {dict(manifest.selector or {})} matches no pod of the release"
         for workload, pod in selected:
+            if manifest.get("spec", "podSelector", "matchExpressions"):
+                continue  # it names several components
             if manifest.selector and pod.labels.get("app.kubernetes.io/component") != manifest.component:
                 yield f"{manifest}: is of component {manifest.component!r} but selects the pods of {workload}"
 
