@@ -64,10 +64,27 @@ def namespaces(processes: Iterable[str]) -> set[str]:
     return found - own
 
 
-def processes_in(wanted: set[str]) -> set[str]:
-    """Ids of the host's processes that are in one of these namespaces."""
+def processes_in(wanted: set[str]) -> set[tuple[str, str]]:
+    """The host's processes that are in one of these namespaces, each as its id and start time.
+
+    The kernel gives a freed namespace's number to the next one, so these are to be asked for while the
+    node is up; whether a process still lives, `living` tells.
+    """
     ids = [entry.name for entry in Path("/proc").glob("[0-9]*")]
-    return {process for process in ids if namespaces([process]) & wanted}
+    return {(process, _started(process)) for process in ids if namespaces([process]) & wanted}
+
+
+def living(processes: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of the processes that have not ended."""
+    return {(process, started) for process, started in processes if _started(process) == started}
+
+
+def _started(process: str) -> str:
+    """Start time of a process in clock ticks, or nothing if it is gone."""
+    try:
+        return Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
 
 
 def cgroups() -> set[str]:
@@ -78,6 +95,10 @@ def cgroups() -> set[str]:
         directories[:] = [name for name in directories if name not in {"airdock", *own}]
         found.add(place)
     return found
+
+
+def _populated(cgroup: Path) -> bool:
+    return any(file.read_text() for file in cgroup.rglob("cgroup.procs"))
 
 
 def files() -> set[str]:
@@ -117,6 +138,8 @@ def difference(before: dict[str, set[str]], after: dict[str, set[str]]) -> str:
     changes = {}
     for kind in before:
         came, went = sorted(after[kind] - before[kind]), sorted(before[kind] - after[kind])
+        if kind == "cgroups":  # One with processes in it is another program's: the node has none left.
+            came, went = [place for place in came if not _populated(Path(place))], []
         if came or went:
             changes[kind] = {"came": came, "went": went}
     return json.dumps(changes, indent=1) if changes else ""
