@@ -108,7 +108,7 @@ def operator(
     target: Target, what: str, mode: str, kind: str, repeats: int, baseline: Measure | None
 ) -> Measure:
     """Execute an operator with its defaults in the worker of a mode."""
-    group = next(name for name, (served, _) in target.groups().items() if served == mode)
+    group = next(group.name for group in target.groups() if group.mode == mode)
     selector = f"airdock.dev/worker-group={group}"
     pods = target.items("pods", "-n", NAMESPACE, "-l", selector, "--field-selector=status.phase=Running")
     worker = next(pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"])
@@ -142,7 +142,7 @@ def bench(target: Target, repeats: int) -> None:
     """Measure all that this cluster can serve and print each line when it is there."""
     up.create_namespace(target)
     up.install(target, up.values(target)[0])
-    modes = set(target.queue_modes().values())
+    modes = {group.mode for group in target.groups()}
     print(f"{os.cpu_count()} cores, median of {repeats} after one that is not counted, seconds\n")
     print(f"{'WHAT':<48}  {'MEDIAN':>7}  {'MIN - MAX':>15}  RATIO")
     on_node = None

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from scripts.airflow_api import FINISHED, Airflow, ApiError, TaskInstance
+from scripts.target import Group
 
-#: Modes whose workers answer the Docker API, and those whose workers may start pods (as in the chart).
-DOCKER_MODES = frozenset({"dind", "socket"})
-KUBERNETES_MODES = frozenset({"kubernetes"})
-
-#: DAG -> the modes that can run it. The DAG's id is this name, "_" and a queue.
-EXAMPLES: Mapping[str, Collection[str]] = {
-    "weather_docker": DOCKER_MODES,
-    "docker_url": DOCKER_MODES,
-    "docker_registry": DOCKER_MODES,
-    "docker_skips": DOCKER_MODES,
-    "docker_fails": DOCKER_MODES,
-    "weather_kubernetes": KUBERNETES_MODES,
-    "kubernetes_skips": KUBERNETES_MODES,
-    "kubernetes_fails": KUBERNETES_MODES,
+#: DAG -> what a worker group must serve to run it. The DAG's id is this name, "_" and the group's queue.
+EXAMPLES: Mapping[str, str] = {
+    "weather_docker": "docker",
+    "docker_url": "docker",
+    "docker_registry": "docker",
+    "docker_skips": "docker",
+    "docker_fails": "docker",
+    "weather_kubernetes": "kubernetes",
+    "kubernetes_skips": "kubernetes",
+    "kubernetes_fails": "kubernetes",
 }
 
 #: (DAG, task) -> the state in which the task must end, where that is not "success".
@@ -54,23 +51,19 @@ class Result:
         return self.task.state == self.expected
 
 
-def ids(modes: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Give the DAGs that this release has: DAG id -> (example, queue).
-
-    Args:
-        modes: queue -> mode, for the first queue of each worker group.
-    """
+def ids(groups: Iterable[Group]) -> dict[str, tuple[str, Group]]:
+    """Give the DAGs that a release with these worker groups has: DAG id -> (example, group)."""
     return {
-        f"{name}_{queue}": (name, queue)
-        for name, able in EXAMPLES.items()
-        for queue, mode in modes.items()
-        if mode in able
+        f"{name}_{group.queue}": (name, group)
+        for name, what in EXAMPLES.items()
+        for group in groups
+        if what in group.serves
     }
 
 
 def run_all(
     airflow: Airflow,
-    modes: Mapping[str, str],
+    groups: Collection[Group],
     *,
     registry: bool,
     seconds: float = 900,
@@ -80,7 +73,7 @@ def run_all(
 
     Args:
         airflow: the API.
-        modes: queue -> mode, for the first queue of each worker group.
+        groups: the release's worker groups.
         registry: whether the release has the connection `example_registry`.
         seconds: in which all must have ended.
         progress: gets a line when a DAG's run is over.
@@ -88,25 +81,25 @@ def run_all(
     Raises:
         ApiError: a DAG is missing, does not parse, or runs longer.
     """
-    wanted = ids(modes)
+    wanted = ids(groups)
     airflow.wait_for_dags(wanted)
-    # One at a time in each queue: all at once, a small machine would show how long tasks wait for each other.
-    waiting = {queue: [dag_id for dag_id in wanted if wanted[dag_id][1] == queue] for queue in modes}
+    # One at a time in each group: all at once, a small machine would show how long tasks wait for each other.
+    waiting = {group: [dag_id for dag_id in wanted if wanted[dag_id][1] == group] for group in groups}
     runs: dict[str, str] = {}
     results: list[Result] = []
     deadline = time.monotonic() + seconds
     while runs or any(waiting.values()):
-        for queue, left in waiting.items():
-            if left and not any(wanted[dag_id][1] == queue for dag_id in runs):
+        for group, left in waiting.items():
+            if left and not any(wanted[dag_id][1] == group for dag_id in runs):
                 dag_id = left.pop(0)
                 airflow.unpause(dag_id)
                 runs[dag_id] = airflow.trigger(dag_id)
         for dag_id, run_id in list(runs.items()):
             if airflow.state(dag_id, run_id) in FINISHED:
                 del runs[dag_id]
-                name, queue = wanted[dag_id]
+                name, group = wanted[dag_id]
                 for task in airflow.tasks(dag_id, run_id):
-                    results.append(Result(dag_id, modes[queue], task, expected(name, task.task_id, registry)))
+                    results.append(Result(dag_id, group.mode, task, expected(name, task.task_id, registry)))
                 progress(f"{dag_id} is done, {len(runs) + sum(map(len, waiting.values()))} to go")
         if runs and time.monotonic() > deadline:
             states = [

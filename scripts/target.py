@@ -35,6 +35,23 @@ class CommandError(UpError):
 
 
 @dataclass(frozen=True)
+class Group:
+    """A worker group of the installed release.
+
+    Attributes:
+        name: its key under `workers` in the values.
+        mode: kubernetes, dind or socket.
+        queue: the first of its queues, which the example DAGs use.
+        serves: "docker" if its workers answer the Docker API, "kubernetes" if they may start pods.
+    """
+
+    name: str
+    mode: str
+    queue: str
+    serves: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Target:
     """One cluster.
 
@@ -112,21 +129,25 @@ class Target:
         admin = self.secret(f"{RELEASE}-admin")
         return Airflow(forward.url, admin["username"], admin["password"])
 
-    def groups(self) -> dict[str, tuple[str, str]]:
-        """Give the installed worker groups: name -> (mode, first queue)."""
+    def groups(self) -> list[Group]:
+        """Give the installed worker groups."""
         workers = self.items(
             "deployments,statefulsets", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=worker"
         )
-        found = {}
+        processor = self.get("deployment", f"{RELEASE}-dag-processor", "-n", NAMESPACE)
+        env = processor["spec"]["template"]["spec"]["containers"][0]["env"]
+        names = {entry["name"] for entry in env}
+        found = []
         for worker in workers:
             notes = worker["metadata"]["annotations"]
-            group = worker["metadata"]["labels"]["airdock.dev/worker-group"]
-            found[group] = (notes["airdock.dev/mode"], notes["airdock.dev/queues"].split(",")[0])
+            name = worker["metadata"]["labels"]["airdock.dev/worker-group"]
+            suffix = name.upper().replace("-", "_")
+            serves = {
+                what for what in ("docker", "kubernetes") if f"AIRDOCK_{what.upper()}_QUEUE_{suffix}" in names
+            }
+            queue = notes["airdock.dev/queues"].split(",")[0]
+            found.append(Group(name, notes["airdock.dev/mode"], queue, frozenset(serves)))
         return found
-
-    def queue_modes(self) -> dict[str, str]:
-        """Give the queues of the example DAGs: the first queue of each installed worker group -> its mode."""
-        return {queue: mode for mode, queue in self.groups().values()}
 
 
 def run(command: list[str], stdin: str | None = None, timeout: float = 1200) -> str:

@@ -145,7 +145,7 @@ def up(target: Target, run_examples: bool) -> int:
         with target.port_forward() as forward:
             results = examples.run_all(
                 target.airflow(forward),
-                target.queue_modes(),
+                target.groups(),
                 registry="example_registry" in chosen.get("airflow", {}).get("connections", {}),
                 progress=say,
             )

@@ -14,8 +14,7 @@ import pytest
 
 from scripts import up
 from scripts.airflow_api import Airflow, TaskInstance
-from scripts.examples import DOCKER_MODES, KUBERNETES_MODES
-from scripts.target import NAMESPACE, RELEASE, TASKS, CommandError, Target, choose
+from scripts.target import NAMESPACE, RELEASE, TASKS, CommandError, Group, Target, choose
 
 DAG_FILE = Path(__file__).parent / "dags" / "airdock_e2e.py"
 
@@ -38,31 +37,17 @@ class Release:
         target: its cluster.
         airflow: its API.
         values: what it was installed with.
-        modes: queue -> mode, for the queues of the example DAGs.
+        groups: its worker groups.
     """
 
     target: Target
     airflow: Airflow
     values: Mapping[str, Any]
-    modes: Mapping[str, str]
+    groups: list[Group]
 
-    @property
-    def docker_queues(self) -> list[str]:
-        """Queues whose workers answer the Docker API."""
-        return [queue for queue, mode in self.modes.items() if mode in DOCKER_MODES]
-
-    @property
-    def kubernetes_queues(self) -> list[str]:
-        """Queues whose workers may start pods."""
-        return [queue for queue, mode in self.modes.items() if mode in KUBERNETES_MODES]
-
-    def group(self, queue: str) -> str:
-        """Give the worker group that serves a queue."""
-        return next(name for name, (_mode, served) in self.target.groups().items() if served == queue)
-
-    def deployment(self, queue: str) -> str:
-        """Give the Deployment of the worker group that serves a queue."""
-        return f"{RELEASE}-worker-{self.group(queue)}"
+    def serving(self, what: str) -> list[Group]:
+        """Give the worker groups that serve "docker" or "kubernetes"."""
+        return [group for group in self.groups if what in group.serves]
 
     def pods(self, component: str = "") -> list[dict[str, Any]]:
         """Give the release's pods, of one component or of all."""
@@ -149,7 +134,7 @@ def release(target: Target) -> Iterator[Release]:
     values, _skipped = up.values(target)
     up.install(target, values)
     with target.port_forward() as forward:
-        yield Release(target, target.airflow(forward), values, target.queue_modes())
+        yield Release(target, target.airflow(forward), values, target.groups())
 
 
 @pytest.fixture(scope="session")
@@ -175,9 +160,11 @@ def dags(release: Release) -> Iterator[Release]:
                 wait_until(
                     partial(_has_file, list_files), 90, f"{DAG_FILE.name} in {pod['metadata']['name']}"
                 )
-        wanted = [f"e2e_docker_{queue}" for queue in release.docker_queues]
+        wanted = [f"e2e_docker_{group.queue}" for group in release.serving("docker")]
         wanted += [
-            f"e2e_{kind}_{queue}" for queue in release.kubernetes_queues for kind in ("pod", "deferred")
+            f"e2e_{kind}_{group.queue}"
+            for group in release.serving("kubernetes")
+            for kind in ("pod", "deferred")
         ]
         release.airflow.wait_for_dags(wanted)
         yield release

@@ -15,7 +15,7 @@ FALLBACK = "Falling back to `mount_tmp_dir=False`"
 def results(release: Release) -> list[Result]:
     """One run of all examples."""
     registry = "example_registry" in release.values["airflow"].get("connections", {})
-    return examples.run_all(release.airflow, release.modes, registry=registry)
+    return examples.run_all(release.airflow, release.groups, registry=registry)
 
 
 def of(results: list[Result], dag: str, task: str) -> list[Result]:
@@ -37,7 +37,7 @@ def test_every_task_ends_as_it_should(results: list[Result]) -> None:
 
 
 def test_every_mode_ran_something(release: Release, results: list[Result]) -> None:
-    assert {result.mode for result in results} == set(release.modes.values())
+    assert {result.mode for result in results} == {group.mode for group in release.groups}
 
 
 def test_queue_decides_where_a_task_runs(release: Release, results: list[Result]) -> None:
@@ -50,15 +50,15 @@ def test_queue_decides_where_a_task_runs(release: Release, results: list[Result]
         for result in results
         if result.task.seconds
     }
-    assert groups == {(queue, release.group(queue)) for queue in release.modes}
+    assert groups == {(group.queue, group.name) for group in release.groups}
 
 
 def test_a_mapped_task_ran_once_per_element(release: Release, results: list[Result]) -> None:
-    for queue in release.docker_queues:
+    for group in release.serving("docker"):
         instances = [
             result.task.map_index
             for result in of(results, "weather_docker", "rain")
-            if result.dag.endswith(f"_{queue}")
+            if result.dag.endswith(f"_{group.queue}")
         ]
         assert sorted(instances) == [0, 1, 2, 3]
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from scripts import up
-from scripts.target import NAMESPACE
+from scripts.target import NAMESPACE, RELEASE
 from tests.e2e.conftest import Release, Run, wait_until
 
 OUTAGE_SECONDS = 60
@@ -22,8 +22,10 @@ def ticking(seconds: int) -> str:
 
 def everywhere(dags: Release, seconds: int) -> list[Run]:
     """Start a ticking task in every mode, a deferred one included, and wait until each has begun."""
-    ids = [f"e2e_docker_{queue}" for queue in dags.docker_queues]
-    ids += [f"e2e_{kind}_{queue}" for queue in dags.kubernetes_queues for kind in ("pod", "deferred")]
+    ids = [f"e2e_docker_{group.queue}" for group in dags.serving("docker")]
+    ids += [
+        f"e2e_{kind}_{group.queue}" for group in dags.serving("kubernetes") for kind in ("pod", "deferred")
+    ]
     runs = [dags.start(dag_id, ticking(seconds)) for dag_id in ids]
     for run in runs:
         if "deferred" in run.dag_id:  # its log comes when it is over
@@ -60,10 +62,10 @@ def test_a_worker_rollout_loses_no_task_and_no_log(dags: Release) -> None:
     (After that the log is gone with its pod, unless logs.claim or logs.remote keeps it.)
     """
     runs = [run for run in everywhere(dags, 60) if "deferred" not in run.dag_id]
-    workers = [dags.deployment(queue) for queue in dags.modes]
+    workers = [f"deployment/{RELEASE}-worker-{group.name}" for group in dags.groups]
     old = {pod["status"]["podIP"]: pod["metadata"]["name"] for pod in dags.pods("worker")}
     with ThreadPoolExecutor() as pool:
-        list(pool.map(dags.restart, [f"deployment/{name}" for name in workers]))
+        list(pool.map(dags.restart, workers))
 
     def leaving() -> set[str]:
         return {
@@ -114,7 +116,7 @@ print(json.dumps({"count": count, "failures": failures}))
 @pytest.mark.parametrize("workload", ["deployment/airdock-api-server", "statefulset/airdock-postgres"])
 def test_an_outage_of_a_minute_loses_no_task(dags: Release, workload: str) -> None:
     """The tasks go on while the API server or the database is away, some beyond its return and some not."""
-    short = [dags.start(f"e2e_docker_{queue}", ticking(20)) for queue in dags.docker_queues]
+    short = [dags.start(f"e2e_docker_{group.queue}", ticking(20)) for group in dags.serving("docker")]
     for run in short:
         run.wait_for_log("tick 2")
     runs = everywhere(dags, OUTAGE_SECONDS + 45)

@@ -12,7 +12,7 @@ from scripts import examples, probe, target, up
 from scripts.airflow_api import TaskInstance
 from scripts.examples import Result
 from scripts.probe import Finding
-from scripts.target import Target, UpError
+from scripts.target import Group, Target, UpError
 
 NATIVE = Target("airdock-native", Path("/nowhere/kubeconfig"), native=True)
 OTHER = Target("somebodys", None, native=False)
@@ -128,10 +128,13 @@ def test_expected_states() -> None:
 
 
 def test_dag_ids_of_a_release() -> None:
-    ids = examples.ids({"a": "dind", "b": "kubernetes"})
-    assert ids["docker_url_a"] == ("docker_url", "a")
-    assert "docker_url_b" not in ids
-    assert ids["weather_kubernetes_b"] == ("weather_kubernetes", "b")
+    a = Group("one", "dind", "a", frozenset({"docker"}))
+    b = Group("two", "kubernetes", "b", frozenset({"docker", "kubernetes"}))
+    ids = examples.ids([a, b])
+    assert ids["docker_url_a"] == ("docker_url", a)
+    assert ids["docker_url_b"] == ("docker_url", b)
+    assert ids["weather_kubernetes_b"] == ("weather_kubernetes", b)
+    assert "weather_kubernetes_a" not in ids
 
 
 def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
