@@ -144,7 +144,7 @@ pods. Call with (dict "root" $ "groups" $map).
 {{- if .root.Values.dags.examples -}}
 {{- range $name, $group := .groups -}}
 {{- range $what := list "docker" "kubernetes" -}}
-{{- if has $group.mode (include "airdock.modesServing" $what | fromYamlArray) }}
+{{- if include "airdock.serves" (dict "group" $group "what" $what) }}
 {{ printf "AIRDOCK_%s_QUEUE_%s" $what $name | upper | replace "-" "_" }}: {{ first $group.queues | quote }}
 {{- end -}}
 {{- end -}}
@@ -163,16 +163,21 @@ pods. Call with (dict "root" $ "groups" $map).
 {{- end -}}
 {{- end }}
 
-{{- /* The modes that serve the Docker API, or pods. Call with "docker" or "kubernetes". */ -}}
-{{- define "airdock.modesServing" -}}
-{{- eq . "docker" | ternary (list "dind" "socket") (list "kubernetes") | toJson -}}
+{{- /*
+"true" where a group serves the Docker API, the Kubernetes operators, or has a Docker gateway to the cluster. Call with
+(dict "group" $group "what" "docker"), "kubernetes" or "gateway".
+*/ -}}
+{{- define "airdock.serves" -}}
+{{- $pods := eq .group.mode "kubernetes" -}}
+{{- $gateway := and $pods (eq true (.group.dockerGateway | default dict).enabled) -}}
+{{- if get (dict "docker" (or $gateway (not $pods)) "kubernetes" (and $pods (eq true .group.kubernetesOperators)) "gateway" $gateway) .what }}true{{ end -}}
 {{- end }}
 
-{{- /* The first queues of the groups that serve the Docker API, or pods. Call with (dict "root" $ "what" "docker"). */ -}}
+{{- /* The first queues of the groups that serve something, as airdock.serves has it. Call with (dict "root" $ "what" "docker"). */ -}}
 {{- define "airdock.queuesServing" -}}
 {{- $queues := list -}}
 {{- range $name, $group := include "airdock.workers" .root | fromJson -}}
-{{- if has $group.mode (include "airdock.modesServing" $.what | fromYamlArray) -}}
+{{- if include "airdock.serves" (dict "group" $group "what" $.what) -}}
 {{- $queues = append $queues (first $group.queues) -}}
 {{- end -}}
 {{- end -}}

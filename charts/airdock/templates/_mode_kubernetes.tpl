@@ -1,8 +1,15 @@
-{{- /* Mode kubernetes: the worker holds a token whose rights end in the task namespace. Call with (dict "root" $ "group" $group). */ -}}
+{{- /*
+Mode kubernetes: the worker, the Docker gateway beside it, or both hold a token whose rights end in the task namespace.
+Call with (dict "root" $ "name" $name "group" $group).
+*/ -}}
 {{- define "airdock.mode.kubernetes" -}}
-token: true
-env:
-  {{- include "airdock.kubernetesConnectionEnv" .root | nindent 2 }}
+{{- $operators := eq true .group.kubernetesOperators | ternary (include "airdock.kubernetesConnectionEnv" .root | fromYaml) dict -}}
+{{- $gateway := dict -}}
+{{- if include "airdock.serves" (dict "group" .group "what" "gateway") -}}
+{{- $gateway = include "airdock.dockerGateway" . | fromYaml -}}
+{{- end -}}
+{{- $env := include "airdock.overlay" (list $operators $gateway.env) | fromJson -}}
+{{- include "airdock.overlay" (list $gateway (dict "token" .group.kubernetesOperators "env" $env)) -}}
 {{- end }}
 
 {{- /*

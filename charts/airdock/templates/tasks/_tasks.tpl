@@ -1,6 +1,6 @@
-{{- /* "yes" where the release runs pods by the Kubernetes operators, else nothing. */ -}}
+{{- /* "yes" where the release runs task pods, by the Kubernetes operators or the Docker gateway, else nothing. */ -}}
 {{- define "airdock.runsPods" -}}
-{{- if include "airdock.queuesServing" (dict "root" . "what" "kubernetes") }}yes{{ end -}}
+{{- range include "airdock.workers" . | fromJson }}{{ if eq .mode "kubernetes" }}yes{{ end }}{{ end -}}
 {{- end }}
 
 {{- /* The namespaces of task pods as a YAML list: the release's own first, then tasks.extraNamespaces. */ -}}
