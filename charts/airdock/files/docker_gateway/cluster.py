@@ -238,23 +238,22 @@ class Cluster:
             container.attached += 1
             # As the daemon: without `logs`, only what is printed from now on.
             nothing = container.ended is not None and not options.logs
-        stream = upgrade(container.request.tty)
         done = threading.Event()
 
         def hangup() -> None:
-            with container.changed:
-                container.attached -= 1
-                last = container.attached == 0
-            if last and not done.is_set() and not container.ended:
+            if container.attached == 1 and not done.is_set() and not container.ended:
                 log("client-gone", **self._names(container))
                 self._delete(container, "the task's process ended", 10)
 
         try:
+            stream = upgrade(container.request.tty)
             stream.on_hangup(hangup)
             if not nothing:
                 self._follow(container, stream, options)
         finally:
             done.set()
+            with container.changed:
+                container.attached -= 1
 
     def wait(self, container_id: str, condition: str, gone: Callable[[], bool]) -> int:
         """Give the exit code of a container that ended by itself; all other ends are a 500 that says why."""
