@@ -224,8 +224,10 @@ class ControlPlane:
         """
         _remove_left_behind()
         directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        with (directory / "lock").open("w") as lock:
+        with (directory / "lock.new").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            # Under its name it is locked from the first moment: an unlocked one means a run that is over.
+            (directory / "lock.new").rename(directory / "lock")
             etcd_port, peer_port, api_port = _free_ports(3)
             plane = cls(directory, f"https://127.0.0.1:{api_port}", secrets.token_hex(16))
             try:
@@ -263,8 +265,8 @@ class ControlPlane:
     @cached_property
     def version(self) -> tuple[int, int]:
         """Major and minor version of the API server."""
-        found = self.admin.request("GET", "/version")
-        return int(found["major"]), int(found["minor"].rstrip("+"))
+        major, minor, _ = self.admin.request("GET", "/version")["gitVersion"].removeprefix("v").split(".", 2)
+        return int(major), int(minor)
 
     def _client(self, headers: Mapping[str, str] | None = None, token: str = "") -> Client:
         settings = kubernetes.client.Configuration(host=self.server)

@@ -136,6 +136,8 @@ def test_without_cluster_rights(
 
 def test_attack_table(control_plane: ControlPlane, installed: Installed) -> None:
     """One row for each way of being stopped, in the words of the API server."""
+    if control_plane.version < (1, 35):
+        pytest.skip("the docs have all attacks")
     rows: dict[str, list[str]] = {}
     for attack in ATTACKS:
         # Where Pod Security is off, so that the fence is heard on what both refuse.
