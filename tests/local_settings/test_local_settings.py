@@ -96,6 +96,37 @@ def test_urls(cls: type[DockerOperator], given: Any, wanted: Any) -> None:
     assert many.partial_kwargs == {"docker_url": wanted}
 
 
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, {}),
+        ({"labels": {"team": "a"}}, {"team": "a"}),
+        ({"labels": ["bare"]}, {"bare": ""}),
+        (
+            {"retrieve_output": True, "retrieve_output_path": "/tmp/o"},
+            {"airdock.dev/retrieve-output": "/tmp/o"},
+        ),
+        ({"retrieve_output": False, "retrieve_output_path": "/tmp/o"}, {}),
+        ({"xcom_all": True}, {"airdock.dev/xcom-all": "true"}),
+    ],
+)
+def test_labels_for_the_docker_gateway(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], wanted: dict[str, str]
+) -> None:
+    names = {"dag_id": "d", "task_id": "t"}
+    own = {"airdock.dev/dag-id": "d", "airdock.dev/task-id": "t"}
+    task = DockerOperator(**given, **names)
+    load().task_policy(task)
+    assert getattr(task, "labels", None) == given.get("labels"), "another daemon gets no label of ours"
+    monkeypatch.setenv("AIRDOCK_DOCKER_GATEWAY", "true")
+    load().task_policy(task)
+    assert vars(task)["labels"] == own | wanted
+    many = mapped(dict(given))
+    vars(many).update(names)
+    load().task_policy(many)
+    assert many.partial_kwargs["labels"] == own | wanted
+
+
 def test_other_operators_keep_theirs() -> None:
     task = BashOperator()
     load().task_policy(task)

@@ -2,7 +2,8 @@
 
 Two gaps are filled, and nothing that an author wrote is changed but the place of the Docker daemon:
 
-* `task_policy`: a `unix://` docker_url becomes $DOCKER_HOST, the socket that the worker really has.
+* `task_policy`: a `unix://` docker_url becomes $DOCKER_HOST, the socket that the worker really has, and where
+  the Docker gateway answers there, a label tells it the file that retrieve_output will ask for.
 * `pod_mutation_hook`: pods of KubernetesPodOperator and KubernetesJobOperator get what Pod Security
   "restricted" asks for, resources, and no service-account token.
 
@@ -39,6 +40,8 @@ def task_policy(task: Any) -> None:
     classes = getattr(task, "operator_class", None) or type(task)
     if not host or all(cls.__name__ != DOCKER_OPERATOR for cls in classes.__mro__):
         return
+    if os.environ.get("AIRDOCK_DOCKER_GATEWAY"):
+        _label(task)
     partial = getattr(task, "partial_kwargs", None)
     if partial is None:  # an ordinary task
         if not any(getattr(task, name, None) for name in _TLS):
@@ -59,6 +62,29 @@ def task_policy(task: Any) -> None:
             source["docker_url"] = [_reachable(each, host) for each in url]
         else:
             source["docker_url"] = _reachable(url, host)
+
+
+def _label(task: Any) -> None:
+    """Tell the Docker gateway what the Docker API cannot: whose container it is, and which file is fetched.
+
+    A container of a pod that has ended cannot be looked into, so the gateway must know beforehand.
+    """
+    partial = getattr(task, "partial_kwargs", None)
+
+    def given(name: str) -> Any:
+        return getattr(task, name, None) if partial is None else partial.get(name)
+
+    labels = given("labels") or {}
+    labels = dict(labels) if isinstance(labels, dict) else dict.fromkeys(labels, "")
+    labels |= {"airdock.dev/dag-id": task.dag_id, "airdock.dev/task-id": task.task_id}
+    if given("retrieve_output") and given("retrieve_output_path"):
+        labels["airdock.dev/retrieve-output"] = given("retrieve_output_path")
+    if given("xcom_all"):
+        labels["airdock.dev/xcom-all"] = "true"
+    if partial is None:
+        task.labels = labels
+    else:
+        partial["labels"] = labels
 
 
 def _reachable(url: Any, host: str) -> Any:
