@@ -90,6 +90,7 @@ resources:
 {{- $c := .component -}}
 {{- $values := $c.values -}}
 {{- $volumes := include "airdock.overlay" (list $c.volumes $values.volumes) | fromJson -}}
+{{- include "airdock.checkMounts" (dict "component" $c "volumes" $volumes) -}}
 metadata:
   labels:
     {{- include "airdock.selectorLabels" .scope | nindent 4 }}
@@ -144,6 +145,29 @@ spec:
     {{- include "airdock.tokenVolume" . | nindent 4 }}
     {{- end }}
   {{- end }}
+{{- end }}
+
+{{- /* Fails where the API server would refuse the main container's mounts. Call with (dict "component" $c "volumes" $volumes). */ -}}
+{{- define "airdock.checkMounts" -}}
+{{- $c := .component -}}
+{{- $there := concat (keys .volumes) (keys ($c.claims | default dict)) (ternary (list "token") list (eq true $c.token)) -}}
+{{- $problems := list -}}
+{{- $taken := dict -}}
+{{- range $key, $mount := include "airdock.overlay" (list $c.container.volumeMounts $c.values.volumeMounts) | fromJson -}}
+{{- $path := trimSuffix "/" ($mount.mountPath | default "") -}}
+{{- if not (has ($mount.name | default $key) $there) -}}
+{{- $problems = append $problems (printf "volumeMounts.%s of %s: there is no volume %q. Add it under volumes, or name one of: %s." $key $c.name ($mount.name | default $key) (join ", " (sortAlpha $there))) -}}
+{{- end -}}
+{{- if not $mount.mountPath -}}
+{{- $problems = append $problems (printf "volumeMounts.%s of %s: has no mountPath." $key $c.name) -}}
+{{- else if hasKey $taken $path -}}
+{{- $problems = append $problems (printf "volumeMounts.%s of %s: %s is mounted already (by %s). Use another mountPath." $key $c.name $path (get $taken $path)) -}}
+{{- end -}}
+{{- $_ := set $taken $path $key -}}
+{{- end -}}
+{{- if $problems -}}
+{{- fail (printf "\n\nairdock: %d problem(s) in the values:\n  - %s\n" (len $problems) (join "\n  - " $problems)) -}}
+{{- end -}}
 {{- end }}
 
 {{- /* What the kubelet would mount for automountServiceAccountToken: a volume of our own, so that only one container gets it. */ -}}
