@@ -91,7 +91,8 @@ def _rendered(
         kept = json.loads(gzip.decompress(entry.read_bytes()))
     except (OSError, EOFError, ValueError):
         kept = _fresh(values, release, namespace, kube_version, helm, chart)
-        _store(entry, gzip.compress(json.dumps(kept).encode(), compresslevel=1))
+        if _chart_hash(chart, _newest_change(chart)) == state:  # Else it was edited while Helm read it.
+            _store(entry, gzip.compress(json.dumps(kept).encode(), compresslevel=1))
     if "error" in kept:
         raise RenderError(kept["error"])
     return _shared(kept["text"], json.dumps(kept["documents"]))

@@ -279,7 +279,12 @@ GROUPS: dict[str, Any] = {
         "default": {"replicas": 3},
         "a": {"queues": ["docker"]},
         "b": {"queues": ["docker", "gpu"], "env": {"SHARED": "", "OWN": "0"}},
-        "c": {"queues": ["big"], "mode": "kubernetes", "concurrency": None},
+        "c": {
+            "queues": ["big"],
+            "mode": "kubernetes",
+            "terminationGracePeriodSeconds": None,
+            "env": {"SHARED": None},
+        },
         "twenty-letters-long0": {"queues": ["long"], "mode": "socket", "socket": {"gid": 998}},
     },
 }

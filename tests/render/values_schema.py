@@ -47,12 +47,12 @@ class Place:
     @property
     def fixed(self) -> bool:
         """An object with keys of its own, as against a map with any keys."""
-        return bool(self.schema.get("properties"))
+        return any(inner is not False for inner in self.schema.get("properties", {}).values())
 
     @property
     def leaf(self) -> bool:
         """Whether a user sets it as one: everything but objects with keys of their own, and maps of such."""
-        item = self.schema.get("additionalProperties")
+        item = map_items(self.schema)
         groups = isinstance(item, Mapping) and bool(resolved(item).get("properties"))
         return (
             not self.fixed
@@ -85,13 +85,22 @@ def places(found: Mapping[str, Any] | None = None, path: tuple[str, ...] = ()) -
     whole = resolved(schema() if found is None else found)
     yield Place(path, whole)
     for name, inner in whole.get("properties", {}).items():
+        if inner is False:  # A key that is refused by name.
+            continue
         yield from places(inner, (*path, name))
-    for key, step in (("additionalProperties", ANY), ("items", "[]")):
-        if isinstance(whole.get(key), Mapping):
-            yield from places(whole[key], (*path, step))
+    for item, step in ((map_items(whole), ANY), (whole.get("items"), "[]")):
+        if isinstance(item, Mapping):
+            yield from places(item, (*path, step))
     for branch in whole.get("anyOf", ()):
         if resolved(branch).get("properties"):
             yield from places(branch, (*path, "(one of)"))
+
+
+def map_items(found: Mapping[str, Any]) -> Any:
+    """The schema of a map's values, whether its keys have a form or not; no dict where it is no map."""
+    for item in found.get("patternProperties", {}).values():
+        return item
+    return found.get("additionalProperties")
 
 
 #: Values for what a type alone does not tell, by the key or its last two: Kubernetes' blocks and the like.

@@ -15,8 +15,10 @@ from tests.render.scenarios import Scenario
 IN_IMAGE: Mapping[str, str] = {
     "/opt/airflow/dags": "without dags.*, DAG files are in a user's own image, at dags.path",
 }
+#: Variables that hold a part of a URL.
+URL_PATHS = {"AIRDOCK_BASE_PATH"}
 #: Settings that only some containers act on: the files that they name are mounted in those alone.
-READ_BY: Mapping[tuple[str, str], frozenset[str]] = {
+READ_BY: Mapping[tuple[str, ...], frozenset[str]] = {
     ("fab", "config_file"): frozenset({"api-server", "create-admin"}),
 }
 
@@ -101,7 +103,10 @@ def named_in(
     for word in container.words:
         yield "command", word
     for name, value in manifests.environment(manifest, container).items():
-        if not value.startswith("{"):
+        setting = tuple(name.lower().removeprefix("airflow__").split("__"))
+        if value.startswith("{") or name in URL_PATHS:
+            continue
+        if container.name in READ_BY.get(setting, {container.name}):
             yield f"env {name}", value
     for name, probe in container.probes.items():
         for word in (probe.get("exec") or {}).get("command") or ():

@@ -1,0 +1,238 @@
+"""A value that cannot work is refused, by one message that names its key and never shows a template's inside.
+
+The classes are those of real mistakes: shape, names and ranges, collisions, injection, contradictions.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from scripts.render import HELM3, HELM4, RenderError, render
+from tests.render.scenarios import EXTERNAL_STORES, SOCKET, overlaid
+
+#: What a user must never see: the inside of a template.
+TRACE = re.compile(
+    r"nil pointer|error calling|error converting YAML|wrong type for value|can't evaluate field|<nil>|%!|"
+    r"executing \"|unexpected EOF|panic|runtime error|json: cannot|error unmarshaling|no template"
+)
+SECRET = {"env": {"X": {"valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}, "value": "x"}}}
+
+
+@dataclass(frozen=True)
+class Bad:
+    """Values, and the words that the message must have: the key's path first."""
+
+    what: str
+    values: Any
+    says: tuple[str, ...]
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def group(**settings: Any) -> dict[str, Any]:
+    return {"workers": {"default": settings}}
+
+
+SHAPE = (
+    Bad("unknown key at the root", {"worker": {}}, ("additional properties 'worker'",)),
+    Bad("unknown key in a group", group(replica=1), ("/workers/default", "'replica'")),
+    Bad("unknown key in an image", {"images": {"airflow": {"name": "x"}}}, ("/images/airflow", "'name'")),
+    Bad("unknown image", {"images": {"statsd": {}}}, ("/images", "'statsd'")),
+    Bad("unknown key three levels down", group(dind={"mirror": "x"}), ("/workers/default/dind", "'mirror'")),
+    Bad("unknown mode", group(mode="podman"), ("/workers/default/mode", "'dind'")),
+    Bad("unknown auth manager", {"auth": {"manager": "ldap"}}, ("/auth/manager", "'fab'")),
+    Bad("null section", {"images": None}, ("missing property 'images'",)),
+    Bad("null section inside", {"controlPlane": {"scheduler": None}}, ("/controlPlane", "'scheduler'")),
+    Bad("null workers", {"workers": None}, ("missing property 'workers'",)),
+    Bad("null workerDefaults", {"workerDefaults": None}, ("missing property 'workerDefaults'",)),
+    Bad(
+        "null block of workerDefaults", {"workerDefaults": {"socket": None}}, ("/workerDefaults", "'socket'")
+    ),
+    Bad(
+        "null inside workerDefaults",
+        {"workerDefaults": {"tmp": {"sizeLimit": None}}},
+        ("/workerDefaults/tmp",),
+    ),
+    Bad("null mode", {"workerDefaults": {"mode": None}}, ("/workerDefaults", "'mode'")),
+    Bad("null dind", group(mode="dind", dind=None), ("/workers/default/dind", "null")),
+    Bad("null socket", group(mode="socket", socket=None), ("/workers/default/socket", "null")),
+    Bad("null tmp", group(mode="dind", tmp=None), ("/workers/default/tmp", "null")),
+    Bad("null concurrency", group(concurrency=None), ("/workers/default/concurrency", "null")),
+    Bad("null replicas", group(replicas=None), ("/workers/default/replicas", "null")),
+    Bad("null config section", {"airflow": {"config": {"api": None}}}, ("/airflow/config/api", "null")),
+    Bad("quoted boolean", {"ingress": {"enabled": "false"}}, ("/ingress/enabled", "boolean")),
+    Bad("boolean as a number", {"dags": {"examples": 1}}, ("/dags/examples", "boolean")),
+    Bad("quoted number", group(replicas="2"), ("/workers/default/replicas", "integer")),
+    Bad("unquoted tag", {"images": {"airflow": {"tag": 2.10}}}, ("/images/airflow/tag", "string")),
+    Bad("list for a map", {"workers": [{"mode": "dind"}]}, ("workers", "object")),
+    Bad("map for a list", group(queues={"a": "b"}), ("/workers/default/queues", "array")),
+    Bad("string for a list", group(queues="default"), ("/workers/default/queues", "array")),
+    Bad("env as a list", group(env=[{"name": "A", "value": "b"}]), ("/workers/default/env",)),
+    Bad("pull secrets as objects", {"imagePullSecrets": [{"name": "x"}]}, ("/imagePullSecrets/0", "string")),
+    Bad("empty group's queues", group(queues=[]), ("/workers/default/queues",)),
+    Bad("no queues", {"workers": {"default": {"queues": None}}}, ("workers.default.queues", "missing")),
+    Bad("no group", {"workers": {"default": None}}, ("workers:", "no worker group")),
+    Bad("empty image", {"images": {"redis": {"repository": ""}}}, ("/images/redis/repository",)),
+)
+RANGES = (
+    Bad("negative replicas", group(replicas=-1), ("/workers/default/replicas",)),
+    Bad("half a replica", group(replicas=1.5), ("/workers/default/replicas", "integer")),
+    Bad("no concurrency", group(concurrency=0), ("/workers/default/concurrency",)),
+    Bad("negative gid", group(socket={"gid": -1}), ("/workers/default/socket/gid",)),
+    Bad(
+        "a unit that there is not",
+        group(resources={"limits": {"memory": "2GB"}}),
+        ("/workers/default/resources/limits/memory", "2GB"),
+    ),
+    Bad("a size with a space", {"logs": {"sizeLimit": "5 Gi"}}, ("/logs/sizeLimit",)),
+    Bad("a group in capitals", {"workers": {"Docker": {"queues": ["d"]}}}, ("/workers", "'Docker'")),
+    Bad("a group of 21 letters", {"workers": {"d" * 21: {"queues": ["d"]}}}, ("/workers", "d" * 21)),
+    Bad("a group with an underscore", {"workers": {"a_b": {"queues": ["d"]}}}, ("/workers", "'a_b'")),
+    Bad("a variable with a dash", group(env={"a-b": "c"}), ("/workers/default/env", "'a-b'")),
+    Bad("a Secret in capitals", {"secrets": {"admin": "Admin"}}, ("/secrets/admin", "Admin")),
+    Bad("a task namespace of 64", {"tasks": {"namespace": "n" * 64}}, ("/tasks/namespace",)),
+    Bad("a digest that is none", {"images": {"docker": {"digest": "sha256:1"}}}, ("/images/docker/digest",)),
+    Bad("an illegal label", {"commonLabels": {"team": "data team"}}, ("/commonLabels/team", "data team")),
+    Bad("an illegal pod label", group(podLabels={"a b": "c"}), ("/workers/default/podLabels", "'a b'")),
+    Bad("a relative path", {"dags": {"path": "dags"}}, ("/dags/path",)),
+    Bad(
+        "an address range that is none", {"networkPolicy": {"apiServerCIDR": "10.0.0.1"}}, ("apiServerCIDR",)
+    ),
+    Bad(
+        "a release name that no Service can have",
+        {},
+        ("fullnameOverride", "letter"),
+        {"release": "1e3"},
+    ),
+    Bad("a Kubernetes that is too old", {}, ("1.29", ">=1.30"), {"kube_version": "1.29.9"}),
+    Bad(
+        "an Airflow that is too old",
+        {"images": {"airflow": {"tag": "2.11.0"}}},
+        ("images.airflow.tag", "3.1"),
+    ),
+)
+COLLISIONS = (
+    Bad(
+        "one queue in two modes",
+        {"workers": {"a": {"mode": "dind", "queues": ["default"]}}},
+        ("workers.", 'queue "default"', "mode"),
+    ),
+    Bad("a value and a source", group(**SECRET), ("/workers/default/env/X",)),
+    Bad("a queue twice", group(queues=["a", "a"]), ("/workers/default/queues",)),
+    Bad(
+        "a mount without its volume",
+        group(volumeMounts={"data": {"mountPath": "/data"}}),
+        ("volumeMounts.data of worker-default", "no volume"),
+    ),
+    Bad(
+        "a mount at nothing",
+        {"controlPlane": {"scheduler": {"volumes": {"x": {"emptyDir": {}}}, "volumeMounts": {"x": {}}}}},
+        ("volumeMounts.x of scheduler", "mountPath"),
+    ),
+    Bad(
+        "a mount where the chart mounts",
+        group(volumes={"x": {"emptyDir": {}}}, volumeMounts={"x": {"mountPath": "/tmp"}}),
+        ("volumeMounts.", "of worker-default", "/tmp"),
+    ),
+    Bad(
+        "a volume with two sources",
+        group(mode="dind", dind={"dataVolume": {"emptyDir": {}, "hostPath": {"path": "/x"}}}),
+        ("/workers/default/dind/dataVolume",),
+    ),
+    Bad(
+        "the selector's label",
+        {"commonLabels": {"app.kubernetes.io/name": "x"}},
+        ("/commonLabels/app.kubernetes.io", "name"),
+    ),
+    Bad("two places for DAGs", {"dags": {"examples": True, "volume": {"emptyDir": {}}}}, ("dags:",)),
+)
+INJECTION = (
+    Bad("a line break in a queue", group(queues=["a\nb: c"]), ("/workers/default/queues/0",)),
+    Bad(
+        "a line break in the user's name",
+        {"auth": {"admin": {"username": "a\nb"}}},
+        ("/auth/admin/username",),
+    ),
+    Bad("a template in a Secret's name", {"secrets": {"admin": "{{ .Values }}"}}, ("/secrets/admin",)),
+    Bad("a comma in a queue", group(queues=["a,b"]), ("/workers/default/queues/0",)),
+    Bad("a host with a path", {"ingress": {"host": "a.example.com/x"}}, ("/ingress/host",)),
+    Bad("a mirror that is no URL", group(dind={"registryMirrors": ["mirror"]}), ("/dind/registryMirrors/0",)),
+)
+CONTRADICTIONS = (
+    Bad(
+        "socket without its gid", overlaid(SOCKET, {"workers": {"node": {"socket": {"gid": None}}}}), ("gid",)
+    ),
+    Bad("socket without a socket block", group(mode="socket"), ("workers.default.socket.gid", "stat -c")),
+    Bad(
+        "a sandbox around the socket",
+        group(mode="socket", socket={"gid": 1}, runtimeClassName="gvisor"),
+        ("workers.default.runtimeClassName",),
+    ),
+    Bad(
+        "the release's namespace for tasks",
+        {"tasks": {"namespace": "airdock"}},
+        ("tasks.namespace", "airdock"),
+    ),
+    Bad("kube-system for tasks", {"tasks": {"namespace": "kube-system"}}, ("tasks.namespace",)),
+    Bad(
+        "two Secrets for the database",
+        overlaid(EXTERNAL_STORES, {"secrets": {"postgres": "x"}}),
+        ("secrets.postgres", "database.existingSecret"),
+    ),
+    Bad(
+        "two Secrets for the broker",
+        overlaid(EXTERNAL_STORES, {"secrets": {"redis": "x"}}),
+        ("secrets.redis", "broker.existingSecret"),
+    ),
+    Bad("an Ingress without a host", {"ingress": {"enabled": True}}, ("ingress.host",)),
+    Bad(
+        "a secret in the configuration",
+        {"airflow": {"config": {"core": {"fernet_key": "x"}}}},
+        ("core.fernet_key",),
+    ),
+    Bad(
+        "a secret in the environment of all",
+        {"airflow": {"env": {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://a:b@c/d"}}},
+        ("airflow.env.AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",),
+    ),
+    Bad("workers for no Airflow", {"controlPlane": {"enabled": False}}, ("controlPlane.executionApiUrl",)),
+)
+ALL = (*SHAPE, *RANGES, *COLLISIONS, *INJECTION, *CONTRADICTIONS)
+
+
+@pytest.mark.parametrize("helm", [HELM4, HELM3])
+@pytest.mark.parametrize("bad", ALL, ids=lambda bad: bad.what)
+def test_is_refused(bad: Bad, helm: str) -> None:
+    with pytest.raises(RenderError) as caught:
+        render(bad.values, helm=helm, **bad.options)  # type: ignore[arg-type]
+    message = str(caught.value)
+    # Helm 3.x writes /a/b as a.b in some versions.
+    missing = [
+        word for word in bad.says if word not in message and word.strip("/").replace("/", ".") not in message
+    ]
+    assert not missing, f"the message does not say {missing}: {message}"
+    assert not TRACE.search(message), f"the message shows a template's inside: {message}"
+
+
+def test_all_problems_in_one_message() -> None:
+    values = {
+        "workers": {"a": {"mode": "socket", "queues": ["a"]}, "b": {"mode": "dind"}},
+        "ingress": {"enabled": True},
+        "tasks": {"namespace": "default"},
+    }
+    with pytest.raises(RenderError) as caught:
+        render(values)
+    message = str(caught.value)
+    for key in ("workers.a.socket.gid", "workers.b.queues", "ingress.host", "tasks.namespace"):
+        assert message.count(f"- {key}") == 1, f"{key} is not named once: {message}"
+    assert "4 problem(s)" in message
+
+
+def test_all_schema_problems_in_one_message() -> None:
+    with pytest.raises(RenderError) as caught:
+        render({"workers": {"default": {"mode": "x", "replicas": -1}}, "ingres": {}})
+    for key in ("/workers/default/mode", "/workers/default/replicas", "'ingres'"):
+        assert key in str(caught.value)
