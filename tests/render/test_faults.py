@@ -268,9 +268,9 @@ FAULTS = (
     Fault(
         "made-secrets",
         "URLs of another release",
-        DEPLOYMENT,
-        API,
-        lambda raw: variable(raw, "create-secrets", "AIRDOCK_POSTGRES_HOST").update(value="other-postgres"),
+        "ConfigMap",
+        "airdock-env",
+        lambda raw: raw["data"].update(AIRDOCK_POSTGRES_HOST="other-postgres"),
         "names other-postgres:5432, which no Service of the release serves",
     ),
     Fault(

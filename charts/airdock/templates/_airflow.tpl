@@ -85,8 +85,18 @@ logging:
 
 {{- /* The data of the ConfigMap whose keys are environment variables of every Airflow container. */ -}}
 {{- define "airdock.envData" -}}
-# The path below which Airflow serves everything; pods compose URLs from it.
+# Names and paths from which pods compose URLs and connections: Kustomize can follow a rename here, and not inside a longer string.
 AIRDOCK_BASE_PATH: {{ include "airdock.basePath" . | quote }}
+{{- if .Values.controlPlane.enabled }}
+AIRDOCK_API_SERVER_HOST: {{ include "airdock.fullname" . }}-api-server
+AIRDOCK_POSTGRES_HOST: {{ include "airdock.fullname" . }}-postgres
+AIRDOCK_REDIS_HOST: {{ include "airdock.fullname" . }}-redis
+{{- end }}
+{{- if include "airdock.runsPods" . }}
+AIRDOCK_TASK_NAMESPACE: {{ include "airdock.taskNamespace" . | quote }}
+AIRDOCK_TASK_SERVICE_ACCOUNT: {{ include "airdock.fullname" . }}-task
+AIRDOCK_XCOM_SIDECAR_IMAGE: {{ include "airdock.image" .Values.images.xcomSidecar | quote }}
+{{- end }}
 {{- $config := include "airdock.config" . | fromJson -}}
 {{- range include "airdock.settingsInEnv" . | fromYamlArray }}
 {{- $path := splitList "." . }}
@@ -121,8 +131,7 @@ airdock_user_settings.py: |
 AIRFLOW_CONFIG: /opt/airflow/config/airflow.cfg
 {{- if not (hasKey (.Values.airflow.config.core | default dict) "execution_api_server_url") }}
 {{- if .Values.controlPlane.enabled }}
-# The host has a variable of its own, which Kustomize can rename with its Service. AIRDOCK_BASE_PATH: see envData.
-AIRDOCK_API_SERVER_HOST: {{ include "airdock.fullname" . }}-api-server
+# What $(NAME) stands for is in envData.
 AIRFLOW__CORE__EXECUTION_API_SERVER_URL: http://$(AIRDOCK_API_SERVER_HOST):8080$(AIRDOCK_BASE_PATH)/execution/
 {{- else }}
 AIRFLOW__CORE__EXECUTION_API_SERVER_URL: {{ .Values.controlPlane.executionApiUrl | quote }}

@@ -68,9 +68,9 @@ def made_secrets(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
             if (manifest.namespace, name) not in read:
                 yield f"{manifest}: the Secret {name} is made, and nobody reads it"
             hosts = {
-                variable.name: variable.value or ""
-                for variable in container.env_list
-                if "_HOST" in variable.name
+                name: value
+                for name, value in manifests.environment(manifest, container).items()
+                if name.endswith("_HOST")
             }
             for key, value in made(purpose, hosts).items():
                 url = urlsplit(value)
