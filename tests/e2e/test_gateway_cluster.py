@@ -1,7 +1,7 @@
 """The Docker gateway's cluster backend on a real cluster: the gateway as a process here, docker-py before it.
 
-AIRDOCK_AIRFLOW_PYTHON names the python of an environment with Airflow and its Docker provider, for the tests that
-run the real DockerOperator; without it they are skipped, as the release's own tests run it inside workers.
+AIRDOCK_AIRFLOW_PYTHON names the python of an environment with Airflow and its Docker provider, for those tests
+that run the real DockerOperator; without it they are skipped: the release's own tests run it inside workers.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def wait_until(true: Callable[[], Any], seconds: float, what: str) -> Any:
 
 @dataclass
 class Cluster:
-    """The task namespace that the tests have to themselves, and an account that may do what a gateway must."""
+    """The task namespace that the tests have to themselves, and an account that may do what it must."""
 
     core: Any
     server: str
@@ -320,7 +320,10 @@ def test_output_and_exit_codes(gateway: Gateway) -> None:
 
 
 def test_bytes_come_through(gateway: Gateway) -> None:
-    script = r"import sys; sys.stdout.buffer.write(b'\x1b[31mred\x1b[0m \xff \xc3\xa4\n' + b'x' * 40000 + b'\na\rb\n')"
+    script = (
+        "import sys\n"
+        r"sys.stdout.buffer.write(b'\x1b[31mred\x1b[0m \xff \xc3\xa4\n' + b'x' * 40000 + b'\na\rb\n')"
+    )
     code, output = run(gateway.client(), ["python", "-c", script], PYTHON)
     assert (code, output) == (0, b"\x1b[31mred\x1b[0m \xff \xc3\xa4\n" + b"x" * 40000 + b"\na\rb\n")
 
@@ -567,7 +570,7 @@ def test_what_a_dead_gateway_left_is_swept_by_another(starter: Start) -> None:
 
 
 class Proxy:
-    """Stands between the gateway and the API server: plain HTTP on this side, so that connections can be cut."""
+    """Stands between gateway and API server: plain HTTP on this side, so that connections can be cut."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._address = urlsplit(cluster.server)
@@ -615,7 +618,7 @@ def test_connections_to_the_api_server_break(cluster: Cluster, starter: Start) -
         [
             "sh",
             "-c",
-            "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo $i; [ $((i % 10)) = 0 ] && sleep 0.02; done; exit 5",
+            "for i in $(seq 3000); do echo $i; [ $((i % 10)) = 0 ] && sleep 0.02; done; exit 5",
         ],
     )
     stop = threading.Event()

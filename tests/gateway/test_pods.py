@@ -392,6 +392,12 @@ def test_retrieval() -> None:
     for bad in ("out", "/tmp/../etc/x", "/tmp/"):
         assert "retrieve_output_path" in refusal(Labels={pods.RETRIEVE: bad})
     assert "initContainers" not in spec()
+    # An image's own uid is not known: the sidecar must not run as its own image's root.
+    assert "runAsUser" not in sidecar["securityContext"]
+    own = retrieve("/tmp/out", tasks=dataclasses.replace(TASKS, user=None)).manifest["spec"][
+        "initContainers"
+    ][0]
+    assert own["securityContext"]["runAsUser"] == 50000
 
 
 def test_task_docker_needs_no_label() -> None:
@@ -430,3 +436,7 @@ def test_the_file_comes_back_only_whole() -> None:
     with pytest.raises(ApiError) as error:
         retrieval.read([b"airdock-end missing\n"], "/tmp/out.bin")
     assert error.value.status == 404
+
+
+def test_a_pod_that_etcd_would_not_take_is_refused() -> None:
+    assert "environment" in refusal(Env=["A=" + "x" * pods.MAX_MANIFEST])

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,6 +41,9 @@ LOG_GRACE = 60.0
 #: Seconds that a node has to end a deleted pod's container before it counts as lost.
 DELETE_GRACE = 60.0
 _TICK = 5.0
+#: Seconds after which a pod that was made and never seen is asked for.
+UNSEEN = 30.0
+_GRACE = "terminationGracePeriodSeconds"
 
 
 @dataclass
@@ -71,6 +74,13 @@ class Container:
     def started(self) -> bool:
         """Tell whether `start` was called."""
         return self.begun > 0
+
+    def slim(self) -> None:
+        """Forget what only the start needed: the environment may be large."""
+        meta, spec = self.built.manifest["metadata"], self.built.manifest["spec"]
+        kept = {"metadata": {"name": meta["name"]}, "spec": {_GRACE: spec.get(_GRACE, 10)}}
+        self.built = replace(self.built, manifest=kept)
+        self.request = replace(self.request, env=())
 
     @property
     def has_output(self) -> bool:
@@ -334,7 +344,7 @@ class Cluster:
         self._delete(
             container,
             "it was stopped",
-            container.built.manifest["spec"]["terminationGracePeriodSeconds"] if grace is None else grace,
+            int(self._grace(container)) if grace is None else grace,
         )
         return True
 
@@ -619,6 +629,7 @@ class Cluster:
         if ended is None or container.ended is not None:
             return
         container.ended, container.ended_at = ended, time.monotonic()
+        container.slim()
         container.changed.notify_all()
         self._metrics.ended(
             "infrastructure" if ended.code is None else "success" if ended.code == 0 else "failure"
@@ -689,10 +700,15 @@ class Cluster:
                         Ended(None, "the pod was deleted, and its node does not say how its container ended"),
                     )
                     continue
+                unseen = container.uid and container.pod is None and now - container.begun > UNSEEN
                 reason = trouble(container.pod) if container.pod else None
                 if reason is None:
                     container.trouble_since = 0.0
-                    continue
+            if unseen:
+                self._look_for(container)
+            if reason is None:
+                continue
+            with container.changed:
                 container.trouble_since = container.trouble_since or now
                 patience = {
                     "now": 0.0,
@@ -704,8 +720,18 @@ class Cluster:
                 self._end(container, Ended(None, reason.message))
             self._delete(container, reason.message, 1)
 
+    def _look_for(self, container: Container) -> None:
+        """Ask for a pod that no watch has shown: it came and went while the watch was broken."""
+        try:
+            path = pods_path(self._tasks.namespace, container.built.manifest["metadata"]["name"])
+            self._observe(self._api.request("GET", path), False)
+        except ApiStatus as status:
+            if status.code == 404:
+                with container.changed:
+                    self._end(container, Ended(None, "the pod was deleted before it was seen to run"))
+
     def _grace(self, container: Container) -> float:
-        return float(container.built.manifest["spec"].get("terminationGracePeriodSeconds", 30))
+        return float(container.built.manifest["spec"].get(_GRACE, 30))
 
     def _forget(self, container: Container) -> None:
         with self._lock:

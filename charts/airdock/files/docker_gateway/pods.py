@@ -29,6 +29,8 @@ _OWN = (RETRIEVE, XCOM_ALL, DAG, TASK, RUN, "airdock.dev/map-index", "airdock.de
 #: NetworkPolicies of the chart select it.
 NETWORK = "airdock.dev/network"
 MAIN = "container"
+#: Bytes; etcd takes 1.5 MiB, and the cluster adds to a pod.
+MAX_MANIFEST = 1024 * 1024
 _HOME = "/home/airdock"
 _TMP_PREFIX = "airflowtmp"
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?\Z")
@@ -135,9 +137,10 @@ def build(
     if mounts.volumes:
         spec["volumes"] = mounts.volumes
     if retrieve:
-        spec["initContainers"] = [
-            retrieval.sidecar(tasks.retrieve_image, retrieve, mounts.mount_of(retrieve))
-        ]
+        # Without a uid, the container's is its image's, which nobody knows; the sidecar's image may say root.
+        unknown = 50000 if uid is None and not userns else None
+        sidecar = retrieval.sidecar(tasks.retrieve_image, retrieve, mounts.mount_of(retrieve), unknown)
+        spec["initContainers"] = [sidecar]
     if request.platform:
         spec["nodeSelector"] = {**spec.get("nodeSelector", {}), **_platform(request.platform)}
     annotations = dict(tasks.pod_annotations) | {CONTAINER: container}
@@ -161,6 +164,13 @@ def build(
         },
         "spec": spec,
     }
+    size = len(json.dumps(manifest))
+    if size > MAX_MANIFEST:
+        raise Refusal(
+            "environment",
+            f"with its command it makes a pod of {size} bytes, and a pod has {MAX_MANIFEST} at most; give"
+            " large data as a file on a volume or as an address",
+        )
     return Built(manifest, notes, retrieve, request.labels.get(XCOM_ALL, "").lower() in ("1", "true"))
 
 

@@ -40,8 +40,8 @@ while :; do sleep 3600 & wait $!; done
 """
 
 
-def sidecar(image: str, path: str, mount: dict[str, Any]) -> dict[str, Any]:
-    """Build the sidecar for a file on `mount`; it runs as the same user as the container."""
+def sidecar(image: str, path: str, mount: dict[str, Any], user: int | None) -> dict[str, Any]:
+    """Build the sidecar for a file on `mount`; it runs as the container's uid, or as `user` if not None."""
     return {
         "name": SIDECAR,
         "image": image,
@@ -56,6 +56,7 @@ def sidecar(image: str, path: str, mount: dict[str, Any]) -> dict[str, Any]:
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
+            **({} if user is None else {"runAsUser": user}),
         },
         "volumeMounts": [{**mount, "readOnly": True}],
     }
