@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -78,4 +80,33 @@ def kpo_pod(
         with patch.dict("os.environ", env):
             _local_settings().pod_mutation_hook(pod)
     found: dict[str, Any] = kubernetes.client.ApiClient().sanitize_for_serialization(pod)
+    return found
+
+
+def gateway_pod(manifests: Manifests, directory: Path, **body: Any) -> dict[str, Any]:
+    """The pod that the Docker gateway makes of a create request, with the settings that the chart renders.
+
+    body        what the request has besides an image and a command; HostConfig among it
+    directory   where the settings file is written
+    """
+    sys.path.insert(0, str(CHART / "files"))
+    from docker_gateway import model, pods, settings
+
+    rendered = manifests.one("ConfigMap", name="airdock-docker-gateway-settings")
+    file = directory / "settings.json"
+    file.write_text(rendered.raw["data"]["default.json"])
+    tasks = settings.load(
+        {"AIRDOCK_GATEWAY_CONFIG": str(file), "AIRDOCK_GATEWAY_OWNER": "0b5e1d3c-5f0e-4a7e-9d56-6b0a0f3d7a11"}
+    ).tasks
+    request = {"Image": "busybox:1.37", "Cmd": ["echo", "hello"], "HostConfig": {}, **body}
+    made = pods.build(
+        model.parse_create(json.dumps(request).encode()),
+        "c0ffee" * 10 + "abcd",
+        "0b5e1d3c-5f0e-4a7e-9d56-6b0a0f3d7a11",
+        "default",
+        tasks,
+        always_pull=False,
+        userns=False,
+    )
+    found: dict[str, Any] = made.manifest
     return found

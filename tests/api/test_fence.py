@@ -9,6 +9,7 @@ import copy
 import re
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from tests.api.attacks import ATTACKS, POD_SECURITY, Attack, Pod, base
 from tests.api.conftest import GIVEN, UNFENCED, UNGUARDED, Installed, make_namespace
 from tests.api.control_plane import Client, ControlPlane, Refused, wait_until
-from tests.api.pods import kpo_pod
+from tests.api.pods import gateway_pod, kpo_pod
 
 TASKS = "airdock-tasks"
 POLICY = {
@@ -198,6 +199,49 @@ def test_bare_operator_with_default_values(install: Callable[..., Installed]) ->
     assert created["spec"]["tolerations"], "the API server added tolerations, and the fence took them"
     assert not created["spec"].get("imagePullSecrets")
     assert [volume["name"] for volume in created["spec"]["volumes"]] == ["xcom"], "no token"
+
+
+GATEWAY = {
+    "workers": {"default": {"mode": "kubernetes", "queues": ["default"], "dockerGateway": {"enabled": True}}},
+    "tasks": {
+        "registries": {"registry.example": {"pullSecret": "registry-example"}},
+        "claims": {"data": {"claimName": "data-claim"}},
+        "binds": {"/srv/models": {"claimName": "models-claim"}},
+        "networks": {"backend": {"labels": {"reach": "backend"}}},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {
+            "Image": "registry.example/etl:1",
+            "Labels": {
+                "airdock.dev/retrieve-output": "/tmp/script.out",
+                "airdock.dev/dag-id": "weather",
+                "airdock.dev/try-number": "1",
+                "team": "data",
+            },
+            "HostConfig": {
+                "NetworkMode": "none",
+                "Memory": 64 << 20,
+                "Mounts": [
+                    {"Type": "volume", "Source": "data", "Target": "/data"},
+                    {"Type": "bind", "Source": "/srv/models", "Target": "/models", "ReadOnly": True},
+                    {"Type": "bind", "Source": "/run/airdock-tmp/airflowtmpabc123", "Target": "/tmp/airflow"},
+                ],
+            },
+        },
+        {"HostConfig": {"NetworkMode": "backend"}},
+    ],
+    ids=["bare", "with everything", "named network"],
+)
+def test_pod_of_the_docker_gateway(install: Callable[..., Installed], tmp_path: Path, body: Any) -> None:
+    """What the release's own values let DockerOperator have is let in without being listed again."""
+    release = install(GATEWAY, release="airdock", namespace="docker")
+    release.worker.create(gateway_pod(release.manifests, tmp_path, **body), dry_run=True)
 
 
 def test_large_pod_is_within_the_cost_limit(installed: Installed) -> None:

@@ -78,6 +78,35 @@ def test_rights_by_feature(install: Install, features: str) -> None:
         assert found == expected.get((component, namespace), NONE), f"{component} in {namespace}"
 
 
+GATEWAY = (
+    "pods create,get,list,watch,delete",
+    "pods/log get",
+    "coordination.k8s.io/leases create,get,list,patch,delete",
+)
+
+
+@pytest.mark.parametrize("operators", [True])
+def test_rights_of_the_docker_gateway(install: Install, control_plane: ControlPlane, operators: bool) -> None:
+    """Its own Role, for the groups that have one; without the operators it is all they have."""
+    name = f"gateway-{operators}".lower()
+    group = {"mode": "kubernetes", "queues": ["default"], "kubernetesOperators": operators}
+    further = f"{name}-further"
+    make_namespace(control_plane, further)
+    release = install(
+        {
+            "workers": {"default": {**group, "dockerGateway": {"enabled": True}}},
+            "tasks": {"extraNamespaces": [further], "admission": {"enabled": False}},
+        },
+        release=name,
+        namespace=name,
+    )
+    native = WORKER_DEFAULT if operators else NONE
+    assert release.worker.rights(release.task_namespace) == rights(*GATEWAY) | native
+    assert release.worker.rights(further) == native
+    assert release.worker.rights(name) == NONE
+    assert release.account("triggerer").rights(further) == (TRIGGERER_DEFAULT if operators else NONE)
+
+
 def test_task_account_has_none(control_plane: ControlPlane, installed: Installed) -> None:
     for namespace in (TASKS, UNFENCED):
         task = control_plane.service_account(namespace, "airdock-task")

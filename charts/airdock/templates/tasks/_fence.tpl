@@ -47,7 +47,11 @@ imageNames: |
 {{- /* The rules for what a pod is made of: applied to a new pod, and to one whose spec changes. */ -}}
 {{- define "airdock.fenceRules" -}}
 {{- $a := .Values.tasks.admission -}}
+{{- /* What DockerOperator may use by other values, task pods may have. */ -}}
 {{- $pullSecrets := concat (.Values.tasks.imagePullSecrets | default list) ($a.imagePullSecrets | default list) -}}
+{{- range .Values.tasks.registries }}{{ $pullSecrets = append $pullSecrets .pullSecret }}{{ end -}}
+{{- $claims := $a.persistentVolumeClaims | default list -}}
+{{- range list .Values.tasks.claims .Values.tasks.binds }}{{ range . }}{{ $claims = append $claims .claimName }}{{ end }}{{ end -}}
 {{- $levels := get (dict "restricted" (list "restricted") "baseline" (list "baseline" "restricted")) .Values.tasks.podSecurity.level -}}
 {{- if $levels }}
 podSecurity: |
@@ -80,7 +84,7 @@ configMaps: |
     .map(n, "ConfigMap " + n + " (tasks.admission.configMaps)")
 persistentVolumeClaims: |
   variables.volumes.map(v, v.?persistentVolumeClaim.?claimName.orValue(""))
-    .filter(n, n != "" && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $a.persistentVolumeClaims) }}))
+    .filter(n, n != "" && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $claims) }}))
     .map(n, "claim " + n + " (tasks.admission.persistentVolumeClaims)")
 imagePullSecrets: |
   object.spec.?imagePullSecrets.orValue([]).map(s, s.?name.orValue(""))
