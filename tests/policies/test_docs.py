@@ -6,7 +6,6 @@ import pytest
 
 from scripts.lint import docs, reach
 from scripts.lint.reach import Endpoint
-from scripts.manifests import Manifests
 from tests.render.scenarios import SCENARIOS, Scenario
 
 #: (from, to, port) of all that pods of a release may say to each other.
@@ -51,64 +50,3 @@ def test_flows_are_exact(scenario: Scenario) -> None:
         flow for flow in expected if flow[1:] not in to_all
     }
     assert expected <= found
-
-
-POLICY = """
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {{name: p, namespace: here}}
-spec: {spec}
-"""
-HERE = Endpoint("here", {"app": "a"}, "10.0.0.1")
-THERE = Endpoint("there", {"app": "b"}, "10.0.0.2")
-
-
-@pytest.mark.parametrize(
-    ("spec", "way", "port", "expected"),
-    [
-        ("{podSelector: {}}", "Ingress", 80, False),
-        ("{podSelector: {}}", "Egress", 80, True),
-        ("{podSelector: {}, egress: []}", "Egress", 80, False),
-        ("{podSelector: {}, policyTypes: [Egress]}", "Ingress", 80, True),
-        ("{podSelector: {matchLabels: {app: b}}}", "Ingress", 80, True),
-        ("{podSelector: {matchExpressions: [{key: app, operator: In, values: [a]}]}}", "Ingress", 80, False),
-        ("{podSelector: {}, ingress: [{}]}", "Ingress", 80, True),
-        ("{podSelector: {}, ingress: [{ports: [{port: 80}]}]}", "Ingress", 80, True),
-        ("{podSelector: {}, ingress: [{ports: [{port: 80}]}]}", "Ingress", 81, False),
-        ("{podSelector: {}, ingress: [{ports: [{port: 80, endPort: 90}]}]}", "Ingress", 81, True),
-        ("{podSelector: {}, ingress: [{ports: [{port: 80, protocol: UDP}]}]}", "Ingress", 80, False),
-        (
-            "{podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app: b}}}]}]}",
-            "Ingress",
-            80,
-            False,
-        ),
-        ("{podSelector: {}, ingress: [{from: [{namespaceSelector: {}}]}]}", "Ingress", 80, True),
-        (
-            "{podSelector: {}, ingress: [{from: [{namespaceSelector: {matchLabels: "
-            "{kubernetes.io/metadata.name: there}}, podSelector: {matchLabels: {app: b}}}]}]}",
-            "Ingress",
-            80,
-            True,
-        ),
-        (
-            "{podSelector: {}, ingress: "
-            "[{from: [{namespaceSelector: {}, podSelector: {matchLabels: {app: a}}}]}]}",
-            "Ingress",
-            80,
-            False,
-        ),
-        ("{podSelector: {}, egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8}}]}]}", "Egress", 80, True),
-        ("{podSelector: {}, egress: [{to: [{ipBlock: {cidr: 11.0.0.0/8}}]}]}", "Egress", 80, False),
-        (
-            "{podSelector: {}, egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.2/32]}}]}]}",
-            "Egress",
-            80,
-            False,
-        ),
-        ('{podSelector: {}, egress: [{to: [{ipBlock: {cidr: "::/0"}}]}]}', "Egress", 80, False),
-    ],
-)
-def test_the_evaluator(spec: str, way: reach.Direction, port: int, expected: bool) -> None:
-    manifests = Manifests.parse(POLICY.format(spec=spec))
-    assert reach.allowed(manifests, HERE, THERE, port, way) is expected

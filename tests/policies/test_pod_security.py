@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from scripts.lint import pod_security
 from scripts.lint.pod_security import NEWEST_MINOR, verdict
+from tests.policies.oracles import Upstream, fixtures
 from tests.policies.pod_security_cases import CASES, Case
-from tests.policies.upstream_oracle import Upstream, fixtures
 
 LEVELS = ("baseline", "restricted")
 #: Around every version at which a check changes.
@@ -70,7 +70,7 @@ def test_fixtures(level: Any, minor: int, upstream: Upstream, record_fixtures: A
             if kind == "fail":
                 assert _answers(check) & {violation.check.lower() for violation in found}, where
             pod = {"metadata": pod["metadata"], "spec": pod_security.with_defaults(pod["spec"])}
-            assert _said(pod, level, version) == upstream.ask(pod, [level], [version])[0][0], where
+            assert _said(pod, level, version) == upstream.refusals(pod, [level], [version])[0][0], where
             count += 1
     assert count > 20
     record_fixtures(count)
@@ -86,7 +86,7 @@ def _answers(check: str) -> set[str]:
 def test_cases(case: Case, upstream: Upstream) -> None:
     """What the fixtures leave out, at every version, in upstream's words."""
     spec = pod_security.with_defaults(case.spec)
-    expected = upstream.ask({"metadata": case.metadata, "spec": spec}, LEVELS, VERSIONS)
+    expected = upstream.refusals({"metadata": case.metadata, "spec": spec}, LEVELS, VERSIONS)
     for level, answers in zip(LEVELS, expected, strict=True):
         for version, minor, answer in zip(VERSIONS, MINORS, answers, strict=True):
             assert _said(case.pod, level, version) == answer, f"{level} {version}"
@@ -370,6 +370,6 @@ def test_random_pods(spec: dict[str, Any], annotations: dict[str, str], upstream
             entry["name"] = f"{kind}{number}"
     pod = {"metadata": {"annotations": annotations}, "spec": spec}
     defaulted = {"metadata": pod["metadata"], "spec": pod_security.with_defaults(spec)}
-    answers = upstream.ask(defaulted, LEVELS, VERSIONS)
+    answers = upstream.refusals(defaulted, LEVELS, VERSIONS)
     for level, row in zip(LEVELS, answers, strict=True):
         assert [_said(pod, level, version) for version in VERSIONS] == row
