@@ -21,10 +21,7 @@ the XCom sidecar the securityContext without which a restricted namespace refuse
 {{- $restricted := dict "allowPrivilegeEscalation" false "capabilities" (dict "drop" (list "ALL")) "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault") -}}
 {{- $resources := dict "requests" (dict "cpu" "1m" "memory" "10Mi") "limits" (dict "cpu" "100m" "memory" "64Mi") -}}
 {{- $extra := dict "in_cluster" true "namespace" "$(AIRDOCK_TASK_NAMESPACE)" "xcom_sidecar_container_image" "$(AIRDOCK_XCOM_SIDECAR_IMAGE)" "xcom_sidecar_container_security_context" (toJson $restricted) "xcom_sidecar_container_resources" (toJson $resources) -}}
-# Names have variables of their own, which Kustomize can change: the connection is one string.
-AIRDOCK_TASK_NAMESPACE: {{ include "airdock.taskNamespace" . | quote }}
-AIRDOCK_TASK_SERVICE_ACCOUNT: {{ include "airdock.fullname" . }}-task
-AIRDOCK_XCOM_SIDECAR_IMAGE: {{ include "airdock.image" .Values.images.xcomSidecar | quote }}
+# What $(NAME) stands for is in airdock.envData.
 AIRFLOW_CONN_KUBERNETES_DEFAULT: {{ dict "conn_type" "kubernetes" "extra" $extra | toJson | quote }}
 {{- else -}}
 {}
