@@ -104,15 +104,26 @@ def install(target: Target, chosen: dict[str, Any]) -> float:
         UpError: it did not become ready; says what the pods wait for.
     """
     begun = time.monotonic()
+    unlock(target)
     try:
+        # Forced: a killed test may have left a field to kubectl, such as the replicas of a Deployment.
         target.helm(
-            "upgrade", "--install", RELEASE, str(CHART), f"--namespace={NAMESPACE}", "--values=-", "--wait",
-            f"--timeout={INSTALL_SECONDS}s",
+            "upgrade", "--install", RELEASE, str(CHART), f"--namespace={NAMESPACE}", "--values=-",
+            "--force-conflicts", "--wait", f"--timeout={INSTALL_SECONDS}s",
             stdin=json.dumps(chosen), timeout=INSTALL_SECONDS + 60,
         )  # fmt: skip
     except CommandError as error:
         raise UpError(f"The chart did not come up: {error.stderr}\n{troubles(target)}") from error
     return time.monotonic() - begun
+
+
+def unlock(target: Target) -> None:
+    """Clean up after a killed helm: it leaves the release pending, and no other helm touches that."""
+    pending = json.loads(target.helm("list", f"--namespace={NAMESPACE}", "--pending", "--output=json"))
+    for status in [release["status"] for release in pending if release["name"] == RELEASE]:
+        say(f"the release was left in state {status}: cleaning up")
+        action = "uninstall" if status == "pending-install" else "rollback"
+        target.helm(action, RELEASE, f"--namespace={NAMESPACE}", "--wait")
 
 
 def troubles(target: Target) -> str:

@@ -50,7 +50,7 @@ class Release:
         return [group for group in self.groups if what in group.serves]
 
     def pods(self, component: str = "") -> list[dict[str, Any]]:
-        """Give the release's pods, of one component or of all."""
+        """Give the release's pods, of one component or of all, those on their way out included."""
         selector = f"app.kubernetes.io/instance={RELEASE}"
         if component:
             selector += f",app.kubernetes.io/component={component}"
