@@ -55,6 +55,8 @@ def main() -> int:
     except (ImageError, ToolError) as error:
         print(f"images: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -12,7 +12,17 @@ from pathlib import Path
 
 from scripts import tools
 from scripts.images import debian, layer, oci, official
-from scripts.images.cache import CACHE, LAYERS, UNPACKED, image_path, layer_key, locked, new_entry, prune
+from scripts.images.cache import (
+    CACHE,
+    LAYERS,
+    UNPACKED,
+    image_path,
+    layer_key,
+    locked,
+    new_entry,
+    prune,
+    prune_unpacked,
+)
 from scripts.images.catalog import IMAGES, Image, Layer
 from scripts.images.errors import ImageError
 
@@ -40,6 +50,7 @@ def build(images: tuple[Image, ...] = IMAGES) -> dict[Image, Path]:
                     else:
                         oci.write(scratch, image, [_built(part) for part in image.layer.stack()])
                 prune(CACHE, image.name)
+        prune_unpacked()
     return wanted
 
 

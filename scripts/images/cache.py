@@ -93,3 +93,12 @@ def prune(directory: Path, name: str) -> None:
     entries = sorted(directory.glob(f"{name}-" + "[0-9a-f]" * 16), key=lambda path: path.stat().st_mtime)
     for old in entries[:-_KEPT]:
         shutil.rmtree(old)
+
+
+def prune_unpacked() -> None:
+    """Remove unpacked layers that no image and no layer has any more. Hold the lock."""
+    kept = {blob.name for blob in CACHE.glob("*/blobs/sha256/*")}
+    kept |= {file.read_text().removeprefix("sha256:") for file in LAYERS.glob("*/digest")}
+    for directory in UNPACKED.glob("*"):
+        if directory.name not in kept:
+            shutil.rmtree(directory)

@@ -7,6 +7,7 @@ chroot as /mnt) and ``sources``, and leaves ``layer.tar``. LOWER: unpacked layer
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -109,6 +110,8 @@ def main() -> int:
     part = next(part for image in catalog.IMAGES for part in image.layer.stack() if part.name == name)
     try:
         if part.parent is None:
+            # A new base does not go with old lists of what else there is.
+            shutil.rmtree(CACHE / "apt" / "lists", ignore_errors=True)
             root = upper = scratch / "root"
             debian.bootstrap(root)
             clean(root)

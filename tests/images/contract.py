@@ -162,6 +162,7 @@ CONTRACTS: dict[str, Contract] = {
         directories=(Directory("/tmp", mode=0o1777), Directory("/data", uid=999, gid=999, mode=0o1777)),
         commands={
             "valkey-server --version": r"v=8\.1\.",
+            'valkey-server --version | grep -F "v=$VALKEY_VERSION "': "v=",
             "valkey-cli --version": r"^valkey-cli 8\.1\.",
             "redis-server --version": r"v=8\.1\.",
             "redis-cli --version": r" 8\.1\.",
@@ -176,6 +177,8 @@ CONTRACTS: dict[str, Contract] = {
             "command -v python3": r"^/usr/local/bin/python3$",
             "command -v pip": r"^/usr/local/bin/pip$",
             "python --version": r"^Python 3\.13\.",
+            'test "Python $PYTHON_VERSION" = "$(python --version)"': "^$",
+            "python -m site | grep ENABLE_USER_SITE": "True",
             "pip --version": r"from /usr/local/lib/python3\.13/site-packages/pip \(python 3\.13\)",
             "python -c 'import sys; print(sys.prefix)'": r"^/usr/local$",
             # What small Pythons tend to lack: extension modules, time zones, certificates.

@@ -145,6 +145,25 @@ def test_old_entries_go(directory: Path) -> None:
     assert sorted(path.name[-5:] for path in directory.iterdir()) == ["00000", "00001", "other"]
 
 
+def test_unpacked_layers_go_with_the_last_that_has_them(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "UNPACKED", directory / "unpacked")
+    monkeypatch.setattr(cache, "LAYERS", directory / "layers")
+    for path in (
+        "unpacked/a/root",
+        "unpacked/b/root",
+        "unpacked/c/root",
+        "layers/python-0",
+        "image/blobs/sha256",
+    ):
+        (directory / path).mkdir(parents=True)
+    (directory / "layers" / "python-0" / "digest").write_text("sha256:a")
+    (directory / "image" / "blobs" / "sha256" / "b").touch()
+    cache.prune_unpacked()
+    assert sorted(path.name for path in (directory / "unpacked").iterdir()) == ["a", "b"]
+
+
 def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "scripts.images", *arguments],
