@@ -49,6 +49,22 @@ ACCEPTED: tuple[Acceptance, ...] = (
         component="tasks",
     ),
     Acceptance(
+        "rbac-create-pods",
+        "Mode kubernetes: the Docker gateway makes the task pods, in the task namespace, which enforces "
+        "restricted and holds no Secret.",
+        kind="Role",
+        name="-docker-gateway",
+        component="tasks",
+    ),
+    Acceptance(
+        "token-shared",
+        "Mode kubernetes: Airflow's Kubernetes operators need the token in the worker, beside the Docker "
+        "gateway. Set kubernetesOperators: false for a group that runs none.",
+        mode="kubernetes",
+        container="worker",
+        field="volumeMounts, for AIRFLOW_CONN_KUBERNETES_DEFAULT",
+    ),
+    Acceptance(
         "rbac-exec",
         "Mode kubernetes: KubernetesPodOperator reads a task's XCom by exec into its sidecar.",
         kind="Role",

@@ -172,6 +172,14 @@ def _(container: Dict, pod: Dict) -> bool:
     return _drop(container, "securityContext", "readOnlyRootFilesystem")
 
 
+@_container("uid of its own removed")
+def _(container: Dict, pod: Dict) -> bool:
+    serves = any(
+        m["name"] == "docker-socket" and not m.get("readOnly") for m in container.get("volumeMounts", [])
+    )
+    return serves and _drop(container, "securityContext", "runAsUser")
+
+
 @_container("securityContext removed")
 def _(container: Dict, pod: Dict) -> bool:
     return not _privileged(container) and _drop(container, "securityContext")
@@ -557,16 +565,17 @@ for right in RIGHTS:
     _right(*right)
 
 
-def _grant_unless_launcher(resource: str) -> Callable[[Dict], bool]:
-    def change(role: Dict) -> bool:
-        role["rules"].append({"apiGroups": [""], "resources": [resource], "verbs": ["create"]})
-        return not role["metadata"]["name"].endswith("-task-launcher")
+def _grant(resource: str, *accepted: str) -> None:
+    """The right to create it, for all roles but those that are accepted to have it."""
+    rule = {"apiGroups": [""], "resources": [resource], "verbs": ["create"]}
+    _role(
+        f"may create {resource}",
+        lambda r: not r["metadata"]["name"].endswith(accepted) and _set(r, "rules", [*r["rules"], rule]),
+    )
 
-    return change
 
-
-_role("may create pods", _grant_unless_launcher("pods"))
-_role("may exec", _grant_unless_launcher("pods/exec"))
+_grant("pods", "-task-launcher", "-docker-gateway")
+_grant("pods/exec", "-task-launcher")
 
 
 @_object("Role turned ClusterRole", "Role")

@@ -6,7 +6,8 @@ import pytest
 
 from scripts.lint import docs, reach
 from scripts.lint.reach import Endpoint
-from tests.render.scenarios import SCENARIOS, Scenario
+from tests.policies.scenarios import ALL
+from tests.render.scenarios import Scenario
 
 #: (from, to, port) of all that pods of a release may say to each other.
 FLOWS = {
@@ -16,7 +17,7 @@ FLOWS = {
     *((source, "postgres", 5432) for source in ("api-server", "scheduler", "dag-processor", "triggerer")),
     *((source, "redis", 6379) for source in ("scheduler", "worker")),
 }
-FENCED = [scenario for scenario in SCENARIOS if scenario.effective["networkPolicy"]["enabled"]]
+FENCED = [scenario for scenario in ALL if scenario.effective["networkPolicy"]["enabled"]]
 
 
 def test_the_page_is_fresh() -> None:

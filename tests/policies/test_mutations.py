@@ -18,12 +18,13 @@ from scripts.lint.reach import Endpoint
 from scripts.manifests import Manifest, Manifests
 from tests.policies import mutations
 from tests.policies.mutations import Mutant, alone, mutants, together
-from tests.render.scenarios import BY_NAME, SCENARIOS, Scenario
+from tests.policies.scenarios import ALL, BY_NAME
+from tests.render.scenarios import Scenario
 
 #: Scenarios whose network is open by the user's wish: nothing there can be opened further.
-UNFENCED = {scenario.name for scenario in SCENARIOS if not scenario.effective["networkPolicy"]["enabled"]}
+UNFENCED = {scenario.name for scenario in ALL if not scenario.effective["networkPolicy"]["enabled"]}
 #: Between them these have everything that the chart can render.
-COVERING = ("modes", "fab-ingress", "maximal")
+COVERING = ("gateway", "fab-ingress", "maximal")
 #: Not a policy but a contract of the chart: who may talk to whom (test_docs.test_flows_are_exact).
 FLOWS = "flows"
 
@@ -101,7 +102,7 @@ def _alone(text: str) -> tuple[int, tuple[str, ...]]:
     return len(caught), tuple(f"{mutant.mutator} in {mutant.place}" for mutant, done in caught if not done)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+@pytest.mark.parametrize("scenario", ALL, ids=str)
 def test_every_weakening_is_caught(scenario: Scenario, record_mutants: Callable[[int, int], None]) -> None:
     judge = Judge(scenario.render())
     count = 0

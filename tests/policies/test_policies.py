@@ -11,7 +11,8 @@ from scripts.lint.engine import findings
 from scripts.lint.policies import BY_ID, POLICIES
 from scripts.lint.policies.pods import holds_runtime_socket, is_runtime_socket, split_image
 from scripts.lint.policies.secrets import _secret_value, names_secret, secret_in
-from tests.render.scenarios import SCENARIOS, Scenario
+from tests.policies.scenarios import ALL
+from tests.render.scenarios import Scenario
 
 #: What a scenario's values weaken on purpose: found, and not accepted.
 WEAKENED: dict[str, set[str]] = {
@@ -21,7 +22,7 @@ WEAKENED: dict[str, set[str]] = {
 }
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+@pytest.mark.parametrize("scenario", ALL, ids=str)
 def test_findings(scenario: Scenario) -> None:
     found = [finding for finding in findings(scenario.render()) if not finding.accepted]
     shown = [
@@ -33,7 +34,7 @@ def test_findings(scenario: Scenario) -> None:
 
 
 def test_every_acceptance_is_used() -> None:
-    used = Counter(finding.accepted for scenario in SCENARIOS for finding in findings(scenario.render()))
+    used = Counter(finding.accepted for scenario in ALL for finding in findings(scenario.render()))
     unused = [acceptance for acceptance in ACCEPTED if not used[acceptance]]
     assert not unused, f"nothing is found that these accept: {unused}"
 

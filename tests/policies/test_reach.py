@@ -14,7 +14,8 @@ from scripts.manifests import Manifests
 from tests.policies import mutations
 from tests.policies.mutations import together
 from tests.policies.oracles import Oracle
-from tests.render.scenarios import BY_NAME, SCENARIOS, Scenario
+from tests.policies.scenarios import ALL, BY_NAME
+from tests.render.scenarios import Scenario
 
 PORTS = (53, 80, 443, 2375, 5432, 6379, 6443, 8080, 8793, 8794)
 OUTSIDE = ("169.254.169.254", "203.0.113.7", "10.3.4.5", "fd00:ec2::254")
@@ -74,7 +75,7 @@ def compare(manifests: Manifests, cyclonus: Oracle, ports: Sequence[int] = PORTS
     return len(asked)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+@pytest.mark.parametrize("scenario", ALL, ids=str)
 def test_scenarios(scenario: Scenario, cyclonus: Oracle) -> None:
     assert compare(scenario.render(), cyclonus) > 500
 

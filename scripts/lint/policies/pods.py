@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from scripts.lint.model import Found, Policy, cis, nsa, pod_path
-from scripts.manifests import Container, Manifest, Manifests, PodSpec
+from scripts.manifests import Container, Manifest, Manifests, Mount, PodSpec
 
 #: Sockets of container runtimes, with /var/run already resolved to /run.
 RUNTIME_SOCKETS = (
@@ -99,14 +99,37 @@ def _insecure_registries(manifest: Manifest) -> Iterator[Found]:
                 yield Found("command", f"{word}: images come unencrypted, from anybody", container.name)
 
 
+def _socket_mounts(container: Container) -> list[Mount]:
+    """Where a container has the volume of the Docker socket."""
+    return [mount for mount in container.mounts if "docker" in mount.volume and "socket" in mount.volume]
+
+
 def _writable_docker_socket(manifest: Manifest) -> Iterator[Found]:
     for container in _containers(manifest):
-        if container.security.get("privileged"):
-            continue  # The daemon makes the socket.
-        for mount in container.mounts:
-            if "docker" in mount.volume and "socket" in mount.volume and not mount.read_only:
+        if container.role == "sidecar":
+            continue  # The daemon, or what stands in for it, makes the socket.
+        for mount in _socket_mounts(container):
+            if not mount.read_only:
                 message = f"{mount.path} can be replaced by the container"
                 yield Found(f"volumeMounts[{mount.path}].readOnly", message, container.name)
+
+
+def _daemon_uid(manifest: Manifest) -> Iterator[Found]:
+    pod = manifest.pod
+    if pod is None:
+        return
+
+    def uid(container: Container) -> Any:
+        return container.security.get("runAsUser", pod.security.get("runAsUser"))
+
+    daemons = [
+        c for c in pod.containers if c.role == "sidecar" and any(not m.read_only for m in _socket_mounts(c))
+    ]
+    for daemon in daemons:
+        sharing = [c.name for c in pod.containers if c is not daemon and uid(c) == uid(daemon)]
+        if sharing:
+            message = f"runs as uid {uid(daemon)}, as {', '.join(sharing)} does"
+            yield Found("securityContext.runAsUser", message, daemon.name)
 
 
 def _containers(manifest: Manifest) -> tuple[Container, ...]:
@@ -252,8 +275,13 @@ def _shared_token(manifest: Manifest) -> Iterator[Found]:
     tokens = token_volumes(manifest.pod)
     holders = [c for c in manifest.pod.containers if any(mount.volume in tokens for mount in c.mounts)]
     for container in holders[1:]:
-        message = f"mounts the token that {holders[0].name} has"
-        yield Found("volumeMounts", message, container.name)
+        # Which use it has tells what may be accepted: Airflow's Kubernetes operators have this connection.
+        use = (
+            ", for AIRFLOW_CONN_KUBERNETES_DEFAULT"
+            if "AIRFLOW_CONN_KUBERNETES_DEFAULT" in container.env
+            else ""
+        )
+        yield Found(f"volumeMounts{use}", f"mounts the token that {holders[0].name} has", container.name)
 
 
 def _unused_tokens(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
@@ -345,6 +373,14 @@ POLICIES: tuple[Policy, ...] = (
         "A container that can write the socket's directory can put a daemon of its own in place.",
         "Mount it with readOnly: true: connecting needs no more.",
         check_object=_writable_docker_socket,
+    ),
+    Policy(
+        "daemon-uid",
+        "What serves the Docker socket has a uid of its own",
+        "high",
+        "Under one uid, DAG code could signal the process, replace its socket and read its files.",
+        "Set the sidecar's securityContext.runAsUser to one that no other container of the pod has.",
+        check_object=_daemon_uid,
     ),
     Policy(
         "read-only-root",

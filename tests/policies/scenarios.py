@@ -1,0 +1,17 @@
+"""The scenarios of tests/render, and those that only matter to policies."""
+
+from __future__ import annotations
+
+from tests.render.scenarios import MODES, SCENARIOS, Scenario, overlaid
+
+GATEWAY = {"dockerGateway": {"enabled": True}}
+
+ALL: tuple[Scenario, ...] = (
+    *SCENARIOS,
+    Scenario("gateway", overlaid(MODES, {"workers": {"default": GATEWAY}})),
+    Scenario(
+        "gateway-alone",
+        overlaid(MODES, {"workers": {"default": {**GATEWAY, "kubernetesOperators": False}}}),
+    ),
+)
+BY_NAME = {scenario.name: scenario for scenario in ALL}
