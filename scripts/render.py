@@ -59,7 +59,9 @@ def render(
         ToolError: if Helm cannot be had.
     """
     state = _chart_hash(chart, _newest_change(chart))
-    return _rendered(state, json.dumps(values or {}), release, namespace, kube_version, helm, chart)
+    return _rendered(
+        state, json.dumps(values or {}, ensure_ascii=False), release, namespace, kube_version, helm, chart
+    )
 
 
 def template(
@@ -76,7 +78,7 @@ def template(
     Raises:
         RenderError: if Helm refuses.
     """
-    return _helm(json.dumps(values or {}), release, namespace, kube_version, helm, chart)
+    return _helm(json.dumps(values or {}, ensure_ascii=False), release, namespace, kube_version, helm, chart)
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,99 @@
+"""airflow.cfg says what the user wrote, whatever characters are in it."""
+
+from __future__ import annotations
+
+import configparser
+import json
+from typing import Any
+
+import pytest
+
+from scripts.manifests import Manifests
+from scripts.render import HELM3, HELM4, render
+
+#: Values that a template, YAML or ConfigParser could misread.
+ODD: dict[str, Any] = {
+    "percent": "%(asctime)s 100%",
+    "template": "{{ .Values.secrets }}",
+    "yes": "yes",
+    "null-like": "~",
+    "number-like": "012",
+    "colon": "a: b # c",
+    "semicolon": "a ; b",
+    "unicode": "größer — 東京 🛳",
+    "quotes": """it's "quoted" """.strip(),
+    # ConfigParser drops a line that begins with # or ;, and has no way to say one.
+    "lines": "first\nsecond = third\n[section]\n  indented",
+    "backslash": r"C:\temp\n",
+    "dollar": "$(PATH) ${HOME} $$",
+    "empty": "",
+    "false": False,
+    "zero": 0,
+    "million": 1000000,
+    "half": 0.5,
+    "list": ["a", {"b": None}],
+    "map": {"k": "v%"},
+}
+
+
+def config(manifests: Manifests) -> configparser.ConfigParser:
+    """As Airflow reads it: interpolation on, keys as they are."""
+    parser = configparser.ConfigParser(strict=True)
+    parser.read_string(manifests.one("ConfigMap", component="config").get("data", "airflow.cfg"))
+    return parser
+
+
+@pytest.mark.parametrize("helm", [HELM4, HELM3])
+def test_values_are_literal(helm: str) -> None:
+    parser = config(render({"airflow": {"config": {"odd": ODD}}}, helm=helm))
+    for key, value in ODD.items():
+        wanted = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+        assert parser.get("odd", key) == wanted, key
+
+
+def test_user_wins_and_null_removes() -> None:
+    own = {
+        "core": {"load_examples": True, "hostname_callable": None},
+        "scheduler": {"enable_health_check": False},
+    }
+    parser = config(render({"airflow": {"config": own}}))
+    assert parser.get("core", "load_examples") == "true"
+    assert parser.get("scheduler", "enable_health_check") == "false"
+    assert not parser.has_option("core", "hostname_callable")
+    assert parser.get("core", "dags_folder") == "/opt/airflow/dags", "the chart's other settings stay"
+
+
+def test_bundles_are_one_line_of_json() -> None:
+    bundles = [{"name": "a", "classpath": "x.Y", "kwargs": {"url": "https://a%20b", "n": 1}}]
+    parser = config(render({"dags": {"bundles": bundles}}))
+    assert json.loads(parser.get("dag_processor", "dag_bundle_config_list")) == bundles
+
+
+@pytest.mark.parametrize("helm", [HELM4, HELM3])
+def test_files_are_mounted_byte_for_byte(helm: str) -> None:
+    """Python in values keeps its lines, and does not pass through the template engine."""
+    source = '"""Settings: {{ not a template }} %s."""\n\n\nX = {\n    "a": 1,\n}\n'
+    values = {
+        "airflow": {"localSettings": source},
+        "auth": {"manager": "fab", "webserverConfig": source},
+    }
+    manifests = render(values, helm=helm)
+    local = manifests.one("ConfigMap", component="config").get("data", "airdock_user_settings.py")
+    web = manifests.one("ConfigMap", component="webserver-config").get("data", "webserver_config.py")
+    # The block scalar begins with an empty line.
+    assert local.lstrip("\n") == source
+    assert web.lstrip("\n") == source
+
+
+def test_connections() -> None:
+    connections = {
+        "uri": "postgresql://u:p%40ss@h/db?x={{y}}",
+        "parts": {"conn_type": "http", "password": 'a"b\\c%d', "port": 1000000},
+        "kept": {"valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+    }
+    pod = render({"airflow": {"connections": connections}}).one("Deployment", component="scheduler").pod
+    assert pod
+    env = pod.container("scheduler").env
+    assert env["AIRFLOW_CONN_URI"].value == connections["uri"]
+    assert json.loads(env["AIRFLOW_CONN_PARTS"].value or "") == connections["parts"]
+    assert env["AIRFLOW_CONN_KEPT"].secret == ("s", "k")
