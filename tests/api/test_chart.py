@@ -16,7 +16,8 @@ from scripts.render import render
 from tests.api.conftest import make_namespace
 from tests.api.control_plane import Client, ControlPlane, Refused, wait_until
 from tests.policies.mutations import Mutant, alone
-from tests.render.scenarios import BY_NAME, SCENARIOS, Scenario
+from tests.policies.scenarios import ALL, BY_NAME
+from tests.render.scenarios import Scenario
 
 Level = Literal["baseline", "restricted"]
 LEVELS: tuple[Level, ...] = ("baseline", "restricted")
@@ -67,7 +68,7 @@ def we_say(pod: Mapping[str, Any], level: Level, version: tuple[int, int]) -> st
 def distinct_pods() -> Iterator[tuple[Manifest, PodSpec]]:
     """All pods of all scenarios; those that differ only in what a pod may not care about, once."""
     seen = set()
-    for scenario in SCENARIOS:
+    for scenario in ALL:
         for manifest, pod in scenario.render().pods:
             key = json.dumps(as_pod(pod, "any"), sort_keys=True)
             if key not in seen:
@@ -120,10 +121,10 @@ def test_the_same_verdict_on_weakened_pods(control_plane: ControlPlane, levels: 
     assert judged - refused > 50
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+@pytest.mark.parametrize("scenario", ALL, ids=str)
 def test_every_object_is_accepted(scenario: Scenario, control_plane: ControlPlane) -> None:
     """Server-side apply with strict field validation, into namespaces of the scenario's own."""
-    number = SCENARIOS.index(scenario)
+    number = ALL.index(scenario)
     namespace = f"scenario-{number}" if scenario.namespace == "airdock" else scenario.namespace
     manifests = render(scenario.values, release=scenario.release, namespace=namespace)
     homes = {namespace} | {manifest.namespace for manifest in manifests} - {""}

@@ -22,6 +22,10 @@ containers: |
   dyn(object.spec.containers) + dyn(object.spec.?initContainers.orValue([]))
 volumes: |
   dyn(object.spec.?volumes.orValue([]))
+# Ten thousand variables would cost the API server seconds.
+parts: |
+  variables.containers.map(c, 1 + c.?env.orValue([]).size() + c.?envFrom.orValue([]).size()).sum()
+    + variables.volumes.map(v, 1 + v.?projected.?sources.orValue([]).size()).sum()
 secretNames: |
   (variables.containers.map(c, (
       c.?env.orValue([]).map(e, e.?valueFrom.?secretKeyRef.?name.orValue(""))
