@@ -5,6 +5,7 @@ Exit code 2: a wrong setting.
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -47,6 +48,9 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
+    # What is imported stays: nothing of it is looked at again.
+    gc.collect()
+    gc.freeze()
     health.log("listening", socket=loaded.socket, backend=loaded.backend)
     server.serve()
     backend.close()

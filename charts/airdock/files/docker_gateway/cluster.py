@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
-import secrets
+import os
 import sys
 import threading
 import time
@@ -203,7 +203,7 @@ class Cluster:
 
     def create(self, request: Create) -> tuple[str, list[str]]:
         """Build the pod and let the API server judge it without making it."""
-        container_id = secrets.token_hex(32)
+        container_id = os.urandom(32).hex()
         with self._lock:
             key = _full_name(request.image)
             always = self._always_pull[key] > 0

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from .wire import Closed, Connection, WireError
 
 _BUCKETS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _lock = threading.Lock()
@@ -101,30 +104,30 @@ def _family(name: str, text: str, kind: str, label: str, values: Mapping[str, fl
 
 
 def serve(host: str, port: int, metrics: Metrics, ready: Callable[[], str], alive: Callable[[], str]) -> None:
-    """Answer /healthz, /readyz and /metrics from a thread."""
+    """Answer /healthz, /readyz and /metrics from threads."""
+    both = not host and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, dualstack_ipv6=both)
+    answers: dict[str, Callable[[], str]] = {"/readyz": ready, "/healthz": alive}
 
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 10
-
-        def do_GET(self) -> None:
-            if self.path == "/metrics":
-                self._answer(200, metrics.text(), "text/plain; version=0.0.4")
-            elif self.path in ("/healthz", "/readyz"):
-                problem = (ready if self.path == "/readyz" else alive)()
-                self._answer(503 if problem else 200, (problem or "ok") + "\n", "text/plain")
+    def answer(sock: socket.socket) -> None:
+        with sock, contextlib.suppress(OSError, Closed, WireError):
+            # The gateway's own HTTP: the standard library's server would cost a megabyte.
+            connection = Connection(sock, idle=10.0)
+            path = connection.read().path
+            if path == "/metrics":
+                connection.respond(
+                    200, metrics.text().encode(), {"Content-Type": "text/plain; version=0.0.4"}, True
+                )
+            elif path in answers:
+                problem = answers[path]()
+                connection.respond(503 if problem else 200, (problem or "ok").encode() + b"\n", close=True)
             else:
-                self._answer(404, "there are /healthz, /readyz and /metrics\n", "text/plain")
+                connection.respond(404, b"there are /healthz, /readyz and /metrics\n", close=True)
 
-        def _answer(self, status: int, text: str, kind: str) -> None:
-            data = text.encode()
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def accept() -> None:
+        while True:
+            sock, _ = listener.accept()
+            threading.Thread(target=answer, args=(sock,), name="health", daemon=True).start()
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing: probes come every few seconds."""
-
-    server = ThreadingHTTPServer((host, port), Handler)
-    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+    threading.Thread(target=accept, name="health", daemon=True).start()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import random
 import select
 import socket
 import ssl
@@ -174,7 +173,7 @@ class KubernetesApi:
             except ApiStatus as status:
                 if (status.code and status.code not in _RETRIED) or time.monotonic() + delay > deadline:
                     raise
-            time.sleep(delay * random.uniform(0.7, 1.3))  # noqa: S311
+            time.sleep(delay * (0.7 + os.urandom(1)[0] / 425))
             delay = min(delay * 2, 3.0)
 
     def _once(self, method: str, path: str, query: Mapping[str, str] | None, body: Any) -> Object:

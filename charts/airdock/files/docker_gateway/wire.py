@@ -81,8 +81,10 @@ class Request:
 class Connection:
     """A client's connection: requests one after the other, or a raw stream after `upgrade`."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, idle: float | None = None) -> None:
         self.socket = sock
+        # Seconds to wait for a request's first byte; None for ever.
+        self._idle = idle
         self._buffer = bytearray()
         self._method = ""
 
@@ -91,8 +93,8 @@ class Connection:
 
         Raises Closed, WireError, or OSError when the connection breaks.
         """
-        self.socket.settimeout(None)
         if not self._buffer:
+            self.socket.settimeout(self._idle)
             self._receive()
         deadline = time.monotonic() + REQUEST_TIMEOUT
         head = self._until(b"\r\n\r\n", MAX_HEAD, deadline)

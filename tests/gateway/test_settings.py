@@ -1,0 +1,75 @@
+"""The settings file: strict, every key optional but the owner."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker_gateway import settings
+from docker_gateway.settings import ConfigError, Registry, Settings, Volume, camel
+
+
+def load(tmp_path: Path, values: Any, owner: str = "uid") -> Settings:
+    file = tmp_path / "gateway.json"
+    file.write_text(values if isinstance(values, str) else json.dumps(values))
+    return settings.load({"AIRDOCK_GATEWAY_CONFIG": str(file), "AIRDOCK_GATEWAY_OWNER": owner})
+
+
+def test_defaults_need_an_owner() -> None:
+    assert settings.load({"AIRDOCK_GATEWAY_OWNER": "uid"}) == dataclasses.replace(Settings(), owner="uid")
+    with pytest.raises(ConfigError, match="AIRDOCK_GATEWAY_OWNER"):
+        settings.load({})
+
+
+def test_all_levels_are_read(tmp_path: Path) -> None:
+    loaded = load(
+        tmp_path,
+        {
+            "workerGroup": "g",
+            "tasks": {
+                "user": None,
+                "registries": {"r": {"pullSecret": "s"}},
+                "claims": {"v": {"claimName": "c", "readOnly": True}},
+                "pod": {"nodeSelector": {"a": "b"}},
+                "ttlSeconds": 5,
+            },
+            "daemon": {"cpus": 2, "binds": ["/a"]},
+        },
+    )
+    assert loaded.tasks.user is None
+    assert loaded.tasks.registries == {"r": Registry("s")}
+    assert loaded.tasks.claims == {"v": Volume("c", read_only=True)}
+    assert loaded.tasks.pod == {"nodeSelector": {"a": "b"}}
+    assert (loaded.tasks.ttl_seconds, loaded.daemon.cpus, loaded.daemon.binds) == (5, 2.0, ["/a"])
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"tasks": {"nameSpace": "x"}}, "tasks.nameSpace: is not a setting"),
+        ({"tasks": {"registries": {"r": {"secret": "x"}}}}, "tasks.registries.r.secret"),
+        ({"tasks": {"ttlSeconds": "5"}}, "tasks.ttlSeconds: '5' is not int"),
+        ({"tasks": {"ttlSeconds": True}}, "tasks.ttlSeconds"),
+        ({"tasks": {"user": "root"}}, "tasks.user"),
+        ({"tasks": []}, "tasks: must be an object"),
+        ({"tasks": {"images": "x"}}, "tasks.images: must be a list"),
+        ({"tasks": {"userNamespaces": "maybe"}}, "tasks.userNamespaces: 'maybe' is not one of auto, on, off"),
+        ({"backend": "docker"}, "backend: 'docker'"),
+        ([], "must be an object"),
+        ("{", "AIRDOCK_GATEWAY_CONFIG"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, values: Any, words: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path, values)
+    assert words in str(error.value)
+
+
+def test_every_setting_of_the_tables_is_documented() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs/docker-gateway.md").read_text()
+    for kind in (settings.Tasks, settings.Daemon, settings.Settings, settings.Kubernetes):
+        for field in dataclasses.fields(kind):
+            assert camel(field.name) in text or field.name == "owner", f"{kind.__name__}.{field.name}"
