@@ -30,6 +30,8 @@ from scripts.cluster import DOCKER_SOCKET
 
 PACKAGE = Path(__file__).resolve().parents[2] / "charts/airdock/files/docker_gateway"
 SOCKET = Path(os.environ.get("AIRDOCK_DOCKER_SOCKET") or DOCKER_SOCKET)
+#: The same socket as the daemon's machine sees it.
+NODE_SOCKET = os.environ.get("AIRDOCK_DOCKER_SOCKET") or "/var/run/docker.sock"
 BUSYBOX = "busybox:1.37"
 OWNER = "airdock.dev/gateway"
 #: No bridge: the test daemon may have none, and no test needs one.
@@ -236,7 +238,7 @@ ATTACKS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"mounts": [Mount("/host", "/", "bind", read_only=True)]},
         ["test", "-e", "/host/proc/1"],
     ),
-    "the Docker socket": ({"binds": [f"{SOCKET}:/d.sock"]}, ["test", "-S", "/d.sock"]),
+    "the Docker socket": ({"binds": [f"{NODE_SOCKET}:/d.sock"]}, ["test", "-S", "/d.sock"]),
     "privileged": (
         {"privileged": True},
         ["sh", "-c", MOUNT],
