@@ -4,7 +4,7 @@ FORMAT ?= text
 run := .venv/bin/python -m
 sources := scripts tests charts/airdock/files
 
-.PHONY: help up down test test-api e2e bench lint docs
+.PHONY: help up down test test-api e2e bench lint overlays docs
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
@@ -39,6 +39,9 @@ bench: .venv/installed ## the measured claims of the README
 
 lint: .venv/installed ## check your values: VALUES=my.yaml [FORMAT=text|junit|sarif]
 	@$(run) scripts.lint --format $(FORMAT) $(if $(VALUES),--values $(VALUES))
+
+overlays: .venv/installed ## regenerate the Kustomize overlays from the chart
+	@$(run) scripts.overlays
 
 docs: .venv/installed ## regenerate the tables of the documentation
 	@$(run) scripts.docs

@@ -1,0 +1,118 @@
+"""Makes the Secrets that the release lacks: random, in the cluster, once.
+
+It may only create. A Secret that is there (HTTP 409) stays as it is, so that upgrades and restarts change nothing and a user can put
+one there first. Standard library only; runs in an init container of the api-server.
+
+Environment: AIRDOCK_MAKE_<purpose>_AS, the name of a Secret to make; AIRDOCK_POSTGRES_HOST and AIRDOCK_REDIS_HOST, the Services that
+its URLs name; AIRDOCK_ADMIN_USERNAME; AIRDOCK_LABELS, JSON map.
+"""
+
+import base64
+import json
+import os
+import re
+import secrets
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+ATTEMPTS = 60
+MAKE = re.compile("AIRDOCK_MAKE_([A-Z_]+)_AS")
+
+
+def password() -> str:
+    """A random password of 256 bits, safe inside a URL."""
+    return secrets.token_urlsafe(32)
+
+
+def admin() -> dict[str, str]:
+    """Keys of the first user's Secret."""
+    return {"username": os.environ["AIRDOCK_ADMIN_USERNAME"], "password": password()}
+
+
+def postgres() -> dict[str, str]:
+    """Keys of the embedded database's Secret: the password, and the SQLAlchemy URL that holds it."""
+    word = password()
+    return {
+        "password": word,
+        "connection": f"postgresql+psycopg2://airflow:{word}@{os.environ['AIRDOCK_POSTGRES_HOST']}:5432/airflow",
+    }
+
+
+def redis() -> dict[str, str]:
+    """Keys of the embedded broker's Secret: the password, and the URLs of Celery's broker and result backend."""
+    word = password()
+    url = f"redis://:{word}@{os.environ['AIRDOCK_REDIS_HOST']}:6379"
+    return {"password": word, "broker-url": f"{url}/0", "result-backend": f"{url}/1"}
+
+
+def fernet_key() -> str:
+    """A key as cryptography.fernet.Fernet.generate_key makes it."""
+    return base64.urlsafe_b64encode(os.urandom(32)).decode()
+
+
+PURPOSES: dict[str, Callable[[], dict[str, str]]] = {
+    "ADMIN": admin,
+    "API_SECRET_KEY": lambda: {"api-secret-key": password()},
+    "FERNET_KEY": lambda: {"fernet-key": fernet_key()},
+    "JWT_SECRET": lambda: {"jwt-secret": password()},
+    "POSTGRES": postgres,
+    "REDIS": redis,
+}
+
+
+def create(name: str, data: dict[str, str]) -> str:
+    """Creates one Secret in the pod's namespace and says what became of it.
+
+    Raises urllib.error.HTTPError for every answer but 201 and 409, OSError where the API server cannot be reached.
+    """
+    namespace = (ACCOUNT / "namespace").read_text()
+    server = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "labels": json.loads(os.environ["AIRDOCK_LABELS"])},
+        "stringData": data,
+    }
+    request = urllib.request.Request(
+        f"{server}/api/v1/namespaces/{namespace}/secrets",
+        data=json.dumps(body).encode(),
+        headers={
+            "Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}",
+            "Content-Type": "application/json",
+        },
+    )
+    context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
+    try:
+        urllib.request.urlopen(request, context=context, timeout=10).close()
+    except urllib.error.HTTPError as error:
+        if error.code != 409:
+            raise
+        return "is there, left as it is"
+    return "created"
+
+
+def create_patiently(name: str, data: dict[str, str]) -> str:
+    """As create, but waits for an API server that cannot be reached yet: at most ATTEMPTS seconds."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return create(name, data)
+        except urllib.error.HTTPError as error:
+            if error.code < 500:
+                reason = json.loads(error.read() or b"{}").get("message", error.reason)
+                sys.exit(f"Secret {name}: the API server refused it ({error.code}): {reason}")
+        except OSError as error:
+            print(f"Secret {name}: {error}; attempt {attempt + 1} of {ATTEMPTS}", flush=True)
+        time.sleep(1)
+    sys.exit(f"Secret {name}: the API server could not be reached in {ATTEMPTS} seconds")
+
+
+if __name__ == "__main__":
+    for variable, secret_name in sorted(os.environ.items()):
+        if match := MAKE.fullmatch(variable):
+            print(f"Secret {secret_name}: {create_patiently(secret_name, PURPOSES[match[1]]())}", flush=True)

@@ -1,0 +1,85 @@
+"""Brings Airflow's database to this image's revision (`migrate`), or waits until it is there (`wait`).
+
+A database that a newer Airflow has migrated is left alone: Airflow's own migration fails on a revision that it does not know, without
+saying what to do.
+"""
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import sqlalchemy
+
+TIMEOUT_SECONDS = 600
+REVISION = re.compile(r"""^revision(?:\s*:\s*str)?\s*=\s*["'](\w+)["']""", re.MULTILINE)
+# Table that holds the revision -> package whose migrations/versions define the known ones.
+MIGRATIONS = {"alembic_version": "airflow", "alembic_version_fab": "airflow.providers.fab"}
+
+
+def connect() -> sqlalchemy.Connection:
+    """A connection to the metadata database, waiting for it for at most TIMEOUT_SECONDS; exits when it does not come."""
+    engine = sqlalchemy.create_engine(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while True:
+        try:
+            return engine.connect()
+        except sqlalchemy.exc.OperationalError as error:
+            # str(error) would end with SQLAlchemy's own hints; the driver's words are the ones that help.
+            reason = str(error.orig).strip()
+            if time.monotonic() > deadline:
+                sys.exit(f"The database does not answer after {TIMEOUT_SECONDS} s: {reason}")
+            print(f"Waiting for the database: {reason}", flush=True)
+            time.sleep(2)
+
+
+def known_revisions(package: str) -> set[str]:
+    """The revisions that this image's migrations define."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return set()
+    versions = Path(spec.submodule_search_locations[0]) / "migrations" / "versions"
+    return {match for file in versions.glob("*.py") for match in REVISION.findall(file.read_text())}
+
+
+def unknown_revision(connection: sqlalchemy.Connection) -> str | None:
+    """A sentence about the first revision that this image does not know, or None."""
+    tables = sqlalchemy.inspect(connection).get_table_names()
+    for table, package in MIGRATIONS.items():
+        if table not in tables:
+            continue
+        known = known_revisions(package)
+        for revision in connection.execute(sqlalchemy.text(f"select version_num from {table}")).scalars():
+            if known and revision not in known:
+                return f"The database is at revision {revision} of {package}, which this image does not know"
+    return None
+
+
+def migrate() -> None:
+    """Runs `airflow db migrate`, in place of this process; exits with the way out when the database is ahead."""
+    with connect() as connection:
+        problem = unknown_revision(connection)
+    if problem:
+        version = os.environ.get("AIRFLOW_VERSION") or importlib.metadata.version("apache-airflow")
+        sys.exit(
+            f"{problem}: a newer Airflow has migrated it. Nothing was changed.\n"
+            "Either go back to the newer image, or downgrade with it first, for example from a pod of the newer release:\n"
+            f"  airflow db downgrade --to-version {version} --yes\n"
+            "and then roll back again."
+        )
+    os.execvp("airflow", ["airflow", "db", "migrate"])
+
+
+def wait() -> None:
+    """Runs `airflow db check-migrations`, in place of this process, once the database answers."""
+    connect().close()
+    os.execvp(
+        "airflow", ["airflow", "db", "check-migrations", "--migration-wait-timeout", str(TIMEOUT_SECONDS)]
+    )
+
+
+if __name__ == "__main__":
+    {"migrate": migrate, "wait": wait}[sys.argv[1]]()

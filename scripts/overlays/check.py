@@ -1,0 +1,173 @@
+"""What is wrong with an overlay that somebody wrote, where kubectl itself says nothing.
+
+Three things go wrong silently: an entry that matches no object, names that stand where Kustomize does not look, and
+`namespace:`, which moves the objects of the task namespace as well.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from scripts.manifests import Manifests, load_yaml, matches
+from scripts.overlays.build import BuildError, build, text
+from scripts.overlays.generate import dump
+
+NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+#: Fields of a kustomization whose every entry must change something.
+ENTRIES = (
+    "patches",
+    "images",
+    "replicas",
+    "replacements",
+    "transformers",
+    "components",
+    "configMapGenerator",
+)
+TASKS, ACCOUNT = "airdock.dev/tasks", "airdock.dev/task-account"
+
+
+def problems(folder: Path) -> list[str]:
+    """A sentence for each thing that is stale, open or without effect in the overlay of this folder.
+
+    Raises:
+        BuildError: if it does not build, in kubectl's words, or there is no kustomization.
+    """
+    file = _file(folder)
+    content = load_yaml(file.read_text(), str(file))[0] or {}
+    found = []
+    if content.get("namespace"):
+        found.append(
+            f"{file}: `namespace:` moves the task namespace's objects too, and leaves the rights and the fence "
+            "behind. Use the transformers in overlays/names instead, as examples/kustomize does."
+        )
+    manifests = build(folder)
+    found += _stale(manifests)
+    found += _without_effect(folder, file, content)
+    return found
+
+
+def _file(folder: Path) -> Path:
+    for name in NAMES:
+        if (folder / name).is_file():
+            return folder / name
+    raise BuildError(f"{folder} has no kustomization.yaml.")
+
+
+def _stale(manifests: Manifests) -> Iterator[str]:
+    """Names that lead nowhere."""
+    there = {(m.kind, m.namespace, m.name) for m in manifests}
+    for manifest in manifests:
+        if manifest.cluster_scoped and manifest.namespace:
+            yield f"{manifest}: is of no namespace, but one is set. Remove it from the overlay's transformers."
+    for binding in manifests.all("RoleBinding"):
+        for subject in binding.get("subjects") or ():
+            key = (subject["kind"], subject.get("namespace", ""), subject["name"])
+            if subject["kind"] == "ServiceAccount" and key not in there:
+                yield (
+                    f"{binding}: its subject {subject.get('namespace')}/{subject['name']} is not in the overlay, so "
+                    "nobody has its rights. Use overlays/names/release."
+                )
+        if ("Role", binding.namespace, binding.get("roleRef", "name")) not in there:
+            yield f"{binding}: its Role {binding.get('roleRef', 'name')} is not in the same namespace."
+    yield from _stale_settings(manifests)
+    yield from _stale_fence(manifests)
+
+
+def _env(manifests: Manifests) -> dict[str, str]:
+    """The ConfigMap from which pods take their names, whatever prefix and hash its own name has."""
+    for config in manifests.all("ConfigMap"):
+        data = config.get("data") or {}
+        if "AIRDOCK_BASE_PATH" in data:
+            return dict(data)
+    return {}
+
+
+def _stale_settings(manifests: Manifests) -> Iterator[str]:
+    env = _env(manifests)
+    services = {service.name for service in manifests.all("Service")}
+    for component, variable in (("api-server", "API_SERVER"), ("postgres", "POSTGRES"), ("redis", "REDIS")):
+        host = env.get(f"AIRDOCK_{variable}_HOST", "")
+        if host not in services and manifests.all("Service", component=component):
+            yield f"ConfigMap airdock-env: AIRDOCK_{variable}_HOST is {host}, and there is no such Service."
+    namespace = env.get("AIRDOCK_TASK_NAMESPACE")
+    if not namespace:
+        return
+    accounts = {account.name for account in manifests.all("ServiceAccount", namespace=namespace)}
+    if not accounts:
+        yield (
+            f"ConfigMap airdock-env: AIRDOCK_TASK_NAMESPACE is {namespace}, but its ServiceAccount and roles are in "
+            "another namespace. Use overlays/names/tasks."
+        )
+    elif env.get("AIRDOCK_TASK_SERVICE_ACCOUNT") not in accounts:
+        yield (
+            f"ConfigMap airdock-env: AIRDOCK_TASK_SERVICE_ACCOUNT is {env.get('AIRDOCK_TASK_SERVICE_ACCOUNT')}, and "
+            f"{namespace} has no such ServiceAccount. Use overlays/names/tasks, which follows a prefix."
+        )
+    for workload, _ in manifests.pods:
+        if workload.namespace == namespace:
+            yield (
+                f"{workload}: is in the task namespace, whose pods may be anybody's. Give it another than "
+                f"{namespace}."
+            )
+
+
+def _stale_fence(manifests: Manifests) -> Iterator[str]:
+    policies = {policy.name for policy in manifests.all("ValidatingAdmissionPolicy")}
+    for namespace in manifests.all("Namespace"):
+        if ACCOUNT in namespace.labels:
+            accounts = {account.name for account in manifests.all("ServiceAccount", namespace=namespace.name)}
+            if namespace.labels[ACCOUNT] not in accounts:
+                yield f"{namespace}: its label {ACCOUNT} names {namespace.labels[ACCOUNT]}, which is not there."
+    fenced = [namespace for namespace in manifests.all("Namespace") if TASKS in namespace.labels]
+    for binding in manifests.all("ValidatingAdmissionPolicyBinding"):
+        if binding.get("spec", "policyName") not in policies:
+            yield f"{binding}: its policy {binding.get('spec', 'policyName')} is not in the overlay."
+        selector: Mapping[str, Any] = binding.get("spec", "matchResources", "namespaceSelector", default={})
+        if fenced and not any(matches(selector, namespace.labels) for namespace in fenced):
+            yield f"{binding}: holds no namespace of the overlay: the fence is open. Use overlays/names/fence."
+    for namespace in fenced:
+        if namespace.name != _env(manifests).get("AIRDOCK_TASK_NAMESPACE", namespace.name):
+            yield f"{namespace}: is not AIRDOCK_TASK_NAMESPACE, where tasks run. Use overlays/names/tasks."
+
+
+def _without_effect(folder: Path, file: Path, content: Mapping[str, Any]) -> Iterator[str]:
+    """Entries that change nothing: a name with a typo in it is no error to Kustomize."""
+    whole = text(folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(shutil.copytree(folder, Path(scratch) / "overlay"))
+        for field in ENTRIES:
+            entries = content.get(field) or []
+            for number, entry in enumerate(entries):
+                left = {**content, field: [*entries[:number], *entries[number + 1 :]]}
+                (copy / file.name).write_text(dump(_relocated(left, folder, copy)))
+                try:
+                    changed = text(copy) != whole
+                except BuildError:  # something else needs it
+                    changed = True
+                if not changed:
+                    yield f"{file}: {field} has an entry without effect, {_short(entry)}: look for a typo in it."
+
+
+def _relocated(content: Mapping[str, Any], folder: Path, copy: Path) -> dict[str, Any]:
+    """The same kustomization for a copy elsewhere: paths out of the folder are as long as they have to be."""
+
+    def moved(entry: Any) -> Any:
+        if isinstance(entry, str) and entry.startswith(".."):
+            return os.path.relpath((folder / entry).resolve(), copy.resolve())
+        return entry
+
+    return {
+        key: [moved(entry) for entry in value] if isinstance(value, list) else value
+        for key, value in content.items()
+    }
+
+
+def _short(entry: Any) -> str:
+    if isinstance(entry, Mapping):
+        return str(entry.get("path") or entry.get("name") or entry.get("target") or dict(entry))
+    return str(entry)

@@ -1,0 +1,206 @@
+"""Which components and overlays there are, and the chart's values that each stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scripts.manifests import Manifest
+
+Values = Mapping[str, Any]
+
+#: The chart wants a worker group: the base is rendered with this one and left without it.
+NO_GROUP = "none"
+#: What all overlays share.
+BASE: Values = {
+    "dags": {"examples": True},
+    # A new DAG file is seen after seconds and not, as by default, after five minutes.
+    "airflow": {"config": {"dag_processor": {"refresh_interval": 10}}},
+    "workers": {"default": None, NO_GROUP: {"mode": "dind", "queues": [NO_GROUP]}},
+}
+
+
+@dataclass(frozen=True)
+class Component:
+    """One decision. `values` are over BASE; `only` keeps a part of what they add, by object.
+
+    `text` says what the component does and what it needs.
+    """
+
+    text: str
+    values: Values
+    only: Callable[[Manifest], bool] = field(default=lambda manifest: True)
+
+
+def _is_fence(manifest: Manifest) -> bool:
+    return manifest.kind.startswith("ValidatingAdmissionPolicy")
+
+
+def _is_namespace(manifest: Manifest) -> bool:
+    return manifest.kind == "Namespace"
+
+
+KUBERNETES: Values = {"workers": {NO_GROUP: None, "default": {"mode": "kubernetes", "queues": ["default"]}}}
+DIND: Values = {"workers": {NO_GROUP: None, "dind": {"mode": "dind", "queues": ["dind"]}}}
+SOCKET: Values = {
+    "workers": {NO_GROUP: None, "socket": {"mode": "socket", "queues": ["socket"], "socket": {"gid": 999}}}
+}
+#: The names of the Secrets that the embedded stores' would have: so no other pod has to change.
+DATA  #: What all overlays share.
+BASE: Values = {"database": {"existingSecret": "airdock-postgres"}}
+BROKER: Values = {"broker": {"existingSecret": "airdock-redis"}}
+FAB: Values = {"auth": {"manager": "fab"}}
+INGRESS: Values = {
+    "ingress": {"enabled": True, "host": "airflow.example.com", "tlsSecretName": "airflow-tls"}
+}
+
+COMPONENTS: Mapping[str, Component] = {
+    "mode-kubernetes": Component(
+        "A worker group `default` of mode kubernetes: its container tasks are pods in airdock-tasks.\n"
+        "It needs that namespace: component task-namespace, or somebody who makes it.",
+        KUBERNETES,
+        lambda manifest: not _is_fence(manifest) and not _is_namespace(manifest),
+    ),
+    "task-namespace": Component(
+        "The namespace of task pods. Leave it out without the right to make namespaces;\n"
+        "then have it made with these labels.",
+        KUBERNETES,
+        _is_namespace,
+    ),
+    "admission-fence": Component(
+        "Keeps task pods from the Secrets and service accounts of their namespace. Leave it out without the right "
+        "to make ValidatingAdmissionPolicies; then have it applied by somebody who has.",
+        KUBERNETES,
+        _is_fence,
+    ),
+    "mode-dind": Component(
+        "A worker group `dind`: a privileged Docker daemon in each worker's pod. Its DAG authors are root on the "
+        "nodes.",
+        DIND,
+    ),
+    "mode-socket": Component(
+        "A worker group `socket` on the nodes' Docker daemon. Its DAG authors are root on the nodes. The socket's "
+        "group is 999;\nfor another, patch supplementalGroups (stat -c %g /var/run/docker.sock).",
+        SOCKET,
+    ),
+    "external-database": Component(
+        "A Postgres of yours: make a Secret airdock-postgres with the key `connection`, an SQLAlchemy URL.",
+        DATABASE,
+    ),
+    "external-broker": Component(
+        "A Redis or Valkey of yours: make a Secret airdock-redis with the keys `broker-url` and `result-backend`.",
+        BROKER,
+    ),
+    "fab": Component("Users, roles, OAuth and LDAP by Flask-AppBuilder: webserver_config.py.", FAB),
+    "ingress": Component(
+        "An Ingress for airflow.example.com with the certificate in the Secret airflow-tls. Patch the host, and "
+        "merge\nAIRFLOW__API__BASE_URL into the ConfigMap airdock-env, as examples/kustomize does.",
+        INGRESS,
+    ),
+}
+
+_SPREAD = {
+    "maxSkew": 1,
+    "topologyKey": "kubernetes.io/hostname",
+    "whenUnsatisfiable": "ScheduleAnyway",
+}
+
+
+def _several(component: str) -> dict[str, Any]:
+    """Two replicas on two nodes, where there are two."""
+    labels = {"app.kubernetes.io/instance": "airdock", "app.kubernetes.io/component": component}
+    spread = {**_SPREAD, "labelSelector": {"matchLabels": labels}}
+    return {"replicas": 2, "topologySpreadConstraints": [spread]}
+
+
+def _budget(component: str) -> dict[str, Any]:
+    """A drained node takes one pod of a component at a time."""
+    labels = {
+        "app.kubernetes.io/name": "airdock",
+        "app.kubernetes.io/instance": "airdock",
+        "app.kubernetes.io/component": component,
+    }
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": f"airdock-{component}", "namespace": "airdock", "labels": labels},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}},
+    }
+
+
+_SEVERAL = {"api-server": "apiServer", "scheduler": "scheduler", "triggerer": "triggerer"}
+PRODUCTION: Values = {
+    "dags": {"examples": False},
+    "controlPlane": {key: _several(component) for component, key in _SEVERAL.items()}
+    | {"dagProcessor": _several("dag-processor")},
+    "workers": {
+        "default": {
+            **_several("worker"),
+            "resources": {
+                "requests": {"cpu": "1", "memory": "2Gi"},
+                "limits": {"cpu": "4", "memory": "8Gi"},
+            },
+        }
+    },
+    "extraObjects": [
+        _budget(component)
+        for component in ("api-server", "scheduler", "triggerer", "dag-processor", "worker")
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """What people apply: components, values beyond theirs, and what Pod Security the namespace enforces."""
+
+    text: str
+    components: tuple[str, ...]
+    pod_security: str
+    values: Values = field(default_factory=dict)
+
+
+TASKS = ("task-namespace", "admission-fence")
+OVERLAYS: Mapping[str, Overlay] = {
+    "kubernetes": Overlay(
+        "Airflow whose container tasks are pods of the namespace airdock-tasks. Nothing in it is privileged.",
+        ("mode-kubernetes", *TASKS),
+        "restricted",
+    ),
+    "dind": Overlay(
+        "Airflow with a Docker daemon of its own in each worker's pod: privileged.",
+        ("mode-dind",),
+        "privileged",
+    ),
+    "socket": Overlay(
+        "Airflow on the nodes' Docker daemon, for clusters whose nodes have one.",
+        ("mode-socket",),
+        "privileged",
+    ),
+    "production": Overlay(
+        "Several replicas, a database and a broker of yours, users by Flask-AppBuilder, no examples. Before it is\n"
+        "applied: the Secrets airdock-postgres (connection) and airdock-redis (broker-url, result-backend).",
+        ("mode-kubernetes", *TASKS, "external-database", "external-broker", "fab"),
+        "restricted",
+        PRODUCTION,
+    ),
+}
+
+
+def merged(*layers: Values) -> dict[str, Any]:
+    """Values over one another: maps deep, all else replaced. A null stays, for Helm, but that of NO_GROUP."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            if key == NO_GROUP and value is None:
+                result.pop(key, None)
+                continue
+            both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+            result[key] = merged(result[key], value) if both else value
+    return result
+
+
+def paired_values(overlay: str) -> dict[str, Any]:
+    """The values with which the chart renders what an overlay builds."""
+    chosen = OVERLAYS[overlay]
+    return merged(BASE, *(COMPONENTS[name].values for name in chosen.components), chosen.values)
