@@ -75,6 +75,7 @@ class Judge:
     def __init__(self, manifests: Manifests):
         self.manifests = manifests
         self._release = _of_release(manifests)
+        self._flows = _flows(manifests)
         self._objects = {id(manifest): _of_object(manifest) for manifest in manifests}
 
     def catching(self, mutant: Mutant, *, accepted: bool = False) -> set[str]:
@@ -88,7 +89,7 @@ class Judge:
         if mutant.wide and (accepted or not found):
             changed = mutant.apply(self.manifests)
             found |= {p for p, _, _, is_open in _of_release(changed) - self._release if is_open or accepted}
-            if mutant.mutator in mutations.NETWORK and not found and _flows(changed) - _flows(self.manifests):
+            if mutant.mutator in mutations.NETWORK and not found and _flows(changed) - self._flows:
                 found.add(FLOWS)
         return found
 
