@@ -1,7 +1,7 @@
 """What is wrong with an overlay that somebody wrote, where kubectl itself says nothing.
 
-Three things go wrong silently: an entry that matches no object, names that stand where Kustomize does not look, and
-`namespace:`, which moves the objects of the task namespace as well.
+Three things go wrong silently: an entry that matches no object, names that stand where Kustomize does not
+look, and `namespace:`, which moves the objects of the task namespace as well.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def problems(folder: Path) -> list[str]:
     found = []
     if content.get("namespace"):
         found.append(
-            f"{file}: `namespace:` moves the task namespace's objects too, and leaves the rights and the fence "
+            f"{file}: `namespace:` moves the task namespace's objects too, and leaves rights and fence "
             "behind. Use the transformers in overlays/names instead, as examples/kustomize does."
         )
     manifests = build(folder)
@@ -63,13 +63,13 @@ def _stale(manifests: Manifests) -> Iterator[str]:
     there = {(m.kind, m.namespace, m.name) for m in manifests}
     for manifest in manifests:
         if manifest.cluster_scoped and manifest.namespace:
-            yield f"{manifest}: is of no namespace, but one is set. Remove it from the overlay's transformers."
+            yield f"{manifest}: is of no namespace, but one is set: look at the transformers."
     for binding in manifests.all("RoleBinding"):
         for subject in binding.get("subjects") or ():
             key = (subject["kind"], subject.get("namespace", ""), subject["name"])
             if subject["kind"] == "ServiceAccount" and key not in there:
                 yield (
-                    f"{binding}: its subject {subject.get('namespace')}/{subject['name']} is not in the overlay, so "
+                    f"{binding}: its subject {subject.get('namespace')}/{subject['name']} is not there, so "
                     "nobody has its rights. Use overlays/names/release."
                 )
         if ("Role", binding.namespace, binding.get("roleRef", "name")) not in there:
@@ -100,12 +100,12 @@ def _stale_settings(manifests: Manifests) -> Iterator[str]:
     accounts = {account.name for account in manifests.all("ServiceAccount", namespace=namespace)}
     if not accounts:
         yield (
-            f"ConfigMap airdock-env: AIRDOCK_TASK_NAMESPACE is {namespace}, but its ServiceAccount and roles are in "
-            "another namespace. Use overlays/names/tasks."
+            f"ConfigMap airdock-env: AIRDOCK_TASK_NAMESPACE is {namespace}, but ServiceAccount and roles are "
+            "elsewhere. Use overlays/names/tasks."
         )
-    elif env.get("AIRDOCK_TASK_SERVICE_ACCOUNT") not in accounts:
+    elif (account := env.get("AIRDOCK_TASK_SERVICE_ACCOUNT")) not in accounts:
         yield (
-            f"ConfigMap airdock-env: AIRDOCK_TASK_SERVICE_ACCOUNT is {env.get('AIRDOCK_TASK_SERVICE_ACCOUNT')}, and "
+            f"ConfigMap airdock-env: AIRDOCK_TASK_SERVICE_ACCOUNT is {account}, and "
             f"{namespace} has no such ServiceAccount. Use overlays/names/tasks, which follows a prefix."
         )
     for workload, _ in manifests.pods:
@@ -122,14 +122,14 @@ def _stale_fence(manifests: Manifests) -> Iterator[str]:
         if ACCOUNT in namespace.labels:
             accounts = {account.name for account in manifests.all("ServiceAccount", namespace=namespace.name)}
             if namespace.labels[ACCOUNT] not in accounts:
-                yield f"{namespace}: its label {ACCOUNT} names {namespace.labels[ACCOUNT]}, which is not there."
+                yield f"{namespace}: {ACCOUNT} names {namespace.labels[ACCOUNT]}, which is not there."
     fenced = [namespace for namespace in manifests.all("Namespace") if TASKS in namespace.labels]
     for binding in manifests.all("ValidatingAdmissionPolicyBinding"):
         if binding.get("spec", "policyName") not in policies:
             yield f"{binding}: its policy {binding.get('spec', 'policyName')} is not in the overlay."
         selector: Mapping[str, Any] = binding.get("spec", "matchResources", "namespaceSelector", default={})
         if fenced and not any(matches(selector, namespace.labels) for namespace in fenced):
-            yield f"{binding}: holds no namespace of the overlay: the fence is open. Use overlays/names/fence."
+            yield f"{binding}: holds no namespace: the fence is open. Use overlays/names/fence."
     for namespace in fenced:
         if namespace.name != _env(manifests).get("AIRDOCK_TASK_NAMESPACE", namespace.name):
             yield f"{namespace}: is not AIRDOCK_TASK_NAMESPACE, where tasks run. Use overlays/names/tasks."
@@ -150,7 +150,7 @@ def _without_effect(folder: Path, file: Path, content: Mapping[str, Any]) -> Ite
                 except BuildError:  # something else needs it
                     changed = True
                 if not changed:
-                    yield f"{file}: {field} has an entry without effect, {_short(entry)}: look for a typo in it."
+                    yield f"{file}: {field} has an entry without effect, {_short(entry)}: look for a typo."
 
 
 def _relocated(content: Mapping[str, Any], folder: Path, copy: Path) -> dict[str, Any]:

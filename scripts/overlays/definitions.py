@@ -47,8 +47,7 @@ SOCKET: Values = {
     "workers": {NO_GROUP: None, "socket": {"mode": "socket", "queues": ["socket"], "socket": {"gid": 999}}}
 }
 #: The names of the Secrets that the embedded stores' would have: so no other pod has to change.
-DATA  #: What all overlays share.
-BASE: Values = {"database": {"existingSecret": "airdock-postgres"}}
+DATABASE: Values = {"database": {"existingSecret": "airdock-postgres"}}
 BROKER: Values = {"broker": {"existingSecret": "airdock-redis"}}
 FAB: Values = {"auth": {"manager": "fab"}}
 INGRESS: Values = {
@@ -69,19 +68,19 @@ COMPONENTS: Mapping[str, Component] = {
         _is_namespace,
     ),
     "admission-fence": Component(
-        "Keeps task pods from the Secrets and service accounts of their namespace. Leave it out without the right "
-        "to make ValidatingAdmissionPolicies; then have it applied by somebody who has.",
+        "Keeps task pods from the Secrets and service accounts of their namespace. Leave it out without\n"
+        "the right to make ValidatingAdmissionPolicies; then have it applied by somebody who has.",
         KUBERNETES,
         _is_fence,
     ),
     "mode-dind": Component(
-        "A worker group `dind`: a privileged Docker daemon in each worker's pod. Its DAG authors are root on the "
-        "nodes.",
+        "A worker group `dind`: a privileged Docker daemon in each worker's pod.\n"
+        "Its DAG authors are root on the nodes.",
         DIND,
     ),
     "mode-socket": Component(
-        "A worker group `socket` on the nodes' Docker daemon. Its DAG authors are root on the nodes. The socket's "
-        "group is 999;\nfor another, patch supplementalGroups (stat -c %g /var/run/docker.sock).",
+        "A worker group `socket` on the nodes' Docker daemon. Its DAG authors are root on the nodes.\n"
+        "The socket's group is 999; for another, patch supplementalGroups (stat -c %g /var/run/docker.sock).",
         SOCKET,
     ),
     "external-database": Component(
@@ -89,13 +88,14 @@ COMPONENTS: Mapping[str, Component] = {
         DATABASE,
     ),
     "external-broker": Component(
-        "A Redis or Valkey of yours: make a Secret airdock-redis with the keys `broker-url` and `result-backend`.",
+        "A Redis or Valkey of yours: make a Secret airdock-redis with the keys `broker-url` and\n"
+        "`result-backend`.",
         BROKER,
     ),
     "fab": Component("Users, roles, OAuth and LDAP by Flask-AppBuilder: webserver_config.py.", FAB),
     "ingress": Component(
-        "An Ingress for airflow.example.com with the certificate in the Secret airflow-tls. Patch the host, and "
-        "merge\nAIRFLOW__API__BASE_URL into the ConfigMap airdock-env, as examples/kustomize does.",
+        "An Ingress for airflow.example.com with the certificate in the Secret airflow-tls. Patch the host,\n"
+        "and merge AIRFLOW__API__BASE_URL into the ConfigMap airdock-env, as examples/kustomize does.",
         INGRESS,
     ),
 }
@@ -178,8 +178,8 @@ OVERLAYS: Mapping[str, Overlay] = {
         "privileged",
     ),
     "production": Overlay(
-        "Several replicas, a database and a broker of yours, users by Flask-AppBuilder, no examples. Before it is\n"
-        "applied: the Secrets airdock-postgres (connection) and airdock-redis (broker-url, result-backend).",
+        "Several replicas, a database and a broker of yours, users by Flask-AppBuilder, no examples.\n"
+        "Make first: Secrets airdock-postgres (connection) and airdock-redis (broker-url, result-backend).",
         ("mode-kubernetes", *TASKS, "external-database", "external-broker", "fab"),
         "restricted",
         PRODUCTION,

@@ -1,7 +1,7 @@
 """The difference between two states of an object, as patches that Kustomize applies.
 
-Lists whose items have a key (Kubernetes' patchMergeKey) are merged by it; what is added to the end of any other list
-is appended by a JSON patch, so that two components may both add to it.
+Lists whose items have a key (Kubernetes' patchMergeKey) are merged by it; what is added to the end of any
+other list is appended by a JSON patch, so that two components may both add to it.
 """
 
 from __future__ import annotations

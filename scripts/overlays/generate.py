@@ -1,4 +1,4 @@
-"""Writes overlays/: a base and components that the chart renders to, and the overlays that put them together."""
+"""Writes overlays/: a base and components made from the chart, and the overlays that put them together."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def key_of(raw: Mapping[str, Any]) -> Key:
 
 
 def rendered(values: Mapping[str, Any]) -> Objects:
-    """The chart's objects for these values, without Helm's marks and without the group that stands for none."""
+    """The chart's objects for these values, without Helm's marks and without the group NO_GROUP."""
     found: Objects = {}
     for manifest in render(values, release=RELEASE, namespace=NAMESPACE):
         raw = plain(manifest)

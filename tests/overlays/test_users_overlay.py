@@ -1,0 +1,146 @@
+"""examples/kustomize: another namespace, a prefix, images, a further group; and what the check says of mistakes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from scripts.manifests import Manifests
+from scripts.overlays.__main__ import main
+from scripts.overlays.build import BuildError, build
+from scripts.overlays.check import problems
+from scripts.render import ROOT
+from tests.overlays.support import copied, kustomization
+from tests.render.contracts import CONTRACTS
+from tests.render.scenarios import Scenario
+
+EXAMPLE = ROOT / "examples" / "kustomize"
+RELEASE, TASKS = "team-data", "team-data-tasks"
+
+
+@pytest.fixture(scope="module")
+def manifests() -> Manifests:
+    return build(EXAMPLE)
+
+
+def test_nothing_stays_behind(manifests: Manifests) -> None:
+    assert {m.namespace for m in manifests if not m.cluster_scoped} == {RELEASE, TASKS}
+    assert {m.name for m in manifests.all("Namespace")} == {RELEASE, TASKS}
+    assert not manifests.all("ConfigMap", name="airdock-names")
+    for binding in manifests.all("ValidatingAdmissionPolicy"):
+        assert "team-data" in binding.name
+
+
+def test_rights_follow(manifests: Manifests) -> None:
+    accounts = {(m.namespace, m.name) for m in manifests.all("ServiceAccount")}
+    bindings = manifests.all("RoleBinding")
+    assert {binding.namespace for binding in bindings} == {RELEASE, TASKS}
+    for binding in bindings:
+        for subject in binding.get("subjects"):
+            assert (subject["namespace"], subject["name"]) in accounts
+            assert subject["namespace"] == RELEASE
+        assert manifests.find("Role", namespace=binding.namespace, name=binding.get("roleRef", "name"))
+
+
+def test_the_fence_follows(manifests: Manifests) -> None:
+    (tasks,) = [m for m in manifests.all("Namespace") if "airdock.dev/tasks" in m.labels]
+    assert tasks.name == TASKS
+    # Another installation's fence must not hold this namespace, nor this one another's.
+    assert tasks.labels["airdock.dev/tasks"] == "team-data.airdock"
+    assert manifests.find("ServiceAccount", namespace=TASKS, name=tasks.labels["airdock.dev/task-account"])
+    bindings = manifests.all("ValidatingAdmissionPolicyBinding")
+    assert len(bindings) == 2
+    for binding in bindings:
+        assert manifests.find("ValidatingAdmissionPolicy", name=binding.get("spec", "policyName"))
+        scope = binding.get("spec", "matchResources", "namespaceSelector", "matchLabels")
+        assert scope == {"airdock.dev/tasks": "team-data.airdock"}
+
+
+def test_pods_find_what_was_renamed(manifests: Manifests) -> None:
+    worker = manifests.one("Deployment", component="worker", group="default")
+    assert worker.pod
+    env = manifests.environment(worker, worker.pod.container("worker"))
+    assert env["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://data-airdock-api-server:8080/execution/"
+    assert env["AIRDOCK_TASK_SERVICE_ACCOUNT"] == "data-airdock-task"
+    assert f'"namespace":"{TASKS}"' in env["AIRFLOW_CONN_KUBERNETES_DEFAULT"]
+    assert "registry.example.com/busybox:1.37" in env["AIRFLOW_CONN_KUBERNETES_DEFAULT"]
+    assert "https://git.example.com/data/dags.git" in env["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"]
+    assert worker.get("spec", "replicas") == 3
+    assert worker.pod.container("worker").raw["resources"]["limits"]["memory"] == "8Gi"
+    images = {c.image for _, _, c in manifests.containers}
+    assert not any(image.startswith("apache/") for image in images)
+
+
+@pytest.mark.parametrize(
+    "name", ["references", "in-cluster-urls", "made-secrets", "selectors", "service-ports"]
+)
+def test_contract(name: str, manifests: Manifests) -> None:
+    if name not in CONTRACTS:
+        pytest.skip("no such contract")
+    scenario = Scenario("user", namespace=RELEASE)
+    assert not list(CONTRACTS[name](manifests, scenario))
+
+
+# Mistakes: each is made in a copy of the example, and named.
+
+
+def without(field: str, entry: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda content: content[field].remove(entry)
+
+
+def append(field: str, entry: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda content: content.setdefault(field, []).append(entry)
+
+
+def put(field: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda content: content.update({field: value})
+
+
+MISTAKES = {
+    "namespace:": (put("namespace", "team-data"), "`namespace:` moves the task namespace's objects too"),
+    "rights left behind": (without("transformers", "../../overlays/names/release"), "nobody has its rights"),
+    "fence left behind": (without("transformers", "../../overlays/names/fence"), "the fence is open"),
+    "image": (
+        append("images", {"name": "postgress", "newTag": "18"}),
+        "images has an entry without effect, postgress",
+    ),
+    "patch": (
+        append(
+            "patches",
+            {
+                "target": {"kind": "Deployment", "name": "airdock-worker"},
+                "patch": "- {op: add, path: /a, value: b}",
+            },
+        ),
+        "patches has an entry without effect",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_named(mistake: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change, sentence = MISTAKES[mistake]
+    copied(tmp_path)
+    folder = Path(shutil.copytree(EXAMPLE, tmp_path / "examples" / "kustomize"))
+    content = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    change(content)
+    kustomization(folder, **content)
+    assert main(["check", str(folder)]) == 1
+    assert sentence in capsys.readouterr().out
+
+
+def test_the_example_has_no_problem() -> None:
+    assert problems(EXAMPLE) == []
+
+
+def test_kubectls_own_errors_are_passed_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = kustomization(tmp_path / "user", resources=["gone.yaml"])
+    assert main(["check", str(folder)]) == 2
+    assert "gone.yaml" in capsys.readouterr().err
+    with pytest.raises(BuildError, match="has no kustomization"):
+        problems(tmp_path)
