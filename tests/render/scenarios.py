@@ -70,6 +70,18 @@ MODES: dict[str, Any] = {
         "socket": {"mode": "socket", "queues": ["socket"], "socket": {"gid": 999}},
     },
 }
+#: DockerOperator's containers as pods, with and without a token for the worker itself.
+GATEWAY: dict[str, Any] = {
+    "workers": {
+        "default": {"dockerGateway": {"enabled": True}},
+        "docker": {
+            "queues": ["docker"],
+            "dockerGateway": {"enabled": True},
+            "kubernetesOperators": False,
+        },
+        "plain": {"queues": ["plain"]},
+    },
+}
 EXTERNAL_STORES: dict[str, Any] = {
     "database": {"existingSecret": "airflow-database"},
     "broker": {"existingSecret": "airflow-broker"},
@@ -210,7 +222,7 @@ MAXIMAL: dict[str, Any] = {
         "tolerations": [{"operator": "Exists"}],
     },
     "workers": {
-        "default": {**POD, "replicas": 0, "concurrency": 1},
+        "default": {**POD, "replicas": 0, "concurrency": 1, "dockerGateway": {"enabled": True}},
         "builds": {
             **POD,
             "mode": "dind",
@@ -296,6 +308,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("modes", MODES),
     Scenario("dind", DIND),
     Scenario("socket", SOCKET),
+    Scenario("gateway", GATEWAY),
     Scenario("external-stores", EXTERNAL_STORES, external=STORES_SECRETS),
     Scenario("external-database", {"database": EXTERNAL_STORES["database"]}, external=STORES_SECRETS),
     Scenario("external-broker", {"broker": EXTERNAL_STORES["broker"]}, external=STORES_SECRETS),
@@ -350,5 +363,5 @@ SCENARIOS: tuple[Scenario, ...] = (
 BY_NAME: Mapping[str, Scenario] = {scenario.name: scenario for scenario in SCENARIOS}
 #: Rendered with Helm 3 too.
 HELM3_SCENARIOS = tuple(
-    BY_NAME[name] for name in ("default", "modes", "maximal", "groups", "minimal", "attached")
+    BY_NAME[name] for name in ("default", "modes", "gateway", "maximal", "groups", "minimal", "attached")
 )

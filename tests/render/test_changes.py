@@ -28,7 +28,7 @@ WORKERS = {name for name in AIRFLOW if name.startswith("worker")}
 STORES = {"postgres", "redis"}
 ALL = AIRFLOW | STORES
 NOBODY: set[str] = set()
-BASE = overlaid(MODES, FAB_INGRESS)
+BASE = overlaid(overlaid(MODES, FAB_INGRESS), {"workers": {"default": {"dockerGateway": {"enabled": True}}}})
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,14 @@ CHANGES = (
     Change(
         "the chart's local settings", AIRFLOW, files={"files/airflow_local_settings.py": append("# changed")}
     ),
+    Change(
+        "the Docker gateway's code",
+        {"worker-default"},
+        files={"files/docker_gateway/__main__.py": append("# changed")},
+    ),
+    Change(
+        "what task containers ask for", {"worker-default"}, {"tasks": {"resources": {"limits": {"cpu": "3"}}}}
+    ),
     Change("airflow.config", AIRFLOW, {"airflow": {"config": {"core": {"parallelism": 7}}}}),
     Change("airflow.localSettings", AIRFLOW, {"airflow": {"localSettings": "X = 1"}}),
     Change("airflow.env", AIRFLOW, {"airflow": {"env": {"X": "1"}}}),
@@ -80,9 +88,8 @@ CHANGES = (
     Change("images.docker", {"worker-dind"}, {"images": {"docker": {"tag": "29.1-dind"}}}),
     Change("images.postgres", {"postgres"}, {"images": {"postgres": {"tag": "17.5"}}}),
     Change("images.redis", {"redis"}, {"images": {"redis": {"tag": "8.1.1"}}}),
-    Change(
-        "images.xcomSidecar", {"triggerer", "worker-default"}, {"images": {"xcomSidecar": {"tag": "1.36"}}}
-    ),
+    # Its name is in the ConfigMap of variables that all Airflow pods read.
+    Change("images.xcomSidecar", AIRFLOW, {"images": {"xcomSidecar": {"tag": "1.36"}}}),
     Change("imagePullSecrets", ALL, {"imagePullSecrets": ["x"]}),
     Change("commonLabels", ALL, {"commonLabels": {"x": "y"}}),
     Change(
@@ -192,10 +199,13 @@ def test_config_maps_and_their_readers() -> None:
     """Who reads a ConfigMap that is no DAG's carries a checksum of it, and nobody else does."""
     for scenario in BY_NAME.values():
         manifests = scenario.render()
-        ours = {m.name: m.component for m in manifests.all("ConfigMap") if m.source}
+        ours = {
+            m.name: "docker-gateway" if "-docker-gateway" in m.name else m.component
+            for m in manifests.all("ConfigMap")
+        }
         for workload, pod in manifests.pods:
             read = {ours[r.name] for r in pod.references if r.kind == "ConfigMap" and r.name in ours}
-            wanted = {f"checksum/{component}" for component in read if component != "example-dags"}
+            wanted = {f"checksum/{name}" for name in read if name != "example-dags"}
             found = {key for key in pod.annotations if key.startswith("checksum/")}
             assert found == wanted, f"{scenario}: {workload} reads {sorted(read)} and has {sorted(found)}"
 

@@ -58,6 +58,15 @@ BASES: dict[str, dict[str, Any]] = {
     "dind": DIND,
     "socket": SOCKET,
     "modes": MODES,
+    "gateway": {
+        "workers": {"default": {"dockerGateway": {"enabled": True}}},
+        "tasks": {
+            "claims": {"sample": {"claimName": "claim"}},
+            "binds": {"/sample": {"claimName": "claim"}},
+            "networks": {"sample": {"labels": {}}},
+            "registries": {"sample": {"pullSecret": "pull"}},
+        },
+    },
     "strict": {"networkPolicy": {"egress": "strict", "apiServerCIDR": "10.0.0.1/32"}},
     "host-without-ingress": {"ingress": {"host": "a.example.com"}},
     "attachable": {
@@ -137,10 +146,12 @@ def test_unknown_key_is_named(place: Place) -> None:
     target = values
     for step in concrete(place.path):
         target = target.setdefault(step, {})
-    target["tyop"] = 1
+    # No form of keys takes a space.
+    key = "ty op" if "patternProperties" in place.schema else "tyop"
+    target[key] = 1
     errors = list(jsonschema.Draft202012Validator(schema()).iter_errors(values))
     said = " ".join(text for error in errors for text in messages(error))
-    assert "tyop" in said, f"{place} accepts an unknown key, or does not name it: {said or 'no error'}"
+    assert key in said, f"{place} accepts an unknown key, or does not name it: {said or 'no error'}"
 
 
 def messages(error: jsonschema.ValidationError) -> Iterator[str]:
@@ -151,7 +162,7 @@ def messages(error: jsonschema.ValidationError) -> Iterator[str]:
 
 def concrete(path: tuple[str, ...]) -> tuple[str, ...]:
     """A path with a group's name for workers.*, and a key for any other map."""
-    return tuple("sample" if step == ANY else step for step in path)
+    return tuple(("/sample" if path[1] == "binds" else "sample") if step == ANY else step for step in path)
 
 
 @pytest.mark.parametrize("place", [leaf for leaf in LEAVES if str(leaf) not in SILENT], ids=str)
@@ -162,6 +173,8 @@ def test_leaf_changes_the_output(place: Place) -> None:
     for name, base in BASES.items():
         values = with_group(base, place)
         effective = overlaid(defaults(), values)
+        for group, own in effective["workers"].items():
+            effective["workers"][group] = overlaid(effective["workerDefaults"], own)
         current = at(effective, concrete(place.path))
         wanted = list(samples(place, current)) if left is None else left
         left = []
@@ -200,6 +213,9 @@ def with_group(base: dict[str, Any], place: Place) -> dict[str, Any]:
         group |= {"mode": "socket", "socket": {"gid": 999}}
     elif {"dind", "tmp"} & set(place.path):
         group |= {"mode": "dind"}
+    defaults: dict[str, Any] = {}
+    if {"dockerGateway", "kubernetesOperators"} & set(place.path):
+        defaults = {"dockerGateway": {"enabled": True}}
     if place.path == ("workerDefaults", "mode"):
         del group["mode"]
         group["socket"] = {"gid": 999}
@@ -209,7 +225,8 @@ def with_group(base: dict[str, Any], place: Place) -> dict[str, Any]:
         group.pop(place.path[1], None) if place.path[1] != "socket" else None
     if place.path == ("workerDefaults", "socket", "gid"):
         group["socket"] = {}
-    return overlaid(base, {"workers": {"default": None, "sample": group}})  # type: ignore[no-any-return]
+    values = {"workerDefaults": defaults, "workers": {"default": None, "sample": group}}
+    return overlaid(base, values)  # type: ignore[no-any-return]
 
 
 def at(values: Any, path: tuple[str, ...]) -> Any:
