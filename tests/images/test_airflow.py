@@ -127,7 +127,7 @@ def test_waits_for_the_broker(container: Run) -> None:
 
 
 def test_official_chart(container: Run, database: str) -> None:
-    """What the official chart (1.18) runs: its init containers' wait for migrations, and its probes."""
+    """What the official chart runs: its init containers' wait for migrations, and its probes."""
     waiting = ["airflow", "db", "check-migrations", "--migration-wait-timeout=0"]
     empty = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database}
     code, said = airflow(container, empty).run(*waiting, timeout=300)
