@@ -4,6 +4,7 @@
     python -m scripts.up install    # the same without the run
     python -m scripts.up down
 
+OVERLAY=kubernetes|dind|socket installs an overlay with kubectl in place of the chart with Helm.
 CLUSTER=native|current chooses the cluster; by default it is the current kube context's, or else a single node
 on this Linux host.
 """
@@ -22,6 +23,7 @@ import yaml
 from scripts import examples, probe
 from scripts.airflow_api import ApiError
 from scripts.cluster import REGISTRY
+from scripts.overlays import apply as overlays
 from scripts.target import (
     CHART,
     NAMESPACE,
@@ -148,16 +150,24 @@ def up(target: Target, run_examples: bool) -> int:
     """Install on the cluster and run the examples; give the exit code."""
     start(target)
     create_namespace(target)
-    chosen, skipped = values(target)
-    say(f"installing {RELEASE} in namespace {NAMESPACE}: {', '.join(sorted(chosen['workers']))}")
-    say(f"ready after {install(target, chosen):.0f} s")
+    if overlay := os.environ.get("OVERLAY", ""):
+        chosen, skipped = {}, {}
+        say(f"applying overlays/{overlay} in namespace {NAMESPACE}")
+        seconds = overlays.install(target, overlay, OURS, INSTALL_SECONDS)
+    else:
+        chosen, skipped = values(target)
+        say(f"installing {RELEASE} in namespace {NAMESPACE}: {', '.join(sorted(chosen['workers']))}")
+        seconds = install(target, chosen)
+    say(f"ready after {seconds:.0f} s")
     wrong = []
     if run_examples:
         with target.port_forward() as forward:
             results = examples.run_all(
                 target.airflow(forward),
                 target.groups(),
-                registry="example_registry" in chosen.get("airflow", {}).get("connections", {}),
+                registry=target.native
+                if overlay
+                else "example_registry" in chosen.get("airflow", {}).get("connections", {}),
                 progress=say,
             )
         say(f"\n{examples.table(results)}")
@@ -210,6 +220,8 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m scripts.up [up|install|down]", file=sys.stderr)
         return 2
     try:
+        if overlay := os.environ.get("OVERLAY"):
+            overlays.known(overlay)
         if command == "down":
             native = native_cluster()
             started = native.kubeconfig is not None and native.kubeconfig.parent.exists()

@@ -39,16 +39,12 @@ def problems(folder: Path) -> list[str]:
     """
     file = _file(folder)
     content = load_yaml(file.read_text(), str(file))[0] or {}
-    found = []
     if content.get("namespace"):
-        found.append(
+        return [
             f"{file}: `namespace:` moves the task namespace's objects too, and leaves rights and fence "
             "behind. Use the transformers in overlays/names instead, as examples/kustomize does."
-        )
-    manifests = build(folder)
-    found += _stale(manifests)
-    found += _without_effect(folder, file, content)
-    return found
+        ]
+    return [*_stale(build(folder)), *_without_effect(folder, file, content)]
 
 
 def _file(folder: Path) -> Path:
