@@ -24,15 +24,15 @@ test: .venv/installed ## all that needs no cluster
 	@$(run) scripts.tools helm helm3 kubeconform
 	.venv/bin/ruff check $(sources)
 	.venv/bin/ruff format --check $(sources)
-	.venv/bin/mypy scripts
+	.venv/bin/mypy scripts charts/airdock/files/docker_gateway charts/airdock/files/scripts
 	.venv/bin/yamllint --strict .
-	.venv/bin/pytest --numprocesses auto --ignore tests/api --ignore tests/e2e tests
+	.venv/bin/pytest --numprocesses auto --ignore tests/api --ignore tests/e2e --ignore tests/images tests
 
 test-api: .venv/installed ## the manifests against a real API server, without a kubelet
 	.venv/bin/pytest tests/api
 
-e2e: .venv/installed ## the tests on a real cluster; `make up` first, or it is done here
-	.venv/bin/pytest tests/e2e
+e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images; `make up` first, or it is done here
+	.venv/bin/pytest tests/images tests/e2e
 
 bench: .venv/installed ## the measured claims of the README
 	@$(run) scripts.bench
