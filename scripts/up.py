@@ -150,8 +150,9 @@ def up(target: Target, run_examples: bool) -> int:
     """Install on the cluster and run the examples; give the exit code."""
     start(target)
     create_namespace(target)
+    chosen: dict[str, Any] = {}
+    skipped: dict[str, str] = {}
     if overlay := os.environ.get("OVERLAY", ""):
-        chosen, skipped = {}, {}
         say(f"applying overlays/{overlay} in namespace {NAMESPACE}")
         seconds = overlays.install(target, overlay, OURS, INSTALL_SECONDS)
     else:
