@@ -56,6 +56,10 @@ class Release:
             selector += f",app.kubernetes.io/component={component}"
         return self.target.items("pods", "-n", NAMESPACE, "-l", selector)
 
+    def staying(self, component: str = "") -> list[dict[str, Any]]:
+        """Give the release's pods that nobody has told to go."""
+        return [pod for pod in self.pods(component) if "deletionTimestamp" not in pod["metadata"]]
+
     def inside(self, pod: str, container: str, *command: str, stdin: str | None = None) -> str:
         """Run a command in a container of the release and give its output."""
         options = ["-i"] if stdin is not None else []
@@ -153,7 +157,7 @@ def dags(release: Release) -> Iterator[Release]:
     put(DAG_FILE.read_text())
     try:
         for component in ("worker", "triggerer", "dag-processor"):
-            for pod in release.pods(component):
+            for pod in release.staying(component):
                 list_files = partial(
                     release.inside, pod["metadata"]["name"], component, "ls", "/opt/airflow/dags"
                 )

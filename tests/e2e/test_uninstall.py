@@ -51,7 +51,7 @@ def second(release: Release) -> Iterator[Target]:
 
 
 def test_default_values_install_and_uninstall(release: Release, second: Target) -> None:
-    first_pods = {pod["metadata"]["uid"] for pod in release.pods()}
+    first_pods = {pod["metadata"]["uid"] for pod in release.staying()}
     assert (("Namespace", TASKS)) in cluster_scoped(second)
     listed = json.loads(second.helm("list", "--namespace", NAMESPACE, "-o", "json"))
     assert [entry["status"] for entry in listed] == ["deployed"]
@@ -70,4 +70,4 @@ def test_default_values_install_and_uninstall(release: Release, second: Target) 
     fence = {("NetworkPolicy", f"{RELEASE}-tasks")}
     assert left(second, NAMESPACE, TASKS) == kept | claims | fence
     assert {kind for kind, name in cluster_scoped(second) if name.startswith(NAMESPACE)} == {"Namespace"}
-    assert {pod["metadata"]["uid"] for pod in release.pods()} == first_pods
+    assert {pod["metadata"]["uid"] for pod in release.staying()} == first_pods

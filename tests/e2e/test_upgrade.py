@@ -49,10 +49,10 @@ def assert_all_succeed(runs: list[Run]) -> None:
 
 
 def test_upgrade_with_no_change_restarts_nothing(release: Release) -> None:
-    before = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in release.pods()}
+    before = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in release.staying()}
     up.install(release.target, dict(release.values))
     time.sleep(5)
-    after = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in release.pods()}
+    after = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in release.staying()}
     assert after == before
 
 
@@ -63,7 +63,7 @@ def test_a_worker_rollout_loses_no_task_and_no_log(dags: Release) -> None:
     """
     runs = [run for run in everywhere(dags, 60) if "deferred" not in run.dag_id]
     workers = [f"deployment/{RELEASE}-worker-{group.name}" for group in dags.groups]
-    old = {pod["status"]["podIP"]: pod["metadata"]["name"] for pod in dags.pods("worker")}
+    old = {pod["status"]["podIP"]: pod["metadata"]["name"] for pod in dags.staying("worker")}
     with ThreadPoolExecutor() as pool:
         list(pool.map(dags.restart, workers))
 
@@ -99,7 +99,7 @@ while time.monotonic() < end:
     time.sleep(0.1)
 print(json.dumps({"count": count, "failures": failures}))
 """
-    worker = dags.pods("worker")[0]["metadata"]["name"]
+    worker = dags.staying("worker")[0]["metadata"]["name"]
     url = "http://airdock-api-server:8080"
     runs = everywhere(dags, 40)
     with ThreadPoolExecutor() as pool:
