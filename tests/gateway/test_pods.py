@@ -423,7 +423,9 @@ def test_the_file_comes_back_only_whole() -> None:
         assert member is not None
         assert member.read() == data
     assert (archive.name, archive.size) == ("out.bin", len(data))
+    other = (b"B" if log[:1] == b"A" else b"A") + log[1:]  # as long, and another content
     for broken in (
+        other,
         b"",
         log[:-70],
         log[40:],
