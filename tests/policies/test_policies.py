@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections import Counter
 
 import pytest
 
+from scripts import tools
 from scripts.lint.accepted import ACCEPTED
 from scripts.lint.engine import findings
 from scripts.lint.policies import BY_ID, POLICIES
 from scripts.lint.policies.pods import holds_runtime_socket, is_runtime_socket, split_image
 from scripts.lint.policies.secrets import _secret_value, names_secret, secret_in
+from scripts.manifests import Manifests
+from scripts.render import ROOT
 from tests.policies.scenarios import ALL
 from tests.render.scenarios import Scenario
 
@@ -31,6 +35,15 @@ def test_findings(scenario: Scenario) -> None:
         for finding in found
     ]
     assert {finding.policy.id for finding in found} == WEAKENED.get(scenario.name, set()), "\n".join(shown)
+
+
+@pytest.mark.parametrize("overlay", ["kubernetes", "dind", "socket", "production"])
+def test_overlays(overlay: str) -> None:
+    """What `kubectl apply -k` gives is as safe as what Helm gives."""
+    command = [str(tools.path("kustomize")), "build", str(ROOT / "overlays" / overlay)]
+    built = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = [finding for finding in findings(Manifests.parse(built)) if not finding.accepted]
+    assert not found, [f"{f.policy.id}: {f.manifest} {f.found.message}" for f in found]
 
 
 def test_every_acceptance_is_used() -> None:

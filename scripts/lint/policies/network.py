@@ -7,10 +7,13 @@ from typing import Any
 
 from scripts.lint import reach
 from scripts.lint.model import CheckRelease, Found, Policy, cis, nsa, pss
+from scripts.lint.pod_security import Level, verdict
 from scripts.lint.policies import rbac
 from scripts.lint.reach import Direction, Endpoint
 from scripts.manifests import Manifest, Manifests, matches
 
+#: Pod Security levels, the laxest first.
+LEVELS: tuple[Level, ...] = ("privileged", "baseline", "restricted")
 #: Instance metadata of the large clouds (AWS, Google, Azure, OpenStack), by IPv4 and by AWS's IPv6.
 METADATA = ("169.254.169.254", "fd00:ec2::254")
 #: Addresses of nobody in particular: documentation prefixes (RFC 5737, RFC 3849).
@@ -30,7 +33,7 @@ def _endpoints(manifests: Manifests) -> Iterator[tuple[Manifest, Endpoint]]:
     """The pods of a release, and one for those to come where a policy holds all pods of a namespace."""
     for manifest, pod in manifests.pods:
         yield manifest, reach.endpoint(manifest, pod)
-    homes = {manifest.namespace for manifest, _ in manifests.pods}
+    homes = _homes(manifests)
     for policy in manifests.all("NetworkPolicy"):
         if policy.namespace not in homes and policy.selects({}):
             yield policy, Endpoint(policy.namespace, {})
@@ -92,8 +95,15 @@ def _all_ports(manifest: Manifest) -> Iterator[Found]:
             yield Found(f"spec.ingress[{number}].ports", "all ports are open to these peers")
 
 
+def _homes(manifests: Manifests) -> set[str]:
+    """Namespaces of the release's own pods, each of which is judged by itself."""
+    return {manifest.namespace for manifest, _ in manifests.pods}
+
+
 def _unguarded_namespaces(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
     for namespace in manifests.all("Namespace"):
+        if namespace.name in _homes(manifests):
+            continue
         for way in ("Ingress", "Egress"):
             if not any(
                 policy.namespace == namespace.name
@@ -119,16 +129,27 @@ def _plain_ingress(manifest: Manifest) -> Iterator[Found]:
         yield Found("spec.tls", "passwords and tokens travel in plain text")
 
 
-def _lax_namespaces(manifest: Manifest) -> Iterator[Found]:
-    if manifest.kind != "Namespace":
-        return
+def _lax_namespaces(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
     prefix = "pod-security.kubernetes.io/"
-    if manifest.labels.get(f"{prefix}enforce") != "restricted":
-        level = manifest.labels.get(f"{prefix}enforce", "nothing")
-        yield Found(f"metadata.labels[{prefix}enforce]", f"enforces {level}")
-    if manifest.labels.get(f"{prefix}enforce-version", "latest") == "latest":
-        message = "a cluster upgrade may refuse what ran before"
-        yield Found(f"metadata.labels[{prefix}enforce-version]", message)
+    for namespace in manifests.all("Namespace"):
+        level = namespace.labels.get(f"{prefix}enforce", "privileged")
+        strictest = _strictest_level(manifests, namespace.name)
+        if level not in LEVELS or LEVELS.index(level) < LEVELS.index(strictest):
+            message = f"enforces {level}, and its pods would do with {strictest}"
+            yield namespace, Found(f"metadata.labels[{prefix}enforce]", message)
+        if namespace.labels.get(f"{prefix}enforce-version", "latest") == "latest":
+            message = "a cluster upgrade may refuse what ran before"
+            yield namespace, Found(f"metadata.labels[{prefix}enforce-version]", message)
+
+
+def _strictest_level(manifests: Manifests, namespace: str) -> str:
+    """The strictest level that admits all pods of the release in a namespace."""
+    pods = [pod for manifest, pod in manifests.pods if manifest.namespace == namespace]
+
+    def admits(level: Level) -> bool:
+        return not any(verdict({"annotations": pod.annotations}, pod.raw, level) for pod in pods)
+
+    return next(level for level in reversed(LEVELS) if admits(level))
 
 
 def _task_namespaces(manifests: Manifests) -> dict[str, Manifest]:
@@ -139,7 +160,10 @@ def _task_namespaces(manifests: Manifests) -> dict[str, Manifest]:
         for rule in role.raw.get("rules") or ()
         if rbac.grants(rule, ("create",), ("pods",))
     }
-    return {**found, **{namespace.name: namespace for namespace in manifests.all("Namespace")}}
+    namespaces = {namespace.name: namespace for namespace in manifests.all("Namespace")}
+    return {name: namespaces.get(name, role) for name, role in found.items()} | {
+        name: namespace for name, namespace in namespaces.items() if name not in _homes(manifests)
+    }
 
 
 def _lacking(kind: str, message: str) -> CheckRelease:
@@ -278,12 +302,12 @@ POLICIES: tuple[Policy, ...] = (
     ),
     Policy(
         "namespace-psa",
-        "A created namespace enforces Pod Security restricted",
+        "A created namespace enforces the strictest Pod Security that fits",
         "high",
         "Whoever may create pods there could otherwise create privileged ones.",
-        "Label it pod-security.kubernetes.io/enforce: restricted, with an enforce-version.",
+        "Label it pod-security.kubernetes.io/enforce with that level, and with an enforce-version.",
         (cis("5.2.1"), pss("restricted", "Pod Security Admission")),
-        check_object=_lax_namespaces,
+        check_release=_lax_namespaces,
     ),
     Policy(
         "namespace-quota",
