@@ -26,7 +26,7 @@ import pytest
 from scripts.manifests import Manifests
 from scripts.render import render
 from tests.api.control_plane import Client, ControlPlane, Refused, wait_until
-from tests.api.pods import kpo_pod, worker_env
+from tests.api.pods import kpo_pod
 
 #: Namespaces that tests bring: without the fence, under it, and under it without Pod Security.
 UNFENCED, GIVEN, UNGUARDED = "unfenced", "given", "unguarded"
@@ -67,8 +67,8 @@ class Installed:
     @property
     def task_namespace(self) -> str:
         """Where the release's task pods run."""
-        connection = json.loads(worker_env(self.manifests)["AIRFLOW_CONN_KUBERNETES_DEFAULT"])
-        return str(connection["extra"]["namespace"])
+        # The release's own comes before tasks.extraNamespaces.
+        return self.manifests.all("ServiceAccount", component="tasks")[0].namespace
 
     def account(self, component: str) -> Client:
         """The API as the service account of a component sees it: worker, triggerer, api-server, ..."""

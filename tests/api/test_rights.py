@@ -85,7 +85,7 @@ GATEWAY = (
 )
 
 
-@pytest.mark.parametrize("operators", [True])
+@pytest.mark.parametrize("operators", [True, False])
 def test_rights_of_the_docker_gateway(install: Install, control_plane: ControlPlane, operators: bool) -> None:
     """Its own Role, for the groups that have one; without the operators it is all they have."""
     name = f"gateway-{operators}".lower()
