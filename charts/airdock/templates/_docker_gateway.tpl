@@ -58,6 +58,8 @@ initContainers:
       AIRDOCK_GATEWAY_CONFIG: /etc/docker_gateway/{{ .name }}.json
       AIRDOCK_GATEWAY_OWNER: {valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
       PYTHONUNBUFFERED: "1"
+    # Names that Kustomize may change; they win over those of the file.
+    envFrom: [{configMapRef: {name: {{ include "airdock.fullname" .root }}-env}}]
     ports: {gateway: 9323}
     startupProbe: {httpGet: {path: /readyz, port: gateway}, periodSeconds: 1, failureThreshold: 60}
     readinessProbe: {httpGet: {path: /readyz, port: gateway}, periodSeconds: 10}

@@ -2,6 +2,9 @@
 
 AIRDOCK_GATEWAY_CONFIG  path of the file; without it every setting has its default
 AIRDOCK_GATEWAY_OWNER   uid of the worker's pod (the downward API's metadata.uid)
+AIRDOCK_TASK_NAMESPACE, AIRDOCK_TASK_SERVICE_ACCOUNT, AIRDOCK_XCOM_SIDECAR_IMAGE
+                        tasks.namespace, serviceAccount and retrieveImage: a deployment tool that renames them
+                        reaches variables, and not the inside of the file
 
 Keys of the file are the camelCase forms of the attributes below, in the same nesting.
 """
@@ -143,8 +146,14 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         except (OSError, ValueError) as error:
             raise ConfigError(f"AIRDOCK_GATEWAY_CONFIG: {path} is no readable JSON file: {error}") from None
     settings: Settings = _read(Settings, values, "")
+    tasks = dataclasses.replace(
+        settings.tasks,
+        namespace=environment.get("AIRDOCK_TASK_NAMESPACE") or settings.tasks.namespace,
+        service_account=environment.get("AIRDOCK_TASK_SERVICE_ACCOUNT") or settings.tasks.service_account,
+        retrieve_image=environment.get("AIRDOCK_XCOM_SIDECAR_IMAGE") or settings.tasks.retrieve_image,
+    )
     settings = dataclasses.replace(
-        settings, owner=environment.get("AIRDOCK_GATEWAY_OWNER", "") or settings.owner
+        settings, owner=environment.get("AIRDOCK_GATEWAY_OWNER", "") or settings.owner, tasks=tasks
     )
     if not settings.owner:
         raise ConfigError(
