@@ -73,3 +73,19 @@ def test_every_setting_of_the_tables_is_documented() -> None:
     for kind in (settings.Tasks, settings.Daemon, settings.Settings, settings.Kubernetes):
         for field in dataclasses.fields(kind):
             assert camel(field.name) in text or field.name == "owner", f"{kind.__name__}.{field.name}"
+
+
+def test_names_in_variables_win_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text('{"tasks": {"namespace": "file", "serviceAccount": "file", "retrieveImage": "file"}}')
+    given = {
+        "AIRDOCK_GATEWAY_CONFIG": str(file),
+        "AIRDOCK_GATEWAY_OWNER": "uid",
+        "AIRDOCK_TASK_NAMESPACE": "team-tasks",
+        "AIRDOCK_TASK_SERVICE_ACCOUNT": "team-task",
+        "AIRDOCK_XCOM_SIDECAR_IMAGE": "registry/busybox:1",
+    }
+    tasks = load(given).tasks
+    assert (tasks.namespace, tasks.service_account) == ("team-tasks", "team-task")
+    assert tasks.retrieve_image == "registry/busybox:1"
+    assert load({**given, "AIRDOCK_TASK_NAMESPACE": ""}).tasks.namespace == "file"
