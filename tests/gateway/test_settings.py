@@ -85,7 +85,7 @@ def test_names_in_variables_win_over_the_file(tmp_path: Path) -> None:
         "AIRDOCK_TASK_SERVICE_ACCOUNT": "team-task",
         "AIRDOCK_XCOM_SIDECAR_IMAGE": "registry/busybox:1",
     }
-    tasks = load(given).tasks
+    tasks = settings.load(given).tasks
     assert (tasks.namespace, tasks.service_account) == ("team-tasks", "team-task")
     assert tasks.retrieve_image == "registry/busybox:1"
-    assert load({**given, "AIRDOCK_TASK_NAMESPACE": ""}).tasks.namespace == "file"
+    assert settings.load({**given, "AIRDOCK_TASK_NAMESPACE": ""}).tasks.namespace == "file"
