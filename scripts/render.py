@@ -139,18 +139,28 @@ def _identity(helm: str) -> str:
 
 def _newest_change(chart: Path) -> int:
     """Time of the newest change in the chart's tree, in ns; so an edit is seen within one process too."""
-    return max(path.stat().st_mtime_ns for path in (chart, *chart.rglob("*")))
+    return max(path.stat().st_mtime_ns for path in _files(chart))
 
 
 @lru_cache
 def _chart_hash(chart: Path, _changed: int) -> str:
     """A hash of the names and contents of the chart's files, but of the generated README."""
     digest = hashlib.sha256()
-    for path in sorted(chart.rglob("*")):
-        if path.is_file() and path != chart / "README.md":
+    for path in sorted(_files(chart)):
+        if path.is_file():
             content = path.read_bytes()
             digest.update(f"{path.relative_to(chart)}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()[:16]
+
+
+def _files(chart: Path) -> list[Path]:
+    """What Helm can read of the chart: not the README, nor what Python leaves beside its sources."""
+    # Directories too: removing a file changes only its directory.
+    return [
+        path
+        for path in (chart, *chart.rglob("*"))
+        if path != chart / "README.md" and "__pycache__" not in path.parts and path.suffix != ".pyc"
+    ]
 
 
 def _store(entry: Path, content: bytes) -> None:

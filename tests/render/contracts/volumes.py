@@ -15,6 +15,10 @@ from tests.render.scenarios import Scenario
 IN_IMAGE: Mapping[str, str] = {
     "/opt/airflow/dags": "without dags.*, DAG files are in a user's own image, at dags.path",
 }
+#: Containers that need no temporary directory.
+WRITES_NOTHING: Mapping[str, str] = {
+    "docker-gateway": "what passes through it stays in memory",
+}
 #: Variables that hold a part of a URL.
 URL_PATHS = {"AIRDOCK_BASE_PATH"}
 #: Settings that only some containers act on: the files that they name are mounted in those alone.
@@ -79,7 +83,7 @@ def paths(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
 def temporary_directory(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
     """A container with a read-only root has a writable /tmp or TMPDIR."""
     for manifest, _, container in manifests.containers:
-        if not container.security.get("readOnlyRootFilesystem"):
+        if not container.security.get("readOnlyRootFilesystem") or container.name in WRITES_NOTHING:
             continue
         variable = container.env.get("TMPDIR")
         place = (variable.value if variable else None) or "/tmp"
