@@ -13,6 +13,8 @@ from scripts.target import NAMESPACE, RELEASE
 from tests.e2e.conftest import Release, Run, wait_until
 
 OUTAGE_SECONDS = 60
+#: Longer than new workers take to become ready, on a busy machine too: only then are the old ones told to go.
+ROLLOUT_SECONDS = 150
 
 
 def ticking(seconds: int) -> str:
@@ -61,7 +63,7 @@ def test_a_worker_rollout_loses_no_task_and_no_log(dags: Release) -> None:
 
     (After that the log is gone with its pod, unless logs.claim or logs.remote keeps it.)
     """
-    runs = [run for run in everywhere(dags, 60) if "deferred" not in run.dag_id]
+    runs = [run for run in everywhere(dags, ROLLOUT_SECONDS) if "deferred" not in run.dag_id]
     workers = [f"deployment/{RELEASE}-worker-{group.name}" for group in dags.groups]
     old = {pod["status"]["podIP"]: pod["metadata"]["name"] for pod in dags.staying("worker")}
     with ThreadPoolExecutor() as pool:
