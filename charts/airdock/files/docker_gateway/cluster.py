@@ -33,7 +33,7 @@ from .settings import Settings
 #: Seconds that the API server may be away without a task noticing.
 PATIENCE = 45.0
 #: `start` must answer before docker-py's 60 s.
-START_PATIENCE = 40.0
+START_PATIENCE = 45.0
 #: An orderly end of a log stream is believed if the container's own end is known within this many seconds.
 END_AGREES = 2.0
 #: Seconds after which a log stream of an ended container that does not end is cut.
@@ -234,6 +234,8 @@ class Cluster:
                 container.ended = Ended(None, error.message)
                 container.ended_at = time.monotonic()
                 container.changed.notify_all()
+            # The pod may be there all the same, if only the answer was lost.
+            self._delete(container, error.message, 1)
             raise
         with container.changed:
             container.uid = container.uid or pod["metadata"]["uid"]

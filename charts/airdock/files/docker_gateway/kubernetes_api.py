@@ -23,7 +23,7 @@ from .settings import Kubernetes
 
 Object = dict[str, Any]
 #: Seconds for a request that is no stream.
-TIMEOUT = 20.0
+TIMEOUT = 10.0
 _IDLE_CONNECTIONS = 8
 _READ = 64 * 1024
 _RETRIED = {429, 500, 502, 503, 504}
