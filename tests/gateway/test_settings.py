@@ -89,3 +89,21 @@ def test_names_in_variables_win_over_the_file(tmp_path: Path) -> None:
     assert (tasks.namespace, tasks.service_account) == ("team-tasks", "team-task")
     assert tasks.retrieve_image == "registry/busybox:1"
     assert settings.load({**given, "AIRDOCK_TASK_NAMESPACE": ""}).tasks.namespace == "file"
+
+
+def test_names_that_deployment_tools_change_come_from_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.json"
+    file.write_text('{"tasks": {"namespace": "a", "serviceAccount": "b", "retrieveImage": "c"}}')
+    environment = {
+        "AIRDOCK_GATEWAY_CONFIG": str(file),
+        "AIRDOCK_GATEWAY_OWNER": "uid",
+        "AIRDOCK_TASK_NAMESPACE": "",
+    }
+    assert settings.load(environment).tasks.namespace == "a"
+    names = {
+        "AIRDOCK_TASK_NAMESPACE": "x",
+        "AIRDOCK_TASK_SERVICE_ACCOUNT": "y",
+        "AIRDOCK_XCOM_SIDECAR_IMAGE": "z",
+    }
+    tasks = settings.load(environment | names).tasks
+    assert (tasks.namespace, tasks.service_account, tasks.retrieve_image) == ("x", "y", "z")
