@@ -1,6 +1,6 @@
 """An overlay on the cluster: applied, used, changed and deleted, in namespaces of its own.
 
-The overlay is a user's: overlays/dind in another namespace, and what this cluster's registry needs.
+Each is a user's: one of ours in other namespaces, and what this cluster's registry needs.
 """
 
 from __future__ import annotations
@@ -21,15 +21,26 @@ from tests.e2e.conftest import wait_until
 
 NAMESPACE = "airdock-kustomize"
 SECONDS = 600
-DIND = Group("dind", "dind", "dind", frozenset({"docker"}))
+TASKS = f"{NAMESPACE}-tasks"
+#: Overlay -> its worker group.
+OVERLAYS = {
+    "dind": Group("dind", "dind", "dind", frozenset({"docker"})),
+    "kubernetes": Group("default", "kubernetes", "default", frozenset({"kubernetes"})),
+}
+
+
+@pytest.fixture(scope="module", params=OVERLAYS)
+def name(request: pytest.FixtureRequest) -> str:
+    """The overlay's name."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def overlay(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def overlay(target: Target, name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the overlay."""
     folder = tmp_path_factory.mktemp("overlay")
     settings = {"AIRFLOW__CORE__PARALLELISM": "32"}
-    return apply.write(target, "dind", folder, namespace=NAMESPACE, settings=settings)
+    return apply.write(target, name, folder, namespace=NAMESPACE, settings=settings)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +59,12 @@ def rolled(target: Target) -> None:
     apply.wait(target, NAMESPACE, SECONDS)
 
 
+def workloads(target: Target) -> list[str]:
+    """kind/name of each."""
+    names = target.kubectl("get", "deployments,statefulsets", "-n", NAMESPACE, "-o", "name")
+    return names.split()
+
+
 def pods(target: Target) -> dict[str, str]:
     """Component -> uid of its pod."""
     return {
@@ -61,21 +78,39 @@ def test_the_overlay_has_no_problem(overlay: Path) -> None:
     assert problems(overlay) == []
 
 
-def test_the_example_dags_run(applied: Target) -> None:
+def test_the_example_dags_run(applied: Target, name: str) -> None:
     admin = applied.secret(f"{RELEASE}-admin", NAMESPACE)
     service = f"svc/{RELEASE}-api-server"
     with PortForward(applied.kubectl_command, NAMESPACE, service, 8080) as forward:
         airflow = Airflow(forward.url, admin["username"], admin["password"])
-        results = examples.run_all(airflow, [DIND], registry=applied.native)
+        results = examples.run_all(airflow, [OVERLAYS[name]], registry=applied.native)
     assert results
     assert [result.task.name for result in results if not result.right] == []
 
 
+def test_rights_and_fence_follow(applied: Target, name: str) -> None:
+    """What the worker may do in its task namespace, and what no pod of that namespace may have."""
+    account = f"--as=system:serviceaccount:{NAMESPACE}:airdock-worker-{OVERLAYS[name].name}"
+    if name == "dind":
+        with pytest.raises(CommandError):
+            applied.kubectl("auth", "can-i", "create", "pods", "-n", NAMESPACE, account)
+        return
+    assert applied.kubectl("auth", "can-i", "create", "pods", "-n", TASKS, account).strip() == "yes"
+    for elsewhere in (NAMESPACE, RELEASE, f"{RELEASE}-tasks"):
+        with pytest.raises(CommandError):
+            applied.kubectl("auth", "can-i", "create", "pods", "-n", elsewhere, account)
+    run = ["run", "thief", "--image=busybox:1.37", "-n", TASKS, "--dry-run=server"]
+    with pytest.raises(CommandError, match="service account 'default' instead of airdock-task"):
+        applied.kubectl(*run)
+
+
 def test_applying_again_changes_nothing(applied: Target, overlay: Path) -> None:
     before = pods(applied)
-    output = applied.kubectl("apply", "-k", str(overlay))
-    assert [line for line in output.splitlines() if not line.endswith(" unchanged")] == []
+    generations = {w: applied.get(w, "-n", NAMESPACE)["metadata"]["generation"] for w in workloads(applied)}
+    applied.kubectl("apply", "-k", str(overlay))
     time.sleep(5)
+    for workload, generation in generations.items():
+        assert applied.get(workload, "-n", NAMESPACE)["metadata"]["generation"] == generation, workload
     assert pods(applied) == before
 
 
@@ -97,8 +132,9 @@ def test_a_change_rolls_only_its_readers(applied: Target, overlay: Path) -> None
 def test_deleted_with_its_namespace_nothing_is_left(applied: Target, overlay: Path) -> None:
     """Claims, Secrets and the ConfigMaps of earlier hashes are in the namespace, which is the overlay's."""
     applied.kubectl("delete", "-k", str(overlay), "--timeout=300s", timeout=310)
-    with pytest.raises(CommandError, match="not found"):
-        applied.kubectl("get", "namespace", NAMESPACE)
+    for namespace in (NAMESPACE, TASKS):
+        with pytest.raises(CommandError, match="not found"):
+            applied.kubectl("get", "namespace", namespace)
     volumes = [
         volume["metadata"]["name"]
         for volume in applied.items("persistentvolumes")
