@@ -29,6 +29,7 @@ test: .venv/installed ## all that needs no cluster
 	.venv/bin/pytest --numprocesses auto --ignore tests/api --ignore tests/e2e --ignore tests/images tests
 
 test-api: .venv/installed ## the manifests against a real API server, without a kubelet
+	@$(run) scripts.tools etcd kube-apiserver kube-controller-manager helm kubeconform
 	.venv/bin/pytest tests/api
 
 e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images; `make up` first, or it is done here
