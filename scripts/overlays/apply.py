@@ -42,14 +42,19 @@ def write(
     namespace: str = NAMESPACE,
     labels: Mapping[str, str] | None = None,
     settings: Mapping[str, str] | None = None,
+    cpu: str = "",
 ) -> Path:
-    """Write a user's overlay over one of ours: what this cluster needs, labels of its namespace, settings."""
+    """Write a user's overlay over one of ours: what this cluster needs, labels of its namespace, settings.
+
+    `cpu` is what every container requests, for small nodes; by default it is the chart's.
+    """
     top = Path(os.path.relpath(OVERLAYS_DIR, folder.resolve()))
     literals = [f"{key}={value}" for key, value in (settings or {}).items()]
     patches: list[dict[str, Any]] = [
         _patch("Namespace", NAMESPACE, "add", f"/metadata/labels/{key.replace('/', '~1')}", value)
         for key, value in (labels or {}).items()
     ]
+    patches += _requests(overlay, cpu) if cpu else []
     if target.native:
         literals.append(f"AIRFLOW_CONN_EXAMPLE_REGISTRY={json.dumps(CONNECTION)}")
         patches += _registry_patches(overlay)
@@ -89,6 +94,18 @@ def _registry_patches(overlay: str) -> list[dict[str, Any]]:
                 for option in (f"--registry-mirror=http://{REGISTRY}", f"--insecure-registry={REGISTRY}"):
                     patches.append(_patch("Deployment", workload.name, "add", path, option))
     return patches
+
+
+def _requests(overlay: str, cpu: str) -> list[dict[str, Any]]:
+    return [
+        _patch(
+            workload.kind, workload.name, "replace",
+            f"/spec/template/spec/{field}/{number}/resources/requests/cpu", cpu,
+        )
+        for workload, _ in build(OVERLAYS_DIR / overlay).pods
+        for field in ("initContainers", "containers")
+        for number, _ in enumerate(workload.get("spec", "template", "spec", field) or ())
+    ]  # fmt: skip
 
 
 def _patch(kind: str, name: str, operation: str, path: str, value: Any) -> dict[str, Any]:

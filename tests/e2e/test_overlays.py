@@ -40,7 +40,7 @@ def overlay(target: Target, name: str, tmp_path_factory: pytest.TempPathFactory)
     """The folder of the overlay."""
     folder = tmp_path_factory.mktemp("overlay")
     settings = {"AIRFLOW__CORE__PARALLELISM": "32"}
-    return apply.write(target, name, folder, namespace=NAMESPACE, settings=settings)
+    return apply.write(target, name, folder, namespace=NAMESPACE, settings=settings, cpu="10m")
 
 
 @pytest.fixture(scope="module")
