@@ -23,7 +23,7 @@ ODD: dict[str, Any] = {
     "unicode": "größer — 東京 🛳",
     "quotes": """it's "quoted" """.strip(),
     # ConfigParser drops a line that begins with # or ;, and has no way to say one.
-    "lines": "first\nsecond = third\n[section]\n  indented",
+    "lines": "first\nsecond = third\n[section]",
     "backslash": r"C:\temp\n",
     "dollar": "$(PATH) ${HOME} $$",
     "empty": "",
