@@ -1,7 +1,7 @@
 """Brings Airflow's database to this image's revision (`migrate`), or waits until it is there (`wait`).
 
-A database that a newer Airflow has migrated is left alone: Airflow's own migration fails on a revision that it does not know, without
-saying what to do.
+A database that a newer Airflow has migrated is left alone: Airflow's own migration fails on a revision
+that it does not know, without saying what to do.
 """
 
 import importlib.metadata
@@ -21,7 +21,7 @@ MIGRATIONS = {"alembic_version": "airflow", "alembic_version_fab": "airflow.prov
 
 
 def connect() -> sqlalchemy.Connection:
-    """A connection to the metadata database, waiting for it for at most TIMEOUT_SECONDS; exits when it does not come."""
+    """A connection to the metadata database, waited for; exits when none comes within TIMEOUT_SECONDS."""
     engine = sqlalchemy.create_engine(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
@@ -47,38 +47,39 @@ def known_revisions(package: str) -> set[str]:
 
 def unknown_revision(connection: sqlalchemy.Connection) -> str | None:
     """A sentence about the first revision that this image does not know, or None."""
+    version = sqlalchemy.column("version_num")
     tables = sqlalchemy.inspect(connection).get_table_names()
     for table, package in MIGRATIONS.items():
         if table not in tables:
             continue
         known = known_revisions(package)
-        for revision in connection.execute(sqlalchemy.text(f"select version_num from {table}")).scalars():
+        query = sqlalchemy.select(version).select_from(sqlalchemy.table(table))
+        for revision in connection.execute(query).scalars():
             if known and revision not in known:
                 return f"The database is at revision {revision} of {package}, which this image does not know"
     return None
 
 
 def migrate() -> None:
-    """Runs `airflow db migrate`, in place of this process; exits with the way out when the database is ahead."""
+    """Runs `airflow db migrate`, in place of this process; exits with the way out if it is ahead."""
     with connect() as connection:
         problem = unknown_revision(connection)
     if problem:
         version = os.environ.get("AIRFLOW_VERSION") or importlib.metadata.version("apache-airflow")
         sys.exit(
             f"{problem}: a newer Airflow has migrated it. Nothing was changed.\n"
-            "Either go back to the newer image, or downgrade with it first, for example from a pod of the newer release:\n"
+            "Either go back to the newer image, or downgrade with it first, from one of its pods:\n"
             f"  airflow db downgrade --to-version {version} --yes\n"
             "and then roll back again."
         )
-    os.execvp("airflow", ["airflow", "db", "migrate"])
+    os.execvp("airflow", ["airflow", "db", "migrate"])  # noqa: S606
 
 
 def wait() -> None:
     """Runs `airflow db check-migrations`, in place of this process, once the database answers."""
     connect().close()
-    os.execvp(
-        "airflow", ["airflow", "db", "check-migrations", "--migration-wait-timeout", str(TIMEOUT_SECONDS)]
-    )
+    command = ["airflow", "db", "check-migrations", "--migration-wait-timeout", str(TIMEOUT_SECONDS)]
+    os.execvp("airflow", command)  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Gives the first administrator to the auth manager.
 
-SimpleAuthManager reads its passwords from a file that it opens for writing, so the Secret's cannot be mounted there: the file is made in
-the pod's /tmp. FAB gets a user in its database; one of that name that is there stays as it is.
+SimpleAuthManager reads its passwords from a file that it opens for writing, so the Secret's cannot be
+mounted there: the file is made in the pod's /tmp. FAB gets a user in its database; one of that name that
+is there stays as it is.
 """
 
 import configparser

@@ -1,10 +1,11 @@
 """Makes the Secrets that the release lacks: random, in the cluster, once.
 
-It may only create. A Secret that is there (HTTP 409) stays as it is, so that upgrades and restarts change nothing and a user can put
-one there first. Standard library only; runs in an init container of the api-server.
+It may only create. A Secret that is there (HTTP 409) stays as it is, so that upgrades and restarts change
+nothing and a user can put one there first. Standard library only; runs in an init container of the
+api-server.
 
-Environment: AIRDOCK_MAKE_<purpose>_AS, the name of a Secret to make; AIRDOCK_POSTGRES_HOST and AIRDOCK_REDIS_HOST, the Services that
-its URLs name; AIRDOCK_ADMIN_USERNAME; AIRDOCK_LABELS, JSON map.
+Environment: AIRDOCK_MAKE_<purpose>_AS, the name of a Secret to make; AIRDOCK_POSTGRES_HOST and
+AIRDOCK_REDIS_HOST, the Services that its URLs name; AIRDOCK_ADMIN_USERNAME; AIRDOCK_LABELS, JSON map.
 """
 
 import base64
@@ -45,7 +46,7 @@ def postgres() -> dict[str, str]:
 
 
 def redis() -> dict[str, str]:
-    """Keys of the embedded broker's Secret: the password, and the URLs of Celery's broker and result backend."""
+    """Keys of the embedded broker's Secret: the password and the URLs of broker and result backend."""
     word = password()
     url = f"redis://:{word}@{os.environ['AIRDOCK_REDIS_HOST']}:6379"
     return {"password": word, "broker-url": f"{url}/0", "result-backend": f"{url}/1"}
@@ -69,7 +70,7 @@ PURPOSES: dict[str, Callable[[], dict[str, str]]] = {
 def create(name: str, data: dict[str, str]) -> str:
     """Creates one Secret in the pod's namespace and says what became of it.
 
-    Raises urllib.error.HTTPError for every answer but 201 and 409, OSError where the API server cannot be reached.
+    Raises urllib.error.HTTPError for every answer but 201 and 409, OSError where no API server answers.
     """
     namespace = (ACCOUNT / "namespace").read_text()
     server = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"

@@ -1,7 +1,7 @@
 """Liveness of a component without an HTTP port: its job's last heartbeat, read from the database.
 
-Usage: probe_job.py JOB_TYPE. Exit 1 when this host's job has no heartbeat within THRESHOLD_SECONDS. A database that does not answer is no
-fault of the component, and a restart would not mend it: exit 0.
+Usage: probe_job.py JOB_TYPE. Exit 1 when this host's job has no heartbeat within THRESHOLD_SECONDS. A
+database that does not answer is no fault of the component, and a restart would not mend it: exit 0.
 `airflow jobs check` tells the same for 5 seconds of CPU; this takes a twentieth of one.
 """
 

@@ -1,8 +1,8 @@
 """Startup and liveness of a Celery worker: it answers a ping through the broker.
 
-Exit 1 when it does not. A broker that cannot be reached is no fault of the worker, and a restart would not mend it: exit 0, except
-with --startup.
-A bare Celery client takes 1 s; Airflow's own app, which `celery inspect` loads, takes 6 s and 170 MB.
+Exit 1 when it does not. A broker that cannot be reached is no fault of the worker, and a restart would
+not mend it: exit 0, except with --startup. A bare Celery client takes 1 s; Airflow's own app, which
+`celery inspect` loads, takes 6 s and 170 MB.
 """
 
 import os
