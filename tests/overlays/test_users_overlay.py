@@ -97,7 +97,7 @@ def put(field: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return lambda content: content.update({field: value})
 
 
-DELETE = "{$patch: delete, apiVersion: v1, kind: ServiceAccount, metadata: {name: airdock-triggerer}}"
+DELETE = "{$patch: delete, apiVersion: v1, kind: ServiceAccount, metadata: {name: airdock-triggerer, namespace: airdock}}"
 MISTAKES = {
     "namespace:": (put("namespace", "team-data"), "`namespace:` moves the task namespace's objects too"),
     "rights left behind": (
