@@ -46,8 +46,8 @@ def overlay(target: Target, name: str, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="module")
 def applied(target: Target, overlay: Path) -> Iterator[Target]:
     """The cluster with the overlay on it."""
-    target.kubectl("apply", "-k", str(overlay))
     try:
+        target.kubectl("apply", "-k", str(overlay))
         rolled(target)
         yield target
     finally:

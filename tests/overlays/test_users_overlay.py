@@ -97,7 +97,8 @@ def put(field: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return lambda content: content.update({field: value})
 
 
-DELETE = "{$patch: delete, apiVersion: v1, kind: ServiceAccount, metadata: {name: airdock-triggerer, namespace: airdock}}"
+ACCOUNT = "{name: airdock-triggerer, namespace: airdock}"
+DELETE = f"{{$patch: delete, apiVersion: v1, kind: ServiceAccount, metadata: {ACCOUNT}}}"
 MISTAKES = {
     "namespace:": (put("namespace", "team-data"), "`namespace:` moves the task namespace's objects too"),
     "rights left behind": (
