@@ -5,6 +5,7 @@ Each is a user's: one of ours in other namespaces, and what this cluster's regis
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,9 +100,25 @@ def test_rights_and_fence_follow(applied: Target, name: str) -> None:
     for elsewhere in (NAMESPACE, RELEASE, f"{RELEASE}-tasks"):
         with pytest.raises(CommandError):
             applied.kubectl("auth", "can-i", "create", "pods", "-n", elsewhere, account)
-    run = ["run", "thief", "--image=busybox:1.37", "-n", TASKS, "--dry-run=server"]
+    # Restricted and limited: what is refused is its service account alone.
+    container = {
+        "name": "thief",
+        "image": "busybox:1.37",
+        "resources": {"limits": {"cpu": "100m", "memory": "32Mi"}},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    spec = {
+        "serviceAccountName": "default",
+        "automountServiceAccountToken": False,
+        "containers": [container],
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+    }
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "thief", "namespace": TASKS}, "spec": spec}
+    create = ["create", "--dry-run=server", "-f", "-"]
     with pytest.raises(CommandError, match="service account 'default' instead of airdock-task"):
-        applied.kubectl(*run)
+        applied.kubectl(*create, stdin=json.dumps(pod))
+    spec["serviceAccountName"] = "airdock-task"
+    applied.kubectl(*create, stdin=json.dumps(pod))
 
 
 def test_applying_again_changes_nothing(applied: Target, overlay: Path) -> None:
