@@ -105,7 +105,9 @@ def _thaw() -> None:
 def kill(seconds: float = 30) -> None:
     """Kill everything in the node's cgroup and wait until it is gone."""
     end = time.monotonic() + seconds
+    killed: set[int] = set()
     while alive := processes():
+        killed |= alive
         _thaw()
         if time.monotonic() > end:
             raise ClusterError(f"Processes {sorted(alive)} of the node do not end.")
@@ -115,6 +117,9 @@ def kill(seconds: float = 30) -> None:
             except ProcessLookupError:
                 continue
         time.sleep(0.1)
+    # A dead process has left its cgroup, and is listed until its parent, maybe the host's init, reaps it.
+    while any(Path("/proc", str(process)).exists() for process in killed) and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 def remove(seconds: float = 30) -> None:
