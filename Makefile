@@ -36,6 +36,7 @@ e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images;
 	.venv/bin/pytest tests/images tests/e2e
 
 bench: .venv/installed ## the measured claims of the README
+	@$(run) scripts.bench_checks
 	@$(run) scripts.bench
 
 lint: .venv/installed ## check your values: VALUES=my.yaml [FORMAT=text|junit|sarif]
