@@ -42,7 +42,7 @@ podAnnotations:
 volumes:
   {{- if not .group.kubernetesOperators }}
   token:
-    {{- omit (include "airdock.tokenVolume" . | fromYamlArray | first) "name" | toYaml | nindent 4 }}
+    {{- include "airdock.tokenVolume" . | nindent 4 }}
   {{- end }}
   docker-socket: {emptyDir: {sizeLimit: 1Mi}}
   docker-gateway: {configMap: {name: {{ include "airdock.fullname" .root }}-docker-gateway}}

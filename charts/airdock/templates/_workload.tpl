@@ -142,7 +142,8 @@ spec:
       {{- toYaml $source | nindent 6 }}
     {{- end }}
     {{- if $c.token }}
-    {{- include "airdock.tokenVolume" . | nindent 4 }}
+    - name: token
+      {{- include "airdock.tokenVolume" . | nindent 6 }}
     {{- end }}
   {{- end }}
 {{- end }}
@@ -172,12 +173,11 @@ spec:
 
 {{- /* What the kubelet would mount for automountServiceAccountToken: a volume of our own, so that only one container gets it. */ -}}
 {{- define "airdock.tokenVolume" -}}
-- name: token
-  projected:
-    sources:
-      - serviceAccountToken: {path: token, expirationSeconds: 3607}
-      - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
-      - downwardAPI: {items: [{path: namespace, fieldRef: {fieldPath: metadata.namespace}}]}
+projected:
+  sources:
+    - serviceAccountToken: {path: token, expirationSeconds: 3607}
+    - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
+    - downwardAPI: {items: [{path: namespace, fieldRef: {fieldPath: metadata.namespace}}]}
 {{- end }}
 
 {{- define "airdock.container" -}}
