@@ -41,7 +41,7 @@ class Group:
     Attributes:
         name: its key under `workers` in the values.
         mode: kubernetes, dind or socket.
-        queue: the first of its queues, which the example DAGs use.
+        queue: the one of its queues that the example DAGs use.
         serves: "docker" if its workers answer the Docker API, "kubernetes" if they may start pods.
     """
 
@@ -136,17 +136,19 @@ class Target:
         )
         processor = self.get("deployment", f"{RELEASE}-dag-processor", "-n", NAMESPACE)
         env = processor["spec"]["template"]["spec"]["containers"][0]["env"]
-        names = {entry["name"] for entry in env}
+        values = {entry["name"]: entry.get("value", "") for entry in env}
         found = []
         for worker in workers:
             notes = worker["metadata"]["annotations"]
             name = worker["metadata"]["labels"]["airdock.dev/worker-group"]
             suffix = name.upper().replace("-", "_")
-            serves = {
-                what for what in ("docker", "kubernetes") if f"AIRDOCK_{what.upper()}_QUEUE_{suffix}" in names
+            queues = {
+                what: values[variable]
+                for what in ("docker", "kubernetes")
+                if (variable := f"AIRDOCK_{what.upper()}_QUEUE_{suffix}") in values
             }
-            queue = notes["airdock.dev/queues"].split(",")[0]
-            found.append(Group(name, notes["airdock.dev/mode"], queue, frozenset(serves)))
+            queue = next(iter(queues.values()), notes["airdock.dev/queues"].split(",")[0])
+            found.append(Group(name, notes["airdock.dev/mode"], queue, frozenset(queues)))
         return found
 
 

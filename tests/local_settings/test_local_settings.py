@@ -39,8 +39,16 @@ def load(user: dict[str, Any] | None = None) -> ModuleType:
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("DOCKER_HOST", HOST)
+    monkeypatch.setenv("AIRDOCK_DOCKER_HOSTS", "localhost,127.0.0.1,docker,[::1]")
     for name in ("SERVICE_ACCOUNT", "RUN_AS_USER", "RESOURCES"):
         monkeypatch.delenv(f"AIRDOCK_TASK_{name}", raising=False)
+    # The one option of Airflow that the policies read.
+    configuration = ModuleType("airflow.configuration")
+    configuration.conf = SimpleNamespace(  # type: ignore[attr-defined]
+        get=lambda section, key: {"operators.default_queue": "default"}[f"{section}.{key}"]
+    )
+    monkeypatch.setitem(sys.modules, "airflow", ModuleType("airflow"))
+    monkeypatch.setitem(sys.modules, "airflow.configuration", configuration)
     yield
     sys.modules.pop("airdock_user_settings", None)
 
@@ -48,8 +56,12 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 class DockerOperator:
     """What the policy sees of Airflow's operator: a class name and attributes."""
 
-    def __init__(self, docker_url: Any = None, **attributes: Any):
+    def __init__(self, docker_url: Any = USUAL, **attributes: Any):
         self.docker_url = docker_url
+        self.queue = "default"
+        self.on_execute_callback: list[Any] = []
+        self.labels = self.retrieve_output_path = None
+        self.retrieve_output = self.xcom_all = False
         self.__dict__.update(attributes)
 
 
@@ -63,12 +75,31 @@ class TheirOwnOperator(_DockerDecoratedOperator):
 
 class BashOperator:
     docker_url = USUAL
+    queue = "default"
+    on_execute_callback = ()
 
 
-def mapped(partial: dict[str, Any], expanded: Any = None, cls: type = DockerOperator) -> Any:
-    return SimpleNamespace(
-        operator_class=cls, partial_kwargs=partial, expand_input=SimpleNamespace(value=expanded)
-    )
+class KubernetesPodOperator:
+    def __init__(self, queue: str = "default"):
+        self.queue = queue
+
+
+class KubernetesJobOperator(KubernetesPodOperator):
+    pass
+
+
+def mapped(cls: type, **attributes: Any) -> Any:
+    """What the policy sees of a mapped task; tests/e2e/inside/policies.py has the real one."""
+    return SimpleNamespace(operator_class=cls, **{"queue": "default", "on_execute_callback": []} | attributes)
+
+
+def run(task: DockerOperator, **instance: Any) -> DockerOperator:
+    """Run a task as far as its execute(): its policy at parsing, then its callbacks."""
+    load().task_policy(task)
+    ti = {"dag_id": "d", "task_id": "t", "run_id": "r", "try_number": 2, "map_index": -1, **instance}
+    for callback in task.on_execute_callback:
+        callback({"task": task, "ti": SimpleNamespace(**ti)})
+    return task
 
 
 @pytest.mark.parametrize("cls", [DockerOperator, _DockerDecoratedOperator, TheirOwnOperator])
@@ -79,21 +110,84 @@ def mapped(partial: dict[str, Any], expanded: Any = None, cls: type = DockerOper
         ("unix://var/run/docker.sock", HOST),
         ("UNIX:///var/run/docker.sock", HOST),
         ("http+unix:///var/run/docker.sock", HOST),
-        ("tcp://docker:2375", "tcp://docker:2375"),
+        ("tcp://docker:2375", HOST),
+        ("tcp://Docker", HOST),
+        ("http://localhost:2375/", HOST),
+        ("127.0.0.1:2375", HOST),
+        ("tcp://:2375", HOST),
+        ("tcp://[::1]:2375", HOST),
+        ("https://docker:2376", "https://docker:2376"),
+        ("tcp://docker.example.com:2375", "tcp://docker.example.com:2375"),
+        ("tcp://build-host:2375/docker", "tcp://build-host:2375/docker"),
+        ("tcp://[bad", "tcp://[bad"),
         ("ssh://me@docker", "ssh://me@docker"),
+        ("npipe:////./pipe/docker", "npipe:////./pipe/docker"),
         ([USUAL], [HOST]),
-        ([USUAL, "unix:///other.sock", "tcp://docker:2375"], [HOST, "tcp://docker:2375"]),
+        ([USUAL, "unix:///other.sock", "tcp://far:2375"], [HOST, "tcp://far:2375"]),
         (HOST, HOST),
         (None, None),
     ],
 )
 def test_urls(cls: type[DockerOperator], given: Any, wanted: Any) -> None:
-    task = cls(given)
-    load().task_policy(task)
-    assert task.docker_url == wanted
-    many = mapped({"docker_url": given}, cls=cls)
+    assert run(cls(given)).docker_url == wanted
+
+
+def test_hosts_are_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRDOCK_DOCKER_HOSTS", "far.example.com")
+    assert run(DockerOperator("tcp://far.example.com:2375")).docker_url == HOST
+    assert run(DockerOperator("tcp://docker:2375")).docker_url == "tcp://docker:2375"
+    monkeypatch.delenv("AIRDOCK_DOCKER_HOSTS")
+    assert run(DockerOperator("tcp://docker:2375")).docker_url == "tcp://docker:2375"
+    assert run(DockerOperator(USUAL)).docker_url == HOST
+
+
+def test_the_host_of_a_remote_daemon_is_not_logged_as_foreign(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where DOCKER_HOST itself is on the network, as it is for an operator without a docker_url."""
+    monkeypatch.setenv("DOCKER_HOST", "tcp://far:2375")
+    caplog.set_level("INFO")
+    assert run(DockerOperator("tcp://far:2375")).docker_url == "tcp://far:2375"
+    assert not caplog.messages
+
+
+def test_what_is_left_alone_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    run(DockerOperator("tcp://far:2375"))
+    run(DockerOperator("tcp://docker:2376", tls_ca_cert="/etc/tls.pem"))
+    foreign, tls = caplog.messages
+    assert "tcp://far:2375" in foreign
+    assert "airflow.dockerHosts" in foreign
+    assert "tcp://docker:2376" in tls
+    assert "tls_" in tls
+
+
+@pytest.mark.parametrize("name", ["tls_ca_cert", "tls_client_cert", "tls_client_key"])
+def test_tls_is_left_alone(name: str) -> None:
+    assert run(DockerOperator(USUAL, **{name: "/etc/tls.pem"})).docker_url == USUAL
+
+
+def test_mapped_tasks_are_prepared_when_they_are_operators() -> None:
+    """Whatever came by partial(), expand() or from another task is in the operator by then."""
+    many = mapped(DockerOperator, on_execute_callback=None)
     load().task_policy(many)
-    assert many.partial_kwargs == {"docker_url": wanted}
+    (callback,) = many.on_execute_callback
+    one = DockerOperator("tcp://docker:2375")
+    ti = SimpleNamespace(dag_id="d", task_id="t", run_id="r", try_number=1, map_index=3)
+    callback({"task": one, "ti": ti})
+    assert one.docker_url == HOST
+
+
+def test_the_authors_callbacks_stay_and_run_first() -> None:
+    seen: list[str] = []
+
+    def theirs(context: dict[str, Any]) -> None:
+        seen.append(context["task"].docker_url)
+        context["task"].docker_url = "unix:///theirs.sock"
+
+    assert run(DockerOperator(USUAL, on_execute_callback=[theirs])).docker_url == HOST
+    assert run(DockerOperator(USUAL, on_execute_callback=theirs)).docker_url == HOST
+    assert seen == [USUAL, USUAL]
 
 
 @pytest.mark.parametrize(
@@ -113,40 +207,34 @@ def test_urls(cls: type[DockerOperator], given: Any, wanted: Any) -> None:
 def test_labels_for_the_docker_gateway(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], wanted: dict[str, str]
 ) -> None:
-    names = {"dag_id": "d", "task_id": "t"}
-    own = {"airdock.dev/dag-id": "d", "airdock.dev/task-id": "t"}
-    task = DockerOperator(**given, **names)
-    load().task_policy(task)
-    assert getattr(task, "labels", None) == given.get("labels"), "another daemon gets no label of ours"
+    own = {
+        "airdock.dev/dag-id": "d",
+        "airdock.dev/task-id": "t",
+        "airdock.dev/run-id": "r",
+        "airdock.dev/try-number": "2",
+    }
+    assert run(DockerOperator(**given)).labels == given.get("labels"), "another daemon gets no label of ours"
     monkeypatch.setenv("AIRDOCK_DOCKER_GATEWAY", "true")
-    load().task_policy(task)
-    assert vars(task)["labels"] == own | wanted
-    many = mapped(dict(given))
-    vars(many).update(names)
-    load().task_policy(many)
-    assert many.partial_kwargs["labels"] == own | wanted
+    assert run(DockerOperator(**given)).labels == own | wanted
+    mapped_own = own | {"airdock.dev/map-index": "0"}
+    assert run(DockerOperator(**given), map_index=0).labels == mapped_own | wanted
+
+
+def test_labels_are_those_that_the_gateway_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(SOURCE.parent)
+    pods = importlib.import_module("docker_gateway.pods")
+    labels = load()._labels(
+        DockerOperator(retrieve_output=True, retrieve_output_path="/tmp/o", xcom_all=True),
+        SimpleNamespace(dag_id="d", task_id="t", run_id="r", try_number=1, map_index=0),
+    )
+    assert set(labels) == set(pods._OWN)
 
 
 def test_other_operators_keep_theirs() -> None:
-    task = BashOperator()
-    load().task_policy(task)
-    assert task.docker_url == USUAL
-    many = mapped({"docker_url": USUAL}, cls=BashOperator)
-    load().task_policy(many)
-    assert many.partial_kwargs == {"docker_url": USUAL}
-
-
-@pytest.mark.parametrize("name", ["tls_ca_cert", "tls_client_cert", "tls_client_key"])
-def test_tls_is_left_alone(name: str) -> None:
-    task = DockerOperator(USUAL, **{name: "/etc/tls.pem"})
-    load().task_policy(task)
-    assert task.docker_url == USUAL
-    for many in (
-        mapped({"docker_url": USUAL, name: "/etc/tls.pem"}),
-        mapped({"docker_url": USUAL}, {name: ["/etc/tls.pem"]}),
-    ):
-        load().task_policy(many)
-        assert many.partial_kwargs["docker_url"] == USUAL
+    for task in (BashOperator(), mapped(BashOperator)):
+        load().task_policy(task)
+        assert task.queue == "default"
+        assert not task.on_execute_callback
 
 
 def test_without_a_docker_host_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,29 +242,47 @@ def test_without_a_docker_host_nothing_changes(monkeypatch: pytest.MonkeyPatch) 
     task = DockerOperator(USUAL)
     load().task_policy(task)
     assert task.docker_url == USUAL
+    assert task.on_execute_callback == []
+
+
+DOCKER, PODS = "AIRDOCK_DOCKER_QUEUE", "AIRDOCK_KUBERNETES_QUEUE"
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted"),
+    ("environ", "docker", "pods"),
     [
-        ({"docker_url": [USUAL, "tcp://a:1", USUAL]}, {"docker_url": [HOST, "tcp://a:1", HOST]}),
-        ({"docker_url": [[USUAL, "tcp://a:1"]]}, {"docker_url": [[HOST, "tcp://a:1"]]}),
-        ({"command": ["a", "b"]}, {"command": ["a", "b"]}),
-        ([{"docker_url": USUAL}, {"command": "b"}], [{"docker_url": HOST}, {"command": "b"}]),
+        ({}, "default", "default"),
+        ({f"{DOCKER}_DIND": "builds"}, "builds", "default"),
+        ({f"{DOCKER}_DIND": "builds", f"{PODS}_DEFAULT": "default"}, "builds", "default"),
+        ({f"{DOCKER}_DEFAULT": "default", f"{PODS}_PODS": "pods"}, "default", "pods"),
+        # The default queue's own group comes first, whatever its name.
+        ({f"{DOCKER}_A": "a", f"{DOCKER}_Z": "default"}, "default", "default"),
+        ({f"{DOCKER}_B": "first", f"{DOCKER}_C": "second"}, "first", "default"),
+        ({f"{DOCKER}_C": "second", f"{DOCKER}_B": "first", DOCKER: "second"}, "second", "default"),
+        ({f"{DOCKER}_DEFAULT": "default", DOCKER: "chosen"}, "chosen", "default"),
+        ({f"{PODS}_DEFAULT": "default", PODS: "chosen"}, "default", "chosen"),
     ],
 )
-def test_expanded_urls(given: Any, wanted: Any) -> None:
-    """The number of instances is the length of the list: it stays."""
-    many = mapped({}, given)
-    load().task_policy(many)
-    assert many.expand_input.value == wanted
-
-
-def test_a_value_known_only_at_run_time_is_left_alone() -> None:
-    later = object()
-    many = mapped({"docker_url": later}, later)
-    load().task_policy(many)
-    assert many.partial_kwargs == {"docker_url": later}
+def test_routing(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], docker: str, pods: str) -> None:
+    monkeypatch.delenv("DOCKER_HOST")
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    expected: list[tuple[Any, str]] = [
+        (DockerOperator(), docker),
+        (TheirOwnOperator(), docker),
+        (mapped(DockerOperator), docker),
+        (KubernetesPodOperator(), pods),
+        (KubernetesJobOperator(), pods),
+        (mapped(KubernetesJobOperator), pods),
+        (BashOperator(), "default"),
+        # Chosen by the author.
+        (DockerOperator(queue="mine"), "mine"),
+        (mapped(DockerOperator, queue="mine"), "mine"),
+        (KubernetesPodOperator(queue="mine"), "mine"),
+    ]
+    for task, queue in expected:
+        load().task_policy(task)
+        assert task.queue == queue
 
 
 # pods
@@ -392,21 +498,22 @@ def test_hooks_that_nobody_wrote_do_not_exist() -> None:
     assert sorted(load().__all__) == ["pod_mutation_hook", "task_policy"]
 
 
-def test_the_users_hooks_run_first() -> None:
+def test_the_users_hooks_run_first(monkeypatch: pytest.MonkeyPatch) -> None:
     def pod_hook(p: models.V1Pod) -> None:
         assert p.spec.security_context is None
         p.spec.security_context = models.V1PodSecurityContext(run_as_user=7)
 
     def policy(task: DockerOperator) -> None:
-        task.docker_url = USUAL
+        task.queue = "default"
 
+    monkeypatch.setenv("AIRDOCK_DOCKER_QUEUE_DIND", "builds")
     settings = load({"pod_mutation_hook": pod_hook, "task_policy": policy})
     p = pod()
     settings.pod_mutation_hook(p)
     assert wire(p)["securityContext"]["runAsUser"] == 7
-    task = DockerOperator("tcp://docker:2375")
+    task = DockerOperator(queue="other")
     settings.task_policy(task)
-    assert task.docker_url == HOST
+    assert task.queue == "builds"
 
 
 def test_everything_else_of_the_user_reaches_airflow() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from scripts.render import HELM3, HELM4, RenderError, render
-from tests.render.scenarios import EXTERNAL_STORES, SOCKET, overlaid
+from tests.render.scenarios import DIND, EXTERNAL_STORES, SOCKET, overlaid
 
 #: What a user must never see: the inside of a template.
 TRACE = re.compile(
@@ -122,6 +122,16 @@ COLLISIONS = (
     ),
     Bad("a value and a source", group(**SECRET), ("/workers/default/env/X",)),
     Bad("a queue twice", group(queues=["a", "a"]), ("/workers/default/queues",)),
+    Bad(
+        "Docker tasks for a queue whose group serves no Docker",
+        {**DIND, "airflow": {"queues": {"docker": "dcoker"}}},
+        ("airflow.queues.docker", "dcoker", "one of: docker"),
+    ),
+    Bad(
+        "pods for a queue without pods",
+        {**DIND, "airflow": {"queues": {"kubernetes": "docker"}}},
+        ("airflow.queues.kubernetes", "no group serves that"),
+    ),
     Bad(
         "a mount without its volume",
         group(volumeMounts={"data": {"mountPath": "/data"}}),

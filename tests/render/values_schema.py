@@ -118,6 +118,8 @@ SAMPLES: Mapping[str, Any] = {
     "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "sample"}}],
     "limits": {"cpu": "7"},
     "limitRange.limits": [{"type": "Pod", "max": {"cpu": "7"}}],
+    "queues.docker": "docker",
+    "queues.kubernetes": "kubernetes",
     "requests": {"cpu": "7m"},
     "tolerations": [{"key": "sample", "operator": "Exists"}],
     "topologySpreadConstraints": [

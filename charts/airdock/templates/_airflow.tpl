@@ -145,21 +145,26 @@ AIRFLOW_CONN_{{ $id | upper }}: {{ include "airdock.connection" $connection | tr
 {{- end }}
 {{- end }}
 
+{{- /* The queue of tasks whose author named none. */ -}}
+{{- define "airdock.defaultQueue" -}}
+{{- $env := get .Values.airflow.env "AIRFLOW__OPERATORS__DEFAULT_QUEUE" -}}
+{{- kindIs "string" $env | ternary $env (get (.Values.airflow.config.operators | default dict) "default_queue") | default "default" -}}
+{{- end }}
+
 {{- /*
-The queues of the example DAGs, as a YAML map: a variable for each group and what it serves, so that a further group changes no other's
-pods. Call with (dict "root" $ "groups" $map).
+A queue of each group for each thing that it serves, as a YAML map: by a variable each, so that a further group changes no other's pods.
+The cluster policy routes by them, and example DAGs are made for them. Call with (dict "root" $ "groups" $map).
 */ -}}
 {{- define "airdock.queueEnv" -}}
-{{- if .root.Values.dags.examples -}}
+{{- $default := include "airdock.defaultQueue" .root -}}
 {{- range $name, $group := .groups -}}
 {{- range $what := list "docker" "kubernetes" -}}
 {{- if include "airdock.serves" (dict "group" $group "what" $what) }}
-{{ printf "AIRDOCK_%s_QUEUE_%s" $what $name | upper | replace "-" "_" }}: {{ first $group.queues | quote }}
+{{ printf "AIRDOCK_%s_QUEUE_%s" $what $name | upper | replace "-" "_" }}: {{ has $default $group.queues | ternary $default (first $group.queues) | quote }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- end }}
 
 {{- /* One connection: a URI, a map (as Airflow's JSON form), or Kubernetes' valueFrom. */ -}}
 {{- define "airdock.connection" -}}

@@ -1,10 +1,11 @@
 """Airdock's cluster policies. Airflow imports this module from $AIRFLOW_HOME/config in every process.
 
-Two gaps are filled, and nothing that an author wrote is changed but the place of the Docker daemon:
+DAGs that ran elsewhere run here unchanged, because
 
-* `task_policy`: a `unix://` docker_url becomes $DOCKER_HOST, the socket that the worker really has, and where
-  the Docker gateway answers there, a label tells it the file that retrieve_output will ask for.
-* `pod_mutation_hook`: pods of KubernetesPodOperator and KubernetesJobOperator get what Pod Security
+* `task_policy` gives Docker tasks and tasks of the Kubernetes operators a queue whose workers can run them,
+  unless the author chose one; and before a Docker task runs, its docker_url becomes $DOCKER_HOST, the socket
+  that the worker really has, and labels tell the Docker gateway what the Docker API cannot.
+* `pod_mutation_hook` gives pods of KubernetesPodOperator and KubernetesJobOperator what Pod Security
   "restricted" asks for, resources, and no service-account token.
 
 Settings of your own go into `airflow.localSettings` (the module `airdock_user_settings` beside this one). Its
@@ -14,7 +15,9 @@ hooks run first, so that what they set counts as the author's; all else in it re
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 from typing import Any
 
 try:
@@ -24,75 +27,105 @@ except ModuleNotFoundError as error:
         raise  # the user's module is there and imports something that is not
     _user = None
 
+# Names, not classes: importing the providers would cost every process a second.
 DOCKER_OPERATOR = "DockerOperator"
+# KubernetesJobOperator, @task.kubernetes and others are its subclasses.
+KUBERNETES_OPERATOR = "KubernetesPodOperator"
 _TLS = ("tls_ca_cert", "tls_client_cert", "tls_client_key")
+_log = logging.getLogger(__name__)
 
 
 def task_policy(task: Any) -> None:
-    """Send DockerOperator, @task.docker and their subclasses, mapped or not, to the worker's Docker socket.
+    """Prepare a Docker or Kubernetes task, a subclass, decorated or mapped.
 
-    Airflow calls this for every task when a DAG file is parsed: in the dag-processor, where DOCKER_HOST is
-    unset and nothing needs to change, and again in each task's process, whose DOCKER_HOST is what counts.
+    Airflow calls this for every task when a DAG file is parsed: in the dag-processor, where the queue is
+    settled, and again in each task's process, whose DOCKER_HOST is what counts.
     """
     _user_hook("task_policy", task)
-    host = os.environ.get("DOCKER_HOST", "")
-    # Names, not classes: importing the provider would cost every process a second.
-    classes = getattr(task, "operator_class", None) or type(task)
-    if not host or all(cls.__name__ != DOCKER_OPERATOR for cls in classes.__mro__):
+    names = {cls.__name__ for cls in (getattr(task, "operator_class", None) or type(task)).__mro__}
+    if DOCKER_OPERATOR in names:
+        _route(task, "DOCKER")
+        if os.environ.get("DOCKER_HOST"):
+            # By then templates are rendered, and a mapped task is an operator with arguments of its own.
+            callbacks = task.on_execute_callback or []
+            callbacks = [callbacks] if callable(callbacks) else list(callbacks)
+            task.on_execute_callback = [*callbacks, _prepare_docker]
+    elif KUBERNETES_OPERATOR in names:
+        _route(task, "KUBERNETES")
+
+
+def _route(task: Any, what: str) -> None:
+    """Move a task from a default queue that cannot run it to one that can. `what`: DOCKER or KUBERNETES.
+
+    A queue other than [operators] default_queue was chosen by the author: on a mapped task nothing else
+    tells. Environment of the dag-processor: AIRDOCK_<what>_QUEUE, the administrator's choice, and
+    AIRDOCK_<what>_QUEUE_<GROUP>, a queue of each worker group that can, the default one if it is among them.
+    """
+    from airflow.configuration import conf
+
+    default = conf.get("operators", "default_queue")
+    if task.queue != default:
         return
+    prefix = f"AIRDOCK_{what}_QUEUE"
+    able = [os.environ[name] for name in sorted(os.environ) if name.startswith(f"{prefix}_")]
+    chosen = os.environ.get(prefix)
+    if chosen:
+        task.queue = chosen
+    elif able and default not in able:
+        task.queue = able[0]
+
+
+def _prepare_docker(context: Any) -> None:
+    """Send a DockerOperator that is about to run to the worker's Docker socket."""
+    task = context["task"]
+    if any(getattr(task, name, None) for name in _TLS):
+        _log.info("docker_url %s is left as it is, since a tls_ argument is set.", task.docker_url)
+    else:
+        task.docker_url = _reachable(task.docker_url, os.environ["DOCKER_HOST"])
     if os.environ.get("AIRDOCK_DOCKER_GATEWAY"):
-        _label(task)
-    partial = getattr(task, "partial_kwargs", None)
-    if partial is None:  # an ordinary task
-        if not any(getattr(task, name, None) for name in _TLS):
-            task.docker_url = _reachable(task.docker_url, host)
-        return
-    # A mapped task makes its operators later, from these arguments; those of expand() may be among them.
-    expanded = getattr(getattr(task, "expand_input", None), "value", None)
-    sources = [partial, *(expanded if isinstance(expanded, list | tuple) else [expanded])]
-    sources = [source for source in sources if isinstance(source, dict)]
-    if any(source.get(name) for source in sources for name in _TLS):
-        return
-    for source in sources:
-        if "docker_url" not in source:
-            continue
-        url = source["docker_url"]
-        if source is expanded and isinstance(url, list | tuple):
-            # One URL, or one list of URLs, for each instance: their number must not change.
-            source["docker_url"] = [_reachable(each, host) for each in url]
-        else:
-            source["docker_url"] = _reachable(url, host)
+        task.labels = _labels(task, context["ti"])
 
 
-def _label(task: Any) -> None:
-    """Tell the Docker gateway what the Docker API cannot: whose container it is, and which file is fetched.
+def _labels(task: Any, ti: Any) -> dict[str, str]:
+    """Give the author's labels, and those for the gateway: whose container it is, which file is fetched.
 
     A container of a pod that has ended cannot be looked into, so the gateway must know beforehand.
     """
-    partial = getattr(task, "partial_kwargs", None)
-
-    def given(name: str) -> Any:
-        return getattr(task, name, None) if partial is None else partial.get(name)
-
-    labels = given("labels") or {}
-    labels = dict(labels) if isinstance(labels, dict) else dict.fromkeys(labels, "")
-    labels |= {"airdock.dev/dag-id": task.dag_id, "airdock.dev/task-id": task.task_id}
-    if given("retrieve_output") and given("retrieve_output_path"):
-        labels["airdock.dev/retrieve-output"] = given("retrieve_output_path")
-    if given("xcom_all"):
+    given = task.labels or {}
+    labels = dict(given) if isinstance(given, dict) else dict.fromkeys(given, "")
+    for name in ("dag_id", "task_id", "run_id", "try_number"):
+        labels[f"airdock.dev/{name.replace('_', '-')}"] = str(getattr(ti, name))
+    if ti.map_index is not None and ti.map_index >= 0:
+        labels["airdock.dev/map-index"] = str(ti.map_index)
+    if task.retrieve_output and task.retrieve_output_path:
+        labels["airdock.dev/retrieve-output"] = task.retrieve_output_path
+    if task.xcom_all:
         labels["airdock.dev/xcom-all"] = "true"
-    if partial is None:
-        task.labels = labels
-    else:
-        partial["labels"] = labels
+    return labels
 
 
 def _reachable(url: Any, host: str) -> Any:
-    """Replace each `unix://` URL by `host`. Other URLs, and values known only at run time, are left alone."""
+    """Replace each URL that means "the Docker daemon here" by `host`.
+
+    Those are every unix socket, and http or tcp on a host that AIRDOCK_DOCKER_HOSTS lists, with commas
+    between. What else is written is somebody's real daemon.
+    """
     if isinstance(url, list | tuple):
         return list(dict.fromkeys(_reachable(each, host) for each in url))
-    if isinstance(url, str) and url.lower().startswith(("unix://", "http+unix://")):
+    if not isinstance(url, str):
+        return url
+    # As docker-py reads it: no scheme is tcp, no host is 127.0.0.1.
+    scheme, _, rest = url.lower().rpartition("://")
+    name = re.sub(r":[0-9]*$", "", rest.partition("/")[0]) or "127.0.0.1"
+    hosts = os.environ.get("AIRDOCK_DOCKER_HOSTS", "").lower().split(",")
+    if url == host or scheme in ("unix", "http+unix") or (scheme in ("", "tcp", "http") and name in hosts):
         return host
+    _log.info(
+        "docker_url %s is left as it is: its host is not among those of airflow.dockerHosts, which"
+        " stand for the worker's own %s.",
+        url,
+        host,
+    )
     return url
 
 

@@ -3,20 +3,30 @@
 # mypy: ignore-errors
 
 import os
-
-os.environ["DOCKER_HOST"] = HOST = "unix:///run/airdock/docker.sock"
+import sys
 
 import airflow  # noqa: F401  (initializes the settings)
 import airflow.settings as settings
 import airflow_local_settings
+from airflow.providers.cncf.kubernetes.operators.job import KubernetesJobOperator
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.docker.operators.docker import DockerOperator
+from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, task
+from airflow.serialization.serialized_objects import DagSerialization
 from kubernetes.client import ApiClient
 
-USUAL = "unix:///var/run/docker.sock"
+os.environ["DOCKER_HOST"] = HOST = "unix:///run/airdock/docker.sock"
+os.environ["AIRDOCK_DOCKER_HOSTS"] = "docker"
+os.environ["AIRDOCK_DOCKER_GATEWAY"] = "true"
+for name in [name for name in os.environ if "_QUEUE" in name]:
+    del os.environ[name]
+os.environ["AIRDOCK_DOCKER_QUEUE_BUILDS"] = "builds"
+os.environ["AIRDOCK_KUBERNETES_QUEUE_PODS"] = "pods"
+USUAL, TCP, FAR = "unix:///var/run/docker.sock", "tcp://docker:2375", "tcp://far:2375"
 
-assert airflow_local_settings.__file__ == "/opt/airflow/config/airflow_local_settings.py"
+if len(sys.argv) == 1:  # in the release; with an argument, anywhere
+    assert airflow_local_settings.__file__ == "/opt/airflow/config/airflow_local_settings.py"
 assert settings.task_instance_mutation_hook.is_noop, "costs the scheduler its fast path"
 
 
@@ -26,12 +36,19 @@ class TheirOwn(DockerOperator):
 
 with DAG("policies", schedule=None) as dag:
     DockerOperator(task_id="plain", image="i", docker_url=USUAL)
-    DockerOperator(task_id="default", image="i")
-    DockerOperator(task_id="tcp", image="i", docker_url="tcp://docker:2375")
+    DockerOperator(task_id="default", image="i", labels=["bare"])
+    DockerOperator(task_id="tcp", image="i", docker_url=TCP)
+    DockerOperator(task_id="far", image="i", docker_url=FAR)
+    DockerOperator(task_id="tls", image="i", docker_url=TCP, tls_ca_cert="/a", queue="mine")
     TheirOwn(task_id="subclass", image="i", docker_url=[USUAL])
-    DockerOperator.partial(task_id="mapped", image="i", docker_url=USUAL).expand(command=["a", "b"])
-    DockerOperator.partial(task_id="mapped_url", image="i").expand(docker_url=[USUAL, "tcp://docker:2375"])
+    DockerOperator.partial(task_id="mapped", image="i", docker_url=TCP).expand(command=["a", "b"])
+    DockerOperator.partial(task_id="mapped_url", image="i").expand(docker_url=[USUAL, FAR])
     DockerOperator.partial(task_id="mapped_kwargs", image="i").expand_kwargs([{"docker_url": USUAL}])
+    BashOperator(task_id="bash", bash_command="true")
+    KubernetesPodOperator(task_id="pod", image="i")
+    KubernetesPodOperator.partial(task_id="pods", image="i").expand(cmds=[["a"]])
+    KubernetesPodOperator.partial(task_id="my_pods", image="i", queue="mine").expand(cmds=[["a"]])
+    KubernetesJobOperator(task_id="job", image="i")
 
     @task.docker(image="i", docker_url=USUAL)
     def decorated() -> None: ...
@@ -39,26 +56,65 @@ with DAG("policies", schedule=None) as dag:
     @task.docker(image="i", docker_url=USUAL)
     def decorated_mapped(n: int) -> None: ...
 
+    @task.kubernetes(image="i")
+    def decorated_pod() -> None: ...
+
     decorated()
     decorated_mapped.expand(n=[1, 2])
+    decorated_pod()
 
+# As the dag-processor does it, which has no DOCKER_HOST, and as a task's process does.
+del os.environ["DOCKER_HOST"]
+for each in dag.tasks:
+    settings.task_policy(each)
+serialized = DagSerialization.to_dict(dag)["dag"]["tasks"]
+queues = {
+    each["__var"]["task_id"]: each["__var"].get("queue")
+    or each["__var"].get("partial_kwargs", {}).get("queue", "default")
+    for each in serialized
+}
+os.environ["DOCKER_HOST"] = HOST
 for each in dag.tasks:
     settings.task_policy(each)
 
 tasks = dag.task_dict
-assert tasks["plain"].docker_url == HOST
-assert tasks["default"].docker_url == HOST
-assert tasks["tcp"].docker_url == "tcp://docker:2375"
-assert tasks["subclass"].docker_url == [HOST]
-assert tasks["decorated"].docker_url == HOST
-assert tasks["mapped"].unmap({"command": "a"}).docker_url == HOST
-assert tasks["mapped_url"].expand_input.value == {"docker_url": [HOST, "tcp://docker:2375"]}
-assert list(tasks["mapped_kwargs"].expand_input.value) == [{"docker_url": HOST}]
-assert tasks["decorated_mapped"].partial_kwargs["docker_url"] == HOST
+pods = {"pod", "pods", "job", "decorated_pod"}
+others = {"bash": "default", "tls": "mine", "my_pods": "mine"}
+wanted = {name: others.get(name, "pods" if name in pods else "builds") for name in tasks}
+assert queues == wanted, queues
+
+
+def started(task_id, **expanded):
+    """Give the operator as its execute() finds it."""
+    operator = tasks[task_id].unmap(expanded) if hasattr(tasks[task_id], "unmap") else tasks[task_id]
+    index = 0 if expanded else -1
+    ti = type(
+        "TI",
+        (),
+        {"dag_id": "policies", "task_id": task_id, "run_id": "r", "try_number": 1, "map_index": index},
+    )
+    assert len(operator.on_execute_callback) == 1, task_id
+    operator.on_execute_callback[0]({"task": operator, "ti": ti()})
+    assert operator.labels["airdock.dev/task-id"] == task_id
+    assert ("airdock.dev/map-index" in operator.labels) == bool(expanded)
+    return operator
+
+
+for name in ("plain", "default", "tcp", "decorated"):
+    assert started(name).docker_url == HOST, name
+assert started("default").labels["bare"] == ""
+assert started("decorated").labels["airdock.dev/retrieve-output"] == "/tmp/script.out"
+assert started("far").docker_url == FAR
+assert started("tls").docker_url == TCP
+assert started("subclass").docker_url == [HOST]
+assert started("mapped", command="a").docker_url == HOST
+assert started("mapped_url", docker_url=USUAL).docker_url == HOST
+assert started("mapped_url", docker_url=FAR).docker_url == FAR
+assert started("mapped_kwargs", docker_url=USUAL).docker_url == HOST
+assert started("decorated_mapped", op_kwargs={"n": 1}).docker_url == HOST
 
 # A pod as the operator builds it, XCom sidecar included, is what Pod Security "restricted" admits.
 operator = KubernetesPodOperator(task_id="pod", image="i", do_xcom_push=True, namespace="tasks")
-context = {"ti": type("TI", (), {"map_index": -1})}
 operator._get_ti_pod_labels = lambda *args, **kwargs: {}
 operator.hook.get_xcom_sidecar_container_image = lambda: "i"
 operator.hook.get_xcom_sidecar_container_resources = lambda: None

@@ -1,0 +1,21 @@
+{{- /* What the cluster policy (files/airflow_local_settings.py) reads, as YAML maps of environment variables. */ -}}
+
+{{- /* In the dag-processor, which settles the queues. */ -}}
+{{- define "airdock.routingEnv" -}}
+{{- range $what, $queue := .Values.airflow.queues }}
+{{- if $queue }}
+AIRDOCK_{{ upper $what }}_QUEUE: {{ $queue | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* In a worker. Call with (dict "root" $ "group" $group). */ -}}
+{{- define "airdock.workerPolicyEnv" -}}
+{{- if include "airdock.serves" (dict "group" .group "what" "docker") }}
+AIRDOCK_DOCKER_HOSTS: {{ join "," .root.Values.airflow.dockerHosts | quote }}
+{{- end }}
+{{- if include "airdock.serves" (dict "group" .group "what" "kubernetes") }}
+AIRDOCK_TASK_RUN_AS_USER: {{ .root.Values.tasks.user | int | quote }}
+AIRDOCK_TASK_RESOURCES: {{ toJson .root.Values.tasks.resources | quote }}
+{{- end }}
+{{- end }}
