@@ -17,6 +17,15 @@ ACCEPTED: tuple[Acceptance, ...] = (
             "read-only-root",
         )
     ),
+    *(
+        Acceptance(
+            policy,
+            "Mode dind, variant userNamespace: its root, and what that may do, end at the pod's user namespace.",
+            mode="dind",
+            container="docker",
+        )
+        for policy in ("capabilities-added", "seccomp", "apparmor", "proc-mount")
+    ),
     Acceptance("group-zero", "Mode dind: a Docker daemon runs as root.", mode="dind", container="docker"),
     Acceptance(
         "group-zero",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from tests.render.scenarios import MODES, SCENARIOS, Scenario, overlaid
+from tests.render.scenarios import DIND, MODES, SCENARIOS, Scenario, overlaid
 
 GATEWAY = {"dockerGateway": {"enabled": True}}
 
 ALL: tuple[Scenario, ...] = (
     *SCENARIOS,
+    Scenario(
+        "dind-user-namespace",
+        overlaid(DIND, {"workers": {"docker": {"dind": {"variant": "userNamespace"}}}}),
+    ),
     Scenario("gateway", overlaid(MODES, {"workers": {"default": GATEWAY}})),
     Scenario(
         "gateway-alone",

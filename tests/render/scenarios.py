@@ -58,6 +58,14 @@ def overlaid(base: Any, over: Any) -> Any:
 
 
 DIND: dict[str, Any] = {"workers": {"default": None, "docker": {"mode": "dind", "queues": ["docker"]}}}
+#: Variants of mode dind that every Kubernetes takes.
+DIND_VARIANTS: dict[str, Any] = {
+    "workers": {
+        "default": None,
+        "rootless": {"mode": "dind", "queues": ["rootless"], "dind": {"variant": "rootless"}},
+        "sysbox": {"mode": "dind", "queues": ["sysbox"], "dind": {"variant": "sysbox"}},
+    }
+}
 SOCKET: dict[str, Any] = {
     "workers": {"default": None, "node": {"mode": "socket", "queues": ["node"], "socket": {"gid": 999}}}
 }
@@ -307,6 +315,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("default"),
     Scenario("modes", MODES),
     Scenario("dind", DIND),
+    Scenario("dind-variants", DIND_VARIANTS),
     Scenario("socket", SOCKET),
     Scenario("gateway", GATEWAY),
     Scenario("external-stores", EXTERNAL_STORES, external=STORES_SECRETS),

@@ -56,6 +56,7 @@ BASES: dict[str, dict[str, Any]] = {
     "default": {},
     "fab-ingress": {**FAB_INGRESS, "logs": {"claim": {"size": "1Gi"}, "remote": {"baseLogFolder": "s3://b"}}},
     "dind": DIND,
+    "rootless": overlaid(DIND, {"workers": {"docker": {"dind": {"variant": "rootless"}}}}),
     "socket": SOCKET,
     "modes": MODES,
     "gateway": {

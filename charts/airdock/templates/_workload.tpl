@@ -10,7 +10,7 @@ The one builder of workloads. A component is a map, written as YAML by its own f
   podAnnotations    annotations of the pod: checksums of what it reads
   values            the user's block for it: replicas, resources, env, placement, ... (see the schema's "pod")
   token             true mounts the service account's token into the main container
-  supplementalGroups, terminationGracePeriodSeconds, runAsUser
+  supplementalGroups, terminationGracePeriodSeconds, runAsUser, hostUsers, runtimeClassName
   container         the main container; initContainers: a list, sidecars among them with restartPolicy Always
   volumes           map of name to volume source
   claims            map of name to {size, storageClassName}, a StatefulSet's
@@ -122,8 +122,11 @@ spec:
     {{- end }}
     seccompProfile: {type: RuntimeDefault}
   terminationGracePeriodSeconds: {{ $values.terminationGracePeriodSeconds | default $c.terminationGracePeriodSeconds | default 30 }}
+  {{- if hasKey $c "hostUsers" }}
+  hostUsers: {{ $c.hostUsers }}
+  {{- end }}
   {{- range $key := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" "runtimeClassName" }}
-  {{- with get $values $key }}
+  {{- with get $values $key | default (get $c $key) }}
   {{ $key }}: {{ toJson . }}
   {{- end }}
   {{- end }}
