@@ -80,6 +80,11 @@ def test_what_is_forced() -> None:
     assert "labels" in refusal(Labels={"airdock.dev/gateway": "other"})
 
 
+def test_a_refused_field_is_not_passed_on_as_a_zero() -> None:
+    zeros = {"MemorySwappiness": 0, "OomScoreAdj": 0, "Privileged": False, "UsernsMode": "", "Devices": []}
+    assert write(host=zeros)["HostConfig"] == write()["HostConfig"]
+
+
 def test_ceilings() -> None:
     assert write(host={"Memory": 1 << 20})["HostConfig"]["Memory"] == 1 << 20
     assert "mem_limit" in refusal(host={"Memory": (1 << 30) + 1})

@@ -23,7 +23,18 @@ from urllib.parse import urlencode
 from . import policy
 from .backend import API_VERSION, ApiError, Archive, AttachOptions, Disconnect, Refusal, Stream
 from .health import Metrics, log
-from .model import BadBody, Create, DriverConfig, Mount, VolumeOptions, mapping, parse_json, string, to_json
+from .model import (
+    BadBody,
+    Create,
+    DriverConfig,
+    HostConfig,
+    Mount,
+    VolumeOptions,
+    mapping,
+    parse_json,
+    string,
+    to_json,
+)
 from .pods import CONTAINER, DAG, GROUP, OWNER, TASK
 from .settings import Settings
 
@@ -208,15 +219,18 @@ class Daemon:
         labels = {**request.labels, OWNER: self._owner}
         if self._settings.worker_group:
             labels[GROUP] = self._settings.worker_group
+        # From the fields of the tables alone: a field that is refused does not pass as a zero either.
+        passed = {name: getattr(host, name) for name in policy.DAEMON_HOST_PASSED}
         host = dataclasses.replace(
-            host,
+            HostConfig(**passed),
             mounts=tuple(self._mount(mount) for mount in host.mounts),
             binds=tuple(self._bind(entry) for entry in host.binds),
             security_opt=("no-new-privileges",),
             cgroup_parent=rules.cgroup_parent,
             **limits,
         )
-        return to_json(dataclasses.replace(request, labels=labels, host=host))
+        passed = {name: getattr(request, name) for name in policy.DAEMON_PASSED}
+        return to_json(dataclasses.replace(Create(**passed), labels=labels, host=host))
 
     def _limits(self, request: Create) -> dict[str, Any]:
         rules, host = self._rules, request.host
@@ -490,10 +504,7 @@ class Daemon:
         self._call("POST", "/volumes/create", body={"Name": name, "Labels": {OWNER: self._owner}})
 
     def _sweep(self, now: float) -> None:
-        """Remove what gateways left whose volume has not changed for `lease_seconds` by this gateway's clock.
-
-        Emove what gateways left whose volume has not changed for `lease_seconds` by this gateway's clock.
-        """
+        """Remove what gateways left whose volume has not changed for `lease_seconds`, by the own clock."""
         filters = json.dumps({"label": [OWNER]})
         volumes = self._call("GET", "/volumes", {"filters": filters}).get("Volumes") or []
         stamps = {
