@@ -3,30 +3,44 @@
 from scripts.lint.model import Acceptance
 
 _DAEMON = "a Docker daemon needs it; it is the group's own, runs no DAG code, and holds no secret or token"
+_ROOTFUL = ("privileged", "userNamespace", "sysbox")
 _IMAGE_GROUP = "Airflow's image gives its files to group 0, so that any uid can run it"
 
 ACCEPTED: tuple[Acceptance, ...] = (
     *(
-        Acceptance(policy, f"Mode dind: {_DAEMON}.", mode="dind", container="docker")
-        for policy in (
-            "privileged",
-            "privilege-escalation",
-            "capabilities-dropped",
-            "non-root",
-            "root-user",
-            "read-only-root",
+        Acceptance(policy, f"Mode dind: {_DAEMON}.", mode="dind", container="docker", variants=variants)
+        for policy, variants in (
+            ("privileged", ("privileged", "rootless")),
+            ("privilege-escalation", ()),
+            ("capabilities-dropped", ()),
+            ("non-root", _ROOTFUL),
+            ("root-user", _ROOTFUL),
+            ("read-only-root", ()),
         )
     ),
     *(
         Acceptance(
             policy,
-            "Mode dind, variant userNamespace: its root, and what that may do, end at the pod's user namespace.",
+            "Mode dind, variant userNamespace: what its root may do ends at the pod's user namespace.",
             mode="dind",
             container="docker",
+            variants=("userNamespace",),
+            message=message,
         )
-        for policy in ("capabilities-added", "seccomp", "apparmor", "proc-mount")
+        for policy, message in (
+            ("capabilities-added", '"NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE", "SYS_RESOURCE" in'),
+            ("seccomp", ""),
+            ("apparmor", ""),
+            ("proc-mount", ""),
+        )
     ),
-    Acceptance("group-zero", "Mode dind: a Docker daemon runs as root.", mode="dind", container="docker"),
+    Acceptance(
+        "group-zero",
+        "Mode dind: a Docker daemon runs as root.",
+        mode="dind",
+        container="docker",
+        variants=_ROOTFUL,
+    ),
     Acceptance(
         "group-zero",
         f"{_IMAGE_GROUP}. Its root file system is read-only here.",

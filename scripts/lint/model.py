@@ -12,6 +12,7 @@ Severity = Literal["high", "medium", "low"]
 SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low")
 
 MODE = "airdock.dev/mode"
+DIND_VARIANT = "airdock.dev/dind-variant"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ class Acceptance:
     policy: str
     reason: str
     mode: str = ""
+    #: Variants of mode dind.
+    variants: tuple[str, ...] = ()
     kind: str = ""
     #: The end of the object's name: its beginning is the release's.
     name: str = ""
@@ -105,17 +108,21 @@ class Acceptance:
     container: str = ""
     #: The beginning of the field.
     field: str = ""
+    #: A part of what is found there.
+    message: str = ""
 
     def covers(self, policy: Policy, manifest: Manifest, found: Found) -> bool:
         """Whether it accepts this finding."""
         return (
             policy.id == self.policy
             and self.mode in ("", mode_of(manifest))
+            and (not self.variants or manifest.annotations.get(DIND_VARIANT) in self.variants)
             and self.kind in ("", manifest.kind)
             and manifest.name.endswith(self.name)
             and self.component in ("", manifest.component)
             and self.container in ("", found.container)
             and found.field.startswith(self.field)
+            and self.message in found.message
         )
 
 

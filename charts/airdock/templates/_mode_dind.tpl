@@ -34,6 +34,7 @@ initContainers:
       - sh
       - /opt/airdock/start.sh
       - {{ $dind.variant }}
+      - dockerd
       # The only place where it listens.
       - --host=unix:///run/airdock/docker.sock
       - --init
@@ -74,6 +75,7 @@ hostUsers: false
 # Capabilities that end at the pod's user namespace.
 securityContext:
   {{- toYaml $root | nindent 2 }}
+  allowPrivilegeEscalation: true
   capabilities: {add: [NET_ADMIN, SYS_ADMIN, SYS_PTRACE, SYS_RESOURCE]}
   # Nested containers mount /proc, which the kernel allows only to those who see all of it.
   procMount: Unmasked
@@ -85,7 +87,7 @@ securityContext: {privileged: true, runAsUser: 1000, runAsGroup: 1000, runAsNonR
 {{- else }}
 runtimeClassName: sysbox-runc
 podAnnotations: {io.kubernetes.cri-o.userns-mode: "auto:size=65536"}
-securityContext: {{ toJson $root }}
+securityContext: {{ merge (dict "allowPrivilegeEscalation" true) $root | toJson }}
 {{- end }}
 {{- end }}
 

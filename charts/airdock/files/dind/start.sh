@@ -1,12 +1,12 @@
 #!/bin/sh
-# Start the pod's Docker daemon: `start.sh VARIANT [dockerd's options]`. It takes the place of the image's entrypoint, whose
+# Start the pod's Docker daemon: `start.sh VARIANT dockerd [OPTION...]`. It takes the place of the image's entrypoint, whose
 # nesting script takes /sys/fs/cgroup for its own: in a privileged container that is the node's root.
 # Environment: AIRDOCK_PIDS_LIMIT, processes of all tasks together.
 set -eu
 
 DATA=/var/lib/docker
 variant=$1
-shift
+shift 2
 
 fail() {
     echo "airdock: $*" >&2
