@@ -25,12 +25,14 @@ BASE: Values = {
 class Component:
     """One decision. `values` are over BASE; `only` keeps a part of what they add, by object.
 
-    `text` says what the component does and what it needs.
+    `text` says what the component does and what it needs. `env`: variables of the ConfigMap airdock-env that
+    belong to that part.
     """
 
     text: str
     values: Values
     only: Callable[[Manifest], bool] = field(default=lambda manifest: True)
+    env: tuple[str, ...] = ()
 
 
 def _is_fence(manifest: Manifest) -> bool:
@@ -41,7 +43,11 @@ def _is_namespace(manifest: Manifest) -> bool:
     return manifest.kind == "Namespace"
 
 
-KUBERNETES: Values = {"workers": {NO_GROUP: None, "default": {"mode": "kubernetes", "queues": ["default"]}}}
+KUBERNETES: Values = {
+    "workers": {NO_GROUP: None, "default": {"mode": "kubernetes", "queues": ["default"]}},
+    "tasks": {"admission": {"enabled": False}},
+}
+FENCED: Values = {**KUBERNETES, "tasks": {"admission": {"enabled": True}}}
 DIND: Values = {"workers": {NO_GROUP: None, "dind": {"mode": "dind", "queues": ["dind"]}}}
 SOCKET: Values = {
     "workers": {NO_GROUP: None, "socket": {"mode": "socket", "queues": ["socket"], "socket": {"gid": 999}}}
@@ -59,7 +65,7 @@ COMPONENTS: Mapping[str, Component] = {
         "A worker group `default` of mode kubernetes: its container tasks are pods in airdock-tasks.\n"
         "It needs that namespace: component task-namespace, or somebody who makes it.",
         KUBERNETES,
-        lambda manifest: not _is_fence(manifest) and not _is_namespace(manifest),
+        lambda manifest: not _is_namespace(manifest),
     ),
     "task-namespace": Component(
         "The namespace of task pods. Leave it out without the right to make namespaces;\n"
@@ -70,8 +76,9 @@ COMPONENTS: Mapping[str, Component] = {
     "admission-fence": Component(
         "Keeps task pods from the Secrets and service accounts of their namespace. Leave it out without\n"
         "the right to make ValidatingAdmissionPolicies; then have it applied by somebody who has.",
-        KUBERNETES,
+        FENCED,
         _is_fence,
+        ("AIRDOCK_ADMISSION_FENCE",),
     ),
     "mode-dind": Component(
         "A worker group `dind`: a privileged Docker daemon in each worker's pod.\n"

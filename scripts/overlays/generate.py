@@ -26,6 +26,8 @@ CHECKSUMS = re.compile(r"checksum/.*")
 #: ConfigMaps whose change restarts nobody: pods see the new files by themselves.
 UNHASHED = frozenset({"airdock-example-dags"})
 RELEASE = NAMESPACE = "airdock"
+#: Whose variables every Airflow container has.
+ENV = ("ConfigMap", NAMESPACE, f"{RELEASE}-env")
 #: As the chart has it for the task namespace: an upgrade of the cluster changes no rule.
 POD_SECURITY_VERSION = "v1.36"
 
@@ -125,7 +127,12 @@ def generate(top: Path = OVERLAYS_DIR) -> None:
             _write_difference(top / "components" / name, "Component", component.text, base, kept, {})
         else:
             kept = {key: raw for key, raw in kept.items() if key not in base}
-            _write_difference(top / "components" / name, "Component", component.text, {}, kept, {})
+            changed: Objects = {}
+            if component.env:
+                changed[ENV] = base[ENV]
+                added = {key: wanted[ENV]["data"][key] for key in component.env}
+                kept[ENV] = {**base[ENV], "data": {**base[ENV]["data"], **added}}
+            _write_difference(top / "components" / name, "Component", component.text, changed, kept, {})
     _write_names(top / "names")
     for name, overlay in OVERLAYS.items():
         namespace = {

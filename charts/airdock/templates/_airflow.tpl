@@ -96,6 +96,9 @@ AIRDOCK_REDIS_HOST: {{ include "airdock.fullname" . }}-redis
 AIRDOCK_TASK_NAMESPACE: {{ include "airdock.taskNamespace" . | quote }}
 AIRDOCK_TASK_SERVICE_ACCOUNT: {{ include "airdock.fullname" . }}-task
 AIRDOCK_XCOM_SIDECAR_IMAGE: {{ include "airdock.image" .Values.images.xcomSidecar | quote }}
+{{- if .Values.tasks.admission.enabled }}
+AIRDOCK_ADMISSION_FENCE: "true"
+{{- end }}
 {{- end }}
 {{- $config := include "airdock.config" . | fromJson -}}
 {{- range include "airdock.settingsInEnv" . | fromYamlArray }}

@@ -27,3 +27,19 @@ that is too long for a label.
 {{- $stem -}}
 {{- end -}}
 {{- end }}
+
+{{- /*
+The init container of workers that may start pods: waits for the fence. For a worker as for its Docker gateway, which may in the release's
+own task namespace alone. Call with (dict "root" $ "group" $group).
+*/ -}}
+{{- define "airdock.waitForFence" -}}
+{{- $operators := include "airdock.serves" (dict "group" .group "what" "kubernetes") -}}
+{{- if or $operators (include "airdock.serves" (dict "group" .group "what" "gateway")) -}}
+- name: wait-for-fence
+  command: {{ concat (list "python" "/opt/airdock/wait_for_fence.py") (empty $operators | ternary list .root.Values.tasks.extraNamespaces) | toJson }}
+  volumeMounts:
+    token: {mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
+{{- else -}}
+[]
+{{- end -}}
+{{- end }}

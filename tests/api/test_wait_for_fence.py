@@ -1,0 +1,125 @@
+"""files/scripts/wait_for_fence.py as the worker runs it: it ends when the fence holds, and only then."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from urllib.parse import urlsplit
+
+import pytest
+
+from scripts.render import CHART, render
+from tests.api.conftest import UNFENCED, UNGUARDED, Install, Installed, make_namespace
+from tests.api.control_plane import wait_until
+
+SCRIPT = CHART / "files" / "scripts" / "wait_for_fence.py"
+Run = Callable[..., ModuleType]
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Give the script as a worker of a release would run it, with a token of its account."""
+
+    def loaded(installed: Installed, **environment: str) -> ModuleType:
+        deployment = installed.manifests.one("Deployment", component="worker")
+        assert deployment.pod
+        container = deployment.pod.container("wait-for-fence")
+        command = list(container.raw["command"])
+        assert Path(command[1]).name == SCRIPT.name
+        for name in [name for name in os.environ if name.startswith("AIRDOCK_")]:
+            monkeypatch.delenv(name)
+        server = urlsplit(installed.plane.server)
+        variables = installed.manifests.environment(deployment, container) | {
+            "KUBERNETES_SERVICE_HOST": str(server.hostname),
+            "KUBERNETES_SERVICE_PORT": str(server.port),
+        }
+        for name, value in (variables | environment).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr("sys.argv", command[1:])
+        account = f"/api/v1/namespaces/{installed.namespace}/serviceaccounts/{deployment.pod.service_account}"
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        token = installed.plane.admin.request("POST", f"{account}/token", request)["status"]["token"]
+        (tmp_path / "token").write_text(token)
+        (tmp_path / "ca.crt").write_bytes((installed.plane.directory / "pki" / "apiserver.crt").read_bytes())
+        (tmp_path / "last-words").touch()
+        spec = importlib.util.spec_from_file_location("wait_for_fence", SCRIPT)
+        assert spec
+        assert spec.loader
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        monkeypatch.setattr(module, "ACCOUNT", tmp_path)
+        monkeypatch.setattr(module, "LAST_WORDS", tmp_path / "last-words")
+        monkeypatch.setattr(module, "TIMEOUT_SECONDS", 2)
+        return module
+
+    return loaded
+
+
+def test_goes_on_where_the_fence_holds(
+    script: Run, installed: Installed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = script(installed)
+    assert module.missing(installed.task_namespace) == ""
+    # Pod Security that is not there is the fence's business too: it refuses, so it holds.
+    assert module.missing(UNGUARDED) == ""
+    del module.sys.argv[1:]
+    module.main()
+    assert f"Namespace {installed.task_namespace} has its admission fence" in capsys.readouterr().out
+
+
+def test_stops_before_a_namespace_without_the_fence(
+    script: Run, installed: Installed, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Of tasks.extraNamespaces, one lacks the label."""
+    module = script(installed)
+    assert UNFENCED in module.sys.argv
+    with pytest.raises(SystemExit, match=f"Namespace {UNFENCED} has no admission fence") as end:
+        module.main()
+    for words in ("label airdock.dev/tasks", "ValidatingAdmissionPolicies", "tasks.admission.enabled"):
+        assert words in str(end.value)
+    assert (tmp_path / "last-words").read_text() == str(end.value)
+    assert capsys.readouterr().out.count(f"Waiting for the admission fence of namespace {UNFENCED}") == 1
+
+
+def test_another_refusal_is_not_the_fence(script: Run, installed: Installed) -> None:
+    """No right to make pods, no such account: neither says that the fence holds."""
+    module = script(installed)
+    assert "cannot create resource" in module.missing("default")
+    module = script(installed, AIRDOCK_TASK_SERVICE_ACCOUNT="nobody")
+    assert 'serviceaccount "nobody" not found' in module.missing(UNFENCED)
+    module = script(installed, KUBERNETES_SERVICE_PORT="1")
+    assert "could not be reached" in module.missing(installed.task_namespace)
+
+
+def test_without_a_fence_it_waits_for_none(
+    script: Run, install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release = install({"tasks": {"admission": {"enabled": False}}}, release="open", namespace="open")
+    module = script(release)
+    wait_until("the worker may ask", lambda: "nodeName" in module.missing(release.task_namespace))
+    module.main()
+    assert "no fence to wait for" in capsys.readouterr().out
+
+
+def test_the_policies_come_later(script: Run, installed: Installed) -> None:
+    """As Helm does it: everything is there but the policies, and then they are."""
+    plane = installed.plane
+    manifests = render({}, release="late", namespace="late")
+    policies = [m for m in manifests if m.kind.startswith("ValidatingAdmissionPolicy")]
+    make_namespace(plane, "late")
+    plane.admin.apply_all([m for m in manifests if m not in policies])
+    release = Installed(plane, "late", "late", manifests)
+    module = script(release)
+    wait_until("the worker may ask", lambda: "nodeName" in module.missing(release.task_namespace))
+    module.TIMEOUT_SECONDS = 30
+    waiting = threading.Thread(target=module.main, daemon=True)
+    waiting.start()
+    waiting.join(2)
+    assert waiting.is_alive(), "it went on without the fence"
+    plane.admin.apply_all(policies)
+    waiting.join(30)
+    assert not waiting.is_alive(), "it still waits behind the fence"
