@@ -8,13 +8,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,11 +25,14 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import kubernetes
 import pytest
 from docker.errors import APIError
 from docker.types import Mount
 
-from scripts.cluster import DOCKER_SOCKET
+from scripts.cluster import DOCKER_SOCKET, KUBECONFIG
+from scripts.cluster.settings import NODE_ROOT
+from tests.e2e.dockerd import Dockerd
 
 PACKAGE = Path(__file__).resolve().parents[2] / "charts/airdock/files/docker_gateway"
 SOCKET = Path(os.environ.get("AIRDOCK_DOCKER_SOCKET") or DOCKER_SOCKET)
@@ -46,6 +52,9 @@ def usable() -> bool:
 
 
 pytestmark = pytest.mark.skipif(not usable(), reason=f"there is no Docker daemon at {SOCKET}")
+
+
+native = pytest.mark.skipif(SOCKET != DOCKER_SOCKET, reason="needs the native cluster's node")
 
 
 def wait_until(true: Callable[[], Any], seconds: float, what: str) -> Any:
@@ -84,15 +93,18 @@ class Gateway:
                 [sys.executable, "-SE", str(PACKAGE)], env=environment, stderr=log
             )
 
-        def ready() -> bool:
-            with (
-                contextlib.suppress(OSError),
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5),
-            ):
-                return True
-            return False
+        self.port = port
+        wait_until(lambda: self.get("readyz") == "ok\n", 20, "the gateway is ready")
 
-        wait_until(ready, 20, "the gateway is ready")
+    def get(self, path: str) -> str:
+        """Give what the health port answers, with any status."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=5) as answer:
+                return str(answer.read().decode())
+        except urllib.error.HTTPError as error:
+            return error.read().decode()
+        except OSError:
+            return ""
 
     def client(self) -> docker.APIClient:
         return docker.APIClient(f"unix://{self.socket}", timeout=60)
@@ -358,6 +370,226 @@ def test_what_a_dead_gateway_left_is_swept_by_another(starter: Start) -> None:
     dead.kill()
     wait_until(lambda: not dead.left(), 60, "its container is gone")
     assert '"event": "sweep"' in (alive.directory / "log").read_text()
+
+
+# ---- the daemon goes away
+
+#: Ends with 0 when asked to end: a daemon that goes down answers with that as its exit code.
+POLITE = ["sh", "-c", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.1; done"]
+
+
+@pytest.fixture
+def dockerd(raw: docker.APIClient) -> Iterator[Dockerd]:
+    """A daemon that may be killed, with the image of these tests."""
+    daemon = Dockerd(f"e2e-{os.getpid()}")
+    daemon.start()
+    client = daemon.client()
+    client.load_image(b"".join(raw.get_image(BUSYBOX)))
+    client.close()
+    yield daemon
+    daemon.close()
+
+
+def begun(client: docker.APIClient, command: Any) -> tuple[str, Any]:
+    """Start a container that prints `ready`, and give its output when it has."""
+    container = create(client, command, {"network_mode": "none"})
+    stream = client.attach(container, stdout=True, stderr=True, stream=True)
+    client.start(container)
+    assert b"ready" in next(iter(stream))
+    return container, stream
+
+
+def infrastructure(client: docker.APIClient, container: str, stream: Any) -> str:
+    """Read to the end, as DockerOperator does, and give why there is no exit code."""
+    with contextlib.suppress(Exception):
+        b"".join(stream)
+    with pytest.raises(APIError) as error:
+        client.wait(container)
+    assert error.value.status_code == 500
+    return str(error.value.explanation)
+
+
+@native
+@pytest.mark.parametrize("signal_name", ["TERM", "KILL"])
+def test_the_daemon_ends(dockerd: Dockerd, signal_name: str) -> None:
+    raw = dockerd.client()
+    gateway = Gateway(raw, f"test-{os.getpid()}-{signal_name}", socket=str(dockerd.socket))
+    gateway.start()
+    try:
+        client = gateway.client()
+        container, stream = begun(client, POLITE)
+        waiting: list[Any] = []
+
+        def wait() -> None:
+            try:
+                waiting.append(gateway.client().wait(container))
+            except Exception as error:
+                waiting.append(error)
+
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        time.sleep(0.3)
+        dockerd.kill(signal_name)
+        assert "Docker daemon" in infrastructure(client, container, stream)
+        waiter.join(30)
+        assert isinstance(waiting[0], APIError), waiting
+        # As it is for a client of the daemon itself, which the case is worth for:
+        wait_until(lambda: gateway.get("readyz") != "ok\n", 20, "it is noticed")
+        dockerd.start()
+        wait_until(lambda: gateway.get("readyz") == "ok\n", 20, "the new daemon is noticed")
+        assert run(client, ["echo", "next"], {"network_mode": "none"}) == (0, b"next\n")
+        wait_until(
+            lambda: not dockerd.client().inspect_container(container)["State"]["Running"],
+            30,
+            "nothing runs on",
+        )
+    finally:
+        gateway.close()
+        raw.close()
+
+
+@native
+def test_a_polite_container_has_exit_code_0_when_its_daemon_ends(dockerd: Dockerd) -> None:
+    client = dockerd.client()
+    container, _ = begun(client, POLITE)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(dockerd.client().wait, container)
+        time.sleep(0.3)
+        dockerd.kill("TERM")
+        assert answer.result(30)["StatusCode"] == 0, "what the gateway guards against is not there"
+
+
+@native
+def test_stopped_by_somebody_else(dockerd: Dockerd) -> None:
+    raw = dockerd.client()
+    gateway = Gateway(raw, f"test-{os.getpid()}-stopped", socket=str(dockerd.socket))
+    gateway.start()
+    try:
+        client = gateway.client()
+        container, stream = begun(client, POLITE)
+        raw.stop(container)
+        assert raw.wait(container)["StatusCode"] == 0
+        assert "stopped from outside" in infrastructure(client, container, stream)
+    finally:
+        gateway.close()
+        raw.close()
+
+
+@native
+def test_a_stale_socket_is_noticed(dockerd: Dockerd, tmp_path: Path) -> None:
+    mounted = tmp_path / "docker.sock"
+    mounted.touch()
+    # As the kubelet mounts a hostPath of type Socket.
+    subprocess.run(["mount", "--bind", dockerd.socket, mounted], check=True)
+    raw = dockerd.client()
+    gateway = Gateway(raw, f"test-{os.getpid()}-stale", socket=str(mounted))
+    try:
+        gateway.start()
+        assert gateway.get("healthz") == "ok\n"
+        dockerd.kill("TERM")
+        dockerd.start()
+        wait_until(lambda: "made a new socket" in gateway.get("healthz"), 15, "the liveness probe fails")
+    finally:
+        gateway.close()
+        subprocess.run(["umount", mounted], check=True)
+        raw.close()
+
+
+# ---- in a pod
+
+
+@pytest.fixture
+def in_a_pod() -> Iterator[Callable[[str], tuple[Any, docker.APIClient]]]:
+    """Start gateways in pods of 160 MiB before the node's daemon; gives the pod and a client."""
+    configuration = kubernetes.client.Configuration()
+    kubernetes.config.load_kube_config(str(KUBECONFIG), client_configuration=configuration)
+    core = kubernetes.client.CoreV1Api(kubernetes.client.ApiClient(configuration))
+    name = f"gateway-daemon-{os.urandom(4).hex()}"
+    core.create_namespace({"metadata": {"name": name}})
+    code = {file.name: file.read_text() for file in PACKAGE.glob("*.py")}
+    core.create_namespaced_config_map(name, {"metadata": {"name": "code"}, "data": code})
+
+    def start(parent: str) -> tuple[Any, docker.APIClient]:
+        # On the node under a path that this machine sees too.
+        directory = f"/run/{name}-{parent}"
+        settings = {
+            "backend": "daemon",
+            "socket": "/run/airdock/docker.sock",
+            "daemon": {"cgroupParent": parent, "memoryBytes": 1 << 30},
+        }
+        core.create_namespaced_config_map(
+            name, {"metadata": {"name": f"settings-{parent}"}, "data": {"s.json": json.dumps(settings)}}
+        )
+        uid = {"valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}
+        container = {
+            "name": "gateway",
+            "image": "python:3.13-slim",
+            "command": ["python", "-SE", "/opt/docker_gateway"],
+            "env": [
+                {"name": "AIRDOCK_GATEWAY_CONFIG", "value": "/etc/gateway/s.json"},
+                {"name": "AIRDOCK_GATEWAY_OWNER", **uid},
+            ],
+            "resources": {"limits": {"memory": "160Mi", "cpu": "1"}, "requests": {"cpu": "10m"}},
+            "readinessProbe": {"httpGet": {"path": "/readyz", "port": 9323}, "periodSeconds": 1},
+            "volumeMounts": [
+                {"name": "code", "mountPath": "/opt/docker_gateway"},
+                {"name": "settings", "mountPath": "/etc/gateway"},
+                {"name": "run", "mountPath": "/run/airdock"},
+                {"name": "socket", "mountPath": "/run/docker-host/docker.sock"},
+            ],
+        }
+        volumes = [
+            {"name": "code", "configMap": {"name": "code"}},
+            {"name": "settings", "configMap": {"name": f"settings-{parent}"}},
+            {"name": "run", "hostPath": {"path": directory, "type": "DirectoryOrCreate"}},
+            {"name": "socket", "hostPath": {"path": NODE_SOCKET, "type": "Socket"}},
+        ]
+        spec = {"containers": [container], "volumes": volumes, "terminationGracePeriodSeconds": 20}
+        pod = core.create_namespaced_pod(name, {"metadata": {"name": parent}, "spec": spec})
+
+        def ready() -> bool:
+            conditions = core.read_namespaced_pod(parent, name).status.conditions or []
+            return any(c.type == "Ready" and c.status == "True" for c in conditions)
+
+        wait_until(ready, 120, "the gateway's pod is ready")
+        socket_path = NODE_ROOT / directory.lstrip("/") / "docker.sock"
+        return (core, name, pod.metadata), docker.APIClient(f"unix://{socket_path}", timeout=60)
+
+    yield start
+    core.delete_namespace(name)
+    for directory in (NODE_ROOT / "run").glob(f"{name}-*"):
+        shutil.rmtree(directory)
+
+
+#: Fills 400 MiB of memory.
+GREEDY = ["dd", "if=/dev/zero", "of=/dev/null", "bs=400M", "count=1"]
+
+
+@native
+def test_the_pods_limits_hold_its_containers(in_a_pod: Any, raw: docker.APIClient) -> None:
+    (core, namespace, pod), client = in_a_pod("auto")
+    container = create(client, ["sleep", "1000"])
+    client.start(container)
+    host = raw.inspect_container(container)["HostConfig"]
+    assert host["CgroupParent"].endswith(f"/pod{pod.uid}")
+    assert host["OomScoreAdj"] == 1000
+    # Below the container's own limit and above the pod's: the task dies, and the gateway lives on.
+    code, _ = run(client, GREEDY, {"mem_limit": "800m"})
+    assert code == 137
+    status = core.read_namespaced_pod(pod.name, namespace).status.container_statuses[0]
+    assert status.restart_count == 0
+    core.delete_namespaced_pod(pod.name, namespace)
+
+    def there() -> bool:
+        return container in [each["Id"] for each in raw.containers()]
+
+    wait_until(lambda: not there(), 60, "the container has ended with its pod")
+
+
+@native
+def test_what_the_pods_limits_do_not_hold(in_a_pod: Any) -> None:
+    _, client = in_a_pod("none")
+    assert run(client, GREEDY, {"mem_limit": "800m"})[0] == 0
 
 
 def test_many_at_once(gateway: Gateway) -> None:

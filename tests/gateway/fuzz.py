@@ -35,7 +35,14 @@ with atheris.instrument_imports(include=["docker_gateway"]):
 
 assert Path(package).resolve() in Path(server.__file__).resolve().parents, "another package was loaded"
 
-RULES = Rules(socket="/nowhere", binds=["/srv/shared"], volumes=["data"], networks=["backend"], pids=100)
+RULES = Rules(
+    socket="/nowhere",
+    binds=["/srv/shared"],
+    volumes=["data"],
+    networks=["backend"],
+    pids=100,
+    cgroup_parent="none",
+)
 TASKS = Tasks(claims={"data": Volume("data-claim")}, binds={"/srv/shared": Volume("shared-claim")})
 #: All that may reach the daemon in a create body.
 TOP = frozenset(
@@ -236,6 +243,7 @@ def fail(event: str, **fields: Any) -> None:
 
 
 backend = Filter(filter_settings, health.Metrics())
+backend._listening.set()
 server.log = daemon.log = fail
 front = Server(backend) if target == "wire" else None
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from docker_gateway import policy
 from docker_gateway.backend import Refusal
-from docker_gateway.daemon import Daemon, _auth
+from docker_gateway.daemon import Daemon, _auth, pod_cgroup
 from docker_gateway.health import Metrics
 from docker_gateway.model import BadBody, Create, HostConfig, parse_create
 from docker_gateway.settings import Daemon as Rules
@@ -30,6 +30,7 @@ RULES = Rules(
     memory_bytes=1 << 30,
     cpus=2.0,
     pids=100,
+    cgroup_parent="none",
 )
 
 
@@ -77,7 +78,38 @@ def test_what_is_forced() -> None:
     }  # fmt: skip
     parent = write(rules=dataclasses.replace(RULES, cgroup_parent="/kubepods/x"))
     assert parent["HostConfig"]["CgroupParent"] == "/kubepods/x"
+    assert parent["HostConfig"]["OomScoreAdj"] == 1000
     assert "labels" in refusal(Labels={"airdock.dev/gateway": "other"})
+
+
+UID = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
+UNDERSCORES = UID.replace("-", "_")
+SLICE = f"kubepods-burstable-pod{UNDERSCORES}.slice"
+
+
+@pytest.mark.parametrize(
+    ("cgroups", "driver", "parent"),
+    [
+        (
+            f"4:memory:/kubepods/burstable/pod{UID}/{'c' * 64}\n0::/\n",
+            "cgroupfs",
+            f"/kubepods/burstable/pod{UID}",
+        ),
+        (f"4:memory:/kubepods/pod{UID}/{'c' * 64}\n", "cgroupfs", f"/kubepods/pod{UID}"),
+        (
+            f"0::/kubepods.slice/kubepods-burstable.slice/{SLICE}/cri-containerd-{'c' * 64}.scope",
+            "systemd",
+            SLICE,
+        ),
+        (f"4:memory:/kubepods/burstable/pod{UID}/{'c' * 64}", "systemd", ""),
+        ("0::/\n", "cgroupfs", ""),
+        ("0::/\n", "systemd", ""),
+        ("4:memory:/docker/abc\n", "cgroupfs", ""),
+        ("", "cgroupfs", ""),
+    ],
+)
+def test_the_pods_own_cgroup(cgroups: str, driver: str, parent: str) -> None:
+    assert pod_cgroup(cgroups, driver) == parent
 
 
 def test_a_refused_field_is_not_passed_on_as_a_zero() -> None:

@@ -109,7 +109,9 @@ PLANTED = {
     "a client's path is passed on": (
         "wire", "daemon.py", 'f"/containers/{container.id}/json"', 'f"/containers/{container_id}/json"',
     ),
-    "a number is not looked at": ("wire", "server.py", "if grace and not re.fullmatch", "if False and not re.fullmatch"),
+    "a number is not looked at": (
+        "wire", "server.py", "if grace and not re.fullmatch", "if False and not re.fullmatch",
+    ),
     "reading never ends": (
         "wire", "wire.py", "if not size:",
         "while not size and len(body) == 2: pass\n            if not size:",

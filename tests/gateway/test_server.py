@@ -211,6 +211,16 @@ def test_refusals_are_json(client: docker.APIClient) -> None:
     assert client.login("u", "p", registry="good.example.com")
 
 
+def test_the_log_of_a_refusal_names_dag_and_task(
+    client: docker.APIClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = {"airdock.dev/dag-id": "d", "airdock.dev/task-id": "t"}
+    with pytest.raises(APIError):
+        client.create_container("a", host_config=client.create_host_config(privileged=True), labels=labels)
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["reason"], line["dag"], line["task"]) == ("refused", "privileged", "d", "t")
+
+
 def test_a_broken_archive_is_no_answer(client: docker.APIClient) -> None:
     with pytest.raises(Exception, match="Connection aborted"):
         client.get_archive("a", "/broken")

@@ -17,8 +17,12 @@ OLDEST_API, NEWEST_API = (1, 40), (1, 56)
 class ApiError(Exception):
     """An answer other than success: an HTTP status and one sentence, which the client gets as JSON.
 
-    `reason` is a short word for the metrics: the field that was refused, or what failed.
+    `reason` is a short word for the metrics: the field that was refused, or what failed. `dag` and `task` say
+    whose request it was, where that is known.
     """
+
+    dag: str | None = None
+    task: str | None = None
 
     def __init__(self, status: int, message: str, reason: str = "error") -> None:
         super().__init__(message)

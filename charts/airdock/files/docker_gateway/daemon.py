@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -72,7 +73,11 @@ class Container:
     auto_remove: bool = False
     adopted: bool = False
     attached: int = 0
+    #: Why this gateway ended it, if it did.
     fate: str = ""
+    #: Why its exit code is not its own, if so.
+    lost: str = ""
+    died: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -89,13 +94,16 @@ class Daemon:
         self._renewed = 0.0
         self._seen: dict[str, tuple[str, float]] = {}
         self._closing = False
+        self._listening = threading.Event()
+        self._pod_cgroup: str | None = None
         metrics.gauge("containers", "Containers by state.", self._states)
 
     # ---- life of the backend
 
     def run(self) -> None:
-        """Find what a former life left, and start collecting."""
-        threading.Thread(target=self._collect, name="collect", daemon=True).start()
+        """Find what a former life left, and start collecting and listening."""
+        for target in (self._collect, self._listen):
+            threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True).start()
 
     def ready(self) -> str:
         """Empty when the daemon answers."""
@@ -107,8 +115,16 @@ class Daemon:
         A daemon that was restarted has a new socket; the mount in this container still shows the old one, and
         only a restart of the container brings the new one.
         """
-        gone = self._problem and time.monotonic() - self._problem_since > 60
-        return self._problem if gone else ""
+        if not self._problem:
+            return ""
+        try:
+            # Mounted here, a socket that the daemon has deleted is still there, without a name elsewhere.
+            stale = Path(self._rules.socket).stat().st_nlink == 0
+        except OSError:
+            stale = False
+        if stale:
+            return "the Docker daemon has made a new socket, and this container still has the old one"
+        return self._problem if time.monotonic() - self._problem_since > 60 else ""
 
     def close(self) -> None:
         """Remove all containers: nobody could see them any more."""
@@ -219,6 +235,7 @@ class Daemon:
         labels = {**request.labels, OWNER: self._owner}
         if self._settings.worker_group:
             labels[GROUP] = self._settings.worker_group
+        parent = self._cgroup_parent()
         # From the fields of the tables alone: a field that is refused does not pass as a zero either.
         passed = {name: getattr(host, name) for name in policy.DAEMON_HOST_PASSED}
         host = dataclasses.replace(
@@ -226,11 +243,24 @@ class Daemon:
             mounts=tuple(self._mount(mount) for mount in host.mounts),
             binds=tuple(self._bind(entry) for entry in host.binds),
             security_opt=("no-new-privileges",),
-            cgroup_parent=rules.cgroup_parent,
+            cgroup_parent=parent,
+            # Of all in the pod, a task is the first that goes when the pod's memory is used up.
+            oom_score_adj=1000 if parent else 0,
             **limits,
         )
         passed = {name: getattr(request, name) for name in policy.DAEMON_PASSED}
         return to_json(dataclasses.replace(Create(**passed), labels=labels, host=host))
+
+    def _cgroup_parent(self) -> str:
+        """Give the cgroup that containers are put into; empty for the daemon's default."""
+        setting = self._rules.cgroup_parent
+        if setting != "auto":
+            return "" if setting == "none" else setting
+        if self._pod_cgroup is None:
+            driver = self._call("GET", "/info").get("CgroupDriver", "")
+            self._pod_cgroup = pod_cgroup(Path("/proc/self/cgroup").read_text(), driver)
+            log("cgroup-parent", parent=self._pod_cgroup or "the daemon's default", driver=driver)
+        return self._pod_cgroup
 
     def _limits(self, request: Create) -> dict[str, Any]:
         rules, host = self._rules, request.host
@@ -314,10 +344,18 @@ class Daemon:
         policy.check_image(image, self._rules.images, "daemon.images")
 
     def start(self, container_id: str) -> bool:
-        """Start it."""
+        """Start it, once its end can be heard of."""
         container = self._find(container_id)
-        container.begun = container.begun or time.monotonic()
-        return bool(self._call("POST", f"/containers/{container.id}/start") != {"status": 304})
+        if not self._listening.wait(_TICK):
+            raise ApiError(
+                503, self._problem or "the node's Docker daemon does not tell its events", "daemon"
+            )
+        first = not container.begun
+        begun = container.begun = container.begun or time.monotonic()
+        started = bool(self._call("POST", f"/containers/{container.id}/start") != {"status": 304})
+        if first:
+            self._metrics.start_seconds(time.monotonic() - begun)
+        return started
 
     def attach(self, container_id: str, options: AttachOptions, upgrade: Callable[[bool], Stream]) -> None:
         """Join the client's connection with one to the daemon."""
@@ -356,21 +394,33 @@ class Daemon:
         if container.adopted:
             raise ApiError(500, "the Docker gateway was restarted while the container ran", "infrastructure")
         query = {"condition": condition}
+        code, reason = None, ""
         try:
             answer = self._call("POST", f"/containers/{container.id}/wait", query, timeout=None)
-            # A daemon that is going down ends its containers, and says so with their exit codes.
-            self._call("GET", "/_ping", raw=True)
+            code = int(answer["StatusCode"])
+            reason = (answer.get("Error") or {}).get("Message", "") or self._died(container)
         except ApiError as error:
-            message = f"the Docker daemon does not say how the container ended: {error.message}"
-            raise ApiError(error.status if error.status == 404 else 500, message, "infrastructure") from None
-        if (answer.get("Error") or {}).get("Message"):
-            raise ApiError(500, answer["Error"]["Message"], "infrastructure")
+            if error.status == 404:
+                raise
+            reason = f"the Docker daemon does not say how the container ended: {error.message}"
         container.ended_at = time.monotonic()
-        code = int(answer["StatusCode"])
-        self._metrics.ended("failure" if code else "success")
         seconds = round(container.ended_at - (container.begun or container.ended_at), 3)
-        log("container-ended", exit_code=code, seconds=seconds, **self._names(container))
+        self._metrics.ended("infrastructure" if reason else "failure" if code else "success")
+        log("container-ended", exit_code=None if reason else code, error=reason or None, seconds=seconds,
+            **self._names(container))  # fmt: skip
+        if reason or code is None:
+            raise ApiError(500, reason, "infrastructure")
         return code
+
+    def _died(self, container: Container) -> str:
+        """Tell why an exit code is not the container's own; empty if it is.
+
+        A daemon that goes down ends its containers in good order, and answers with their exit codes, 0 for
+        those that exit 0 on SIGTERM. Its events tell: it says `kill` before `die`.
+        """
+        if not container.died.wait(10):
+            return "the Docker daemon did not say that the container died"
+        return container.lost
 
     def inspect(self, container_id: str) -> dict[str, Any]:
         """Describe it, without what tells about the node."""
@@ -466,6 +516,46 @@ class Daemon:
             except Exception as error:
                 log("collector-failed", error=repr(error))
             time.sleep(_TICK)
+
+    def _listen(self) -> None:
+        """Hear of the ends of this gateway's containers, for as long as the daemon lives."""
+        filters = json.dumps({"label": [f"{OWNER}={self._owner}"], "event": ["kill", "die"]})
+        while not self._closing:
+            try:
+                query = {"since": str(int(time.time()) - 1), "filters": filters}
+                connection, response = self._open("GET", "/events", query, timeout=None)
+                try:
+                    self._listening.set()
+                    for line in iter(response.readline, b""):
+                        self._heard(json.loads(line))
+                finally:
+                    self._listening.clear()
+                    connection.close()
+            except (ApiError, OSError, ValueError, http.client.HTTPException):
+                pass
+            if not self._closing:
+                self._lose_all("the node's Docker daemon went away while the container ran")
+            time.sleep(0.5)
+
+    def _heard(self, event: Mapping[str, Any]) -> None:
+        with self._lock:
+            container = self._containers.get((event.get("Actor") or {}).get("ID", ""))
+        if container is None or container.died.is_set():
+            return
+        if event.get("Action") == "die":
+            container.ended_at = container.ended_at or time.monotonic()
+            container.died.set()
+        elif not container.fate:
+            container.lost = "the container was stopped from outside, or the node's Docker daemon went down"
+
+    def _lose_all(self, why: str) -> None:
+        with self._lock:
+            lost = [c for c in self._containers.values() if c.begun and not c.died.is_set()]
+        for container in lost:
+            container.lost, container.ended_at = why, time.monotonic()
+            container.died.set()
+            # A daemon with live-restore would let it run on, with nobody to read its output.
+            self._end(container, 10, why)
 
     def _adopt(self) -> None:
         """End what ran before this process was restarted: its output went nowhere."""
@@ -641,6 +731,25 @@ class Daemon:
         for each in containers:
             states["exited" if each.ended_at else "running" if each.begun else "created"] += 1
         return dict(states)
+
+
+def pod_cgroup(cgroups: str, driver: str) -> str:
+    """Give the cgroup that holds this pod, as the daemon's cgroup driver names it; empty if there is none.
+
+    `cgroups` is /proc/self/cgroup. Where this container has a cgroup namespace of its own, as with cgroup v2,
+    it shows nothing but `/`.
+    """
+    # 4:memory:/kubepods/burstable/pod<uid>/<container>, or with cgroup v2 0::/kubepods/...
+    fields = [line.split(":", 2) for line in cgroups.splitlines()]
+    paths = {controllers: path for _, controllers, path in fields}
+    path = paths.get("memory") or paths.get("", "")
+    match = re.fullmatch(r"(/[A-Za-z0-9._/-]*pod[0-9a-f]{8}[0-9a-f_-]{20,28}(?:\.slice)?)/[^/]+", path)
+    if not match:
+        return ""
+    if driver == "systemd":
+        slice_name = match[1].rpartition("/")[2]
+        return slice_name if slice_name.endswith(".slice") else ""
+    return match[1]
 
 
 def _auth(header: str) -> str:

@@ -17,6 +17,7 @@ from . import retrieval
 from .backend import NEWEST_API, OLDEST_API, ApiError, AttachOptions, Backend, Disconnect, Stream
 from .health import Metrics, log
 from .model import BadBody, mapping, parse_create, parse_json, string
+from .pods import DAG, TASK
 from .wire import HANGUPS, Closed, Connection, RawStream, Request, WireError, hung_up
 
 MAX_CONNECTIONS = 2048
@@ -107,6 +108,8 @@ class Server:
                     status=error.status,
                     reason=error.reason,
                     message=error.message,
+                    dag=error.dag,
+                    task=error.task,
                 )
             connection.respond_json(error.status, {"message": error.message})
         except BadBody as error:
@@ -182,7 +185,11 @@ class Server:
         if unknown:
             raise ApiError(400, f"the query's {min(unknown)[:80]!r} is not known", "body")
         create = parse_create(request.body, request.query.get("name", ""), request.query.get("platform", ""))
-        container, warnings = self._backend.create(create)
+        try:
+            container, warnings = self._backend.create(create)
+        except ApiError as error:
+            error.dag, error.task = create.labels.get(DAG), create.labels.get(TASK)
+            raise
         connection.respond_json(201, {"Id": container, "Warnings": warnings})
 
     def _container(self, connection: Connection, request: Request, container: str, verb: str) -> bool:

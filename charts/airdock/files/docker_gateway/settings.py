@@ -104,7 +104,9 @@ class Daemon:
 
     `binds` are paths of the node, `volumes` and `networks` names, `images` patterns. `memory_bytes`, `cpus`
     (cores) and `pids` are ceilings, 0 for none; a container that asks for none gets the ceiling.
-    `cgroup_parent` puts containers there, where the daemon's cgroup driver allows it. Times are in seconds.
+    `cgroup_parent`: auto puts containers into the cgroup of this pod, so that its limits hold them too, where
+    this container can see that; none leaves them where the daemon puts them; else it is a cgroup. Times are
+    in seconds.
     """
 
     socket: str = "/run/docker-host/docker.sock"
@@ -116,7 +118,7 @@ class Daemon:
     memory_bytes: int = 4 * 1024**3
     cpus: float = 0.0
     pids: int = 4096
-    cgroup_parent: str = ""
+    cgroup_parent: str = "auto"
     ttl_seconds: int = 600
     lease_seconds: int = 300
 
