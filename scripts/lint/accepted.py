@@ -41,10 +41,14 @@ ACCEPTED: tuple[Acceptance, ...] = (
         container="docker",
         variants=_ROOTFUL,
     ),
-    Acceptance(
-        "group-zero",
-        f"{_IMAGE_GROUP}. Its root file system is read-only here.",
-        kind="Deployment",
+    *(
+        Acceptance(
+            "group-zero",
+            f"{_IMAGE_GROUP}. Its root file system is read-only here.",
+            mode=mode,
+            kind=kind,
+        )
+        for mode, kind in (("", "Deployment"), ("dind", "StatefulSet"))
     ),
     *(
         Acceptance(

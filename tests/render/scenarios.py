@@ -66,6 +66,32 @@ DIND_VARIANTS: dict[str, Any] = {
         "sysbox": {"mode": "dind", "queues": ["sysbox"], "dind": {"variant": "sysbox"}},
     }
 }
+#: A warm cache, private registries, and networks of its own.
+DIND_FULL: dict[str, Any] = {
+    "workers": {
+        "default": None,
+        "builds": {
+            "mode": "dind",
+            "queues": ["builds"],
+            "dind": {
+                "claim": {"size": "50Gi", "storageClassName": "fast"},
+                "prune": {"unusedHours": 24},
+                "registryCAs": {"registry.example.com:5000": {"name": "registry-ca", "key": "ca.crt"}},
+                "pullSecret": "registry-logins",
+                "pullBeforeStart": ["registry.example.com:5000/team/image:1"],
+                "network": {
+                    "bip": "10.200.0.1/24",
+                    "defaultAddressPools": [{"base": "10.201.0.0/16", "size": 24}],
+                    "clusterCIDRs": ["10.244.0.0/16", "10.96.0.0/12", "192.168.0.0/16"],
+                },
+            },
+        },
+    }
+}
+DIND_FULL_EXTERNAL = {
+    ("Secret", "registry-logins"): frozenset({".dockerconfigjson"}),
+    ("ConfigMap", "registry-ca"): frozenset({"ca.crt"}),
+}
 SOCKET: dict[str, Any] = {
     "workers": {"default": None, "node": {"mode": "socket", "queues": ["node"], "socket": {"gid": 999}}}
 }
@@ -316,6 +342,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("modes", MODES),
     Scenario("dind", DIND),
     Scenario("dind-variants", DIND_VARIANTS),
+    Scenario("dind-full", DIND_FULL, external=DIND_FULL_EXTERNAL),
     Scenario("socket", SOCKET),
     Scenario("gateway", GATEWAY),
     Scenario("external-stores", EXTERNAL_STORES, external=STORES_SECRETS),

@@ -153,6 +153,40 @@ COLLISIONS = (
         ("/workers/default/dind/dataVolume",),
     ),
     Bad(
+        "a daemon with two volumes",
+        group(mode="dind", dind={"dataVolume": {"emptyDir": {}}, "claim": {"size": "1Gi"}}),
+        ("workers.default.dind.claim", "dataVolume"),
+    ),
+    Bad(
+        "pruning that ends above where it begins",
+        group(mode="dind", dind={"prune": {"lowThresholdPercent": 90}}),
+        ("workers.default.dind.prune.lowThresholdPercent", "90", "80"),
+    ),
+    Bad(
+        "a daemon's range in the cluster's",
+        group(mode="dind", dind={"network": {"bip": "10.1.2.1/24", "clusterCIDRs": ["10.0.0.0/12"]}}),
+        ("workers.default.dind.network.bip", "10.1.2.1/24", "10.0.0.0/12"),
+    ),
+    Bad(
+        "Docker's own ranges in the cluster's",
+        group(mode="dind", dind={"network": {"bip": "10.1.2.1/24", "clusterCIDRs": ["172.20.0.0/16"]}}),
+        ("workers.default.dind.network.defaultAddressPools", "172.20.0.0/14", "172.20.0.0/16"),
+    ),
+    Bad(
+        "networks larger than their pool",
+        group(
+            mode="dind",
+            dind={"network": {"defaultAddressPools": [{"base": "10.1.0.0/16", "size": 12}]}},
+        ),
+        ("workers.default.dind.network.defaultAddressPools", "/12", "10.1.0.0/16"),
+    ),
+    Bad(
+        "a user namespace on a Kubernetes without",
+        group(mode="dind", dind={"variant": "userNamespace"}),
+        ("workers.default.dind.variant", "1.33"),
+        {"kube_version": "1.32.0"},
+    ),
+    Bad(
         "the selector's label",
         {"commonLabels": {"app.kubernetes.io/name": "x"}},
         ("/commonLabels/app.kubernetes.io", "name"),

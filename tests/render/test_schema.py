@@ -46,17 +46,24 @@ KUBERNETES = (
 
 #: Leaves that change nothing in the manifests, with the reason.
 SILENT: dict[str, str] = {
+    "workerDefaults.dind.network.clusterCIDRs": "the daemon's ranges are checked against it",
+    "workers.*.dind.network.clusterCIDRs": "the daemon's ranges are checked against it",
     "global": "a parent chart passes it to all its children",
     "enabled": "a parent chart's condition for this one",
     "images.xcomSidecar.pullPolicy": "the provider has no setting for its sidecar's pull policy",
 }
 
+CLAIM_AND_CA = {"claim": {"size": "1Gi"}, "registryCAs": {"sample": {"name": "a", "key": "b"}}}
 #: Values in which a leaf may be at work; tried in this order.
 BASES: dict[str, dict[str, Any]] = {
     "default": {},
     "fab-ingress": {**FAB_INGRESS, "logs": {"claim": {"size": "1Gi"}, "remote": {"baseLogFolder": "s3://b"}}},
     "dind": DIND,
     "rootless": overlaid(DIND, {"workers": {"docker": {"dind": {"variant": "rootless"}}}}),
+    "dind-full": {
+        "workerDefaults": {"dind": CLAIM_AND_CA},
+        "workers": {"sample": {"mode": "dind", "queues": ["sample"], "dind": CLAIM_AND_CA}},
+    },
     "socket": SOCKET,
     "modes": MODES,
     "gateway": {

@@ -5,6 +5,7 @@ The one builder of workloads. A component is a map, written as YAML by its own f
   component         the component label
   kind              Deployment (default) or StatefulSet
   strategy          a Deployment's strategy
+  podManagementPolicy  a StatefulSet's
   labels            further labels of object, selector and pod
   annotations       annotations of the workload
   podAnnotations    annotations of the pod: checksums of what it reads
@@ -50,6 +51,9 @@ spec:
   replicas: {{ $values.replicas }}
   {{- if eq ($c.kind | default "Deployment") "StatefulSet" }}
   serviceName: {{ include "airdock.fullname" $root }}-{{ $c.name }}
+  {{- with $c.podManagementPolicy }}
+  podManagementPolicy: {{ . }}
+  {{- end }}
   {{- end }}
   {{- with $c.strategy }}
   strategy:

@@ -4,7 +4,9 @@
 # Environment: AIRDOCK_PIDS_LIMIT, processes of all tasks together.
 set -eu
 
-DATA=/var/lib/docker
+# Below the volume's own directory: Kubernetes has given that a group, which all in it would inherit, and would give it to
+# all of the images again if the daemon changed that directory's mode.
+DATA=/var/lib/docker/root
 variant=$1
 shift 2
 
@@ -49,8 +51,7 @@ check() {
 check_overlay() {
     probe=$DATA/.airdock-overlay
     rm -rf "$probe"
-    mkdir -p "$probe/lower" "$probe/upper" "$probe/work" "$probe/merged" ||
-        fail "$DATA cannot be written: see dind.dataVolume and dind.claim."
+    mkdir "$probe" "$probe/lower" "$probe/upper" "$probe/work" "$probe/merged"
     options=lowerdir=$probe/lower,upperdir=$probe/upper,workdir=$probe/work
     is_node_root || options=$options,userxattr
     mount -t overlay -o "$options" overlay "$probe/merged" ||
@@ -125,15 +126,14 @@ device=$(awk '$2 == "00000000" { print $1; exit }' /proc/net/route)
 mtu=$(cat "/sys/class/net/${device:-eth0}/mtu")
 
 check "$variant"
-set -- --mtu="$mtu" --default-network-opt=bridge=com.docker.network.driver.mtu="$mtu" "$@"
+mkdir -p "$DATA" || fail "$DATA cannot be written: see dind.dataVolume and dind.claim."
+chgrp "$(id -g)" "$DATA"
+chmod g-s,go-rwx "$DATA"
+set -- --data-root="$DATA" --mtu="$mtu" --default-network-opt=bridge=com.docker.network.driver.mtu="$mtu" "$@"
 if [ "$variant" = rootless ]; then
     export DOCKERD_ROOTLESS_ROOTLESSKIT_MTU="$mtu"
-    # A directory of its own: it may not change the owner of the volume's, whose group everything in it would inherit.
-    mkdir -p "$DATA/rootless"
-    chgrp "$(id -g)" "$DATA/rootless"
-    chmod g-s,go-rwx "$DATA/rootless"
     # No cgroup is handed to it, so that all stays in the container's own. Group 0 in its user namespace is the container's.
-    exec dockerd-entrypoint.sh dockerd --group=0 --data-root="$DATA/rootless" "$@"
+    exec dockerd-entrypoint.sh dockerd --group=0 "$@"
 fi
 
 find /run -iname 'docker*.pid' -delete # What a killed daemon left would keep this one from starting.

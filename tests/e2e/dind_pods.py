@@ -1,0 +1,186 @@
+"""Pods of mode dind as the chart renders them, apart from the release: with a shell in the worker's place."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.cluster import REGISTRY
+from scripts.render import render
+from scripts.target import CommandError, Target
+
+NAMESPACE = "airdock-e2e-dind"
+IMAGE = "busybox:1.37"
+#: Of the daemon's container: enough for it and a few tasks.
+RESOURCES = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}
+#: Of the worker, that a shell in its place has too.
+VARIABLES = ("DOCKER_HOST", "DOCKER_CONFIG", "TMPDIR")
+
+
+@dataclass(frozen=True)
+class DindPod:
+    """A running pod: the daemon in container `docker`, and a worker's place in container `worker`."""
+
+    target: Target
+    name: str
+
+    def inside(self, container: str, *command: str, timeout: float = 120) -> str:
+        """Give the output of a command in a container.
+
+        Raises:
+            CommandError: it ended with an error.
+        """
+        return self.target.kubectl(
+            "exec", self.name, "-n", NAMESPACE, "-c", container, "--", *command, timeout=timeout
+        )
+
+    def docker(self, *arguments: str, timeout: float = 120) -> str:
+        """Give the output of `docker ...`, run where the worker would run it."""
+        return self.inside("worker", "docker", *arguments, timeout=timeout)
+
+    def sh(self, script: str, timeout: float = 120) -> str:
+        """Give the output of a script, run where the worker would run it."""
+        return self.inside("worker", "sh", "-ec", script, timeout=timeout)
+
+    def fails(self, *arguments: str) -> str:
+        """Run `docker ...`, which must fail, and give what it said."""
+        try:
+            said = self.docker(*arguments)
+        except CommandError as error:
+            return error.stderr
+        raise AssertionError(f"docker {' '.join(arguments)} did not fail: {said}")
+
+    def logs(self, container: str, *options: str) -> str:
+        """Give a container's log."""
+        return self.target.kubectl("logs", self.name, "-n", NAMESPACE, "-c", container, *options)
+
+    @property
+    def body(self) -> Any:
+        """The pod as the API server has it."""
+        return self.target.get("pod", self.name, "-n", NAMESPACE)
+
+    def status(self, container: str) -> Any:
+        """Give a container's status."""
+        status = self.body["status"]
+        found = status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
+        return next(entry for entry in found if entry["name"] == container)
+
+    def restarts(self, container: str = "docker") -> int:
+        """Give how often a container was restarted."""
+        return int(self.status(container)["restartCount"])
+
+    def wait_ready(self, seconds: float = 120) -> None:
+        """Wait until all its containers are ready."""
+        self.target.kubectl(
+            "wait", "pod", self.name, "-n", NAMESPACE, "--for=condition=Ready", f"--timeout={seconds:.0f}s",
+            timeout=seconds + 10,
+        )  # fmt: skip
+
+
+def group(**dind: Any) -> dict[str, Any]:
+    """Values with one worker group `w` of mode dind, whose daemons pull from the test cluster's registry."""
+    settings = {
+        "registryMirrors": [f"http://{REGISTRY}"],
+        "insecureRegistries": [REGISTRY],
+        "resources": RESOURCES,
+        **dind,
+    }
+    return {"workers": {"default": None, "w": {"mode": "dind", "queues": ["w"], "dind": settings}}}
+
+
+def objects(values: Mapping[str, Any], script: str = "exec sleep 3600") -> tuple[Any, Any]:
+    """Give the scripts' ConfigMap and the group's workload, with a shell in the worker's place."""
+    manifests = render(values, release="e", namespace=NAMESPACE)
+    scripts = copy.deepcopy(manifests.one("ConfigMap", name="e-airdock-dind").raw)
+    kind = "StatefulSet" if values["workers"]["w"]["dind"].get("claim") else "Deployment"
+    workload = copy.deepcopy(manifests.one(kind, name="e-airdock-worker-w").raw)
+    spec = workload["spec"]["template"]["spec"]
+    del spec["serviceAccountName"]
+    spec["terminationGracePeriodSeconds"] = 30
+    (worker,) = spec["containers"]
+    kept = {"docker-socket", "docker-tmp", "docker-registries"}
+    spec["containers"] = [
+        {
+            "name": "worker",
+            "image": next(c["image"] for c in spec["initContainers"] if c["name"] == "docker-prune"),
+            "command": ["sh", "-c", script],
+            "env": [
+                entry
+                for entry in worker["env"]
+                if entry["name"] in ("DOCKER_HOST", "DOCKER_CONFIG", "TMPDIR")
+            ],
+            "securityContext": worker["securityContext"],
+            "volumeMounts": [mount for mount in worker["volumeMounts"] if mount["name"] in kept],
+        }
+    ]
+    used = {mount["name"] for c in spec["initContainers"] + spec["containers"] for mount in c["volumeMounts"]}
+    spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] in used]
+    return scripts, workload
+
+
+def pod_of(workload: Any, name: str) -> Any:
+    """Give a bare pod of a workload's template."""
+    template = workload["spec"]["template"]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"app": name}},
+        "spec": copy.deepcopy(template["spec"]),
+    }
+
+
+def container(pod: Any, name: str) -> Any:
+    """Give a container of a pod, to change it."""
+    return next(c for c in pod["spec"]["initContainers"] + pod["spec"]["containers"] if c["name"] == name)
+
+
+def set_env(pod: Any, name: str, **variables: str) -> None:
+    """Set variables of a container."""
+    env = container(pod, name)["env"]
+    env[:] = [entry for entry in env if entry["name"] not in variables]
+    env += [{"name": key, "value": value} for key, value in variables.items()]
+
+
+@contextmanager
+def running(target: Target, pod: Any, *others: Any, ready: bool = True) -> Iterator[DindPod]:
+    """Create a pod, and objects that it needs, and take the pod away at the end."""
+    name = pod["metadata"]["name"]
+    delete = ("delete", "pod", name, "-n", NAMESPACE, "--ignore-not-found", "--grace-period=1")
+    target.kubectl(*delete)
+    target.apply(*others, pod)
+    found = DindPod(target, name)
+    try:
+        if ready:
+            found.wait_ready()
+        yield found
+    finally:
+        target.kubectl(
+            "delete", "pod", name, "-n", NAMESPACE, "--ignore-not-found", "--grace-period=1", "--wait=false"
+        )
+
+
+def until(true: Any, seconds: float, what: str) -> Any:
+    """Wait until `true()` gives something true, and give that."""
+    deadline = time.monotonic() + seconds
+    while not (value := true()):
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.5)
+    return value
+
+
+def plain(pod: Any) -> Any:
+    """Give the pod with the daemon as every recipe starts it, without the start script."""
+    daemon = container(pod, "docker")
+    words = daemon["command"]
+    daemon["command"] = ["docker-init", "--", "dockerd", "--group=2375", *words[words.index("dockerd") + 1 :]]
+    return pod
+
+
+def dump(pod: DindPod) -> str:
+    """Give the pod's state and the end of its logs, for messages."""
+    return json.dumps(pod.body["status"], indent=1) + pod.logs("docker", "--tail=20")
