@@ -60,10 +60,8 @@ BASES: dict[str, dict[str, Any]] = {
     "fab-ingress": {**FAB_INGRESS, "logs": {"claim": {"size": "1Gi"}, "remote": {"baseLogFolder": "s3://b"}}},
     "dind": DIND,
     "rootless": overlaid(DIND, {"workers": {"docker": {"dind": {"variant": "rootless"}}}}),
-    "dind-full": {
-        "workerDefaults": {"dind": CLAIM_AND_CA},
-        "workers": {"sample": {"mode": "dind", "queues": ["sample"], "dind": CLAIM_AND_CA}},
-    },
+    "dind-full": {"workerDefaults": {"dind": CLAIM_AND_CA}},
+    "dind-full-group": {"workers": {"sample": {"mode": "dind", "queues": ["sample"], "dind": CLAIM_AND_CA}}},
     "socket": SOCKET,
     "modes": MODES,
     "gateway": {
