@@ -53,11 +53,12 @@ ACCEPTED: tuple[Acceptance, ...] = (
     *(
         Acceptance(
             policy,
-            "Mode socket is the node's Docker daemon. Who writes DAGs for its queues is root on its nodes.",
+            "Mode socket uses the node's Docker daemon. Its socket is the Docker gateway's alone, which filters.",
             mode="socket",
-            field="spec.template.spec.volumes[docker-socket]",
+            container=container,
+            field="spec.template.spec.volumes[docker-host]",
         )
-        for policy in ("host-path", "runtime-socket")
+        for policy, container in (("host-path", ""), ("runtime-socket", "docker-gateway"))
     ),
     Acceptance(
         "image-digest",
@@ -90,6 +91,12 @@ ACCEPTED: tuple[Acceptance, ...] = (
         mode="kubernetes",
         container="worker",
         field="volumeMounts, for AIRFLOW_CONN_KUBERNETES_DEFAULT",
+    ),
+    Acceptance(
+        "token-shared",
+        "Mode kubernetes: a script of the chart asks once whether the admission fence holds, and ends.",
+        mode="kubernetes",
+        container="wait-for-fence",
     ),
     Acceptance(
         "rbac-exec",

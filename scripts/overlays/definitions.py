@@ -39,6 +39,10 @@ def _is_fence(manifest: Manifest) -> bool:
     return manifest.kind.startswith("ValidatingAdmissionPolicy")
 
 
+def _is_gateway(manifest: Manifest) -> bool:
+    return manifest.kind == "ConfigMap" and manifest.name == "airdock-docker-gateway"
+
+
 def _is_namespace(manifest: Manifest) -> bool:
     return manifest.kind == "Namespace"
 
@@ -63,9 +67,15 @@ INGRESS: Values = {
 COMPONENTS: Mapping[str, Component] = {
     "mode-kubernetes": Component(
         "A worker group `default` of mode kubernetes: its container tasks are pods in airdock-tasks.\n"
-        "It needs that namespace: component task-namespace, or somebody who makes it.",
+        "It needs that namespace (component task-namespace, or somebody who makes it) and the component\n"
+        "docker-gateway.",
         KUBERNETES,
-        lambda manifest: not _is_namespace(manifest),
+        lambda manifest: not _is_namespace(manifest) and not _is_gateway(manifest),
+    ),
+    "docker-gateway": Component(
+        "The Docker gateway's code, for the components mode-kubernetes and mode-socket.",
+        KUBERNETES,
+        _is_gateway,
     ),
     "task-namespace": Component(
         "The namespace of task pods. Leave it out without the right to make namespaces;\n"
@@ -86,9 +96,11 @@ COMPONENTS: Mapping[str, Component] = {
         DIND,
     ),
     "mode-socket": Component(
-        "A worker group `socket` on the nodes' Docker daemon. Its DAG authors are root on the nodes.\n"
-        "The socket's group is 999; for another, patch supplementalGroups (stat -c %g /var/run/docker.sock).",
+        "A worker group `socket` on the nodes' Docker daemon, filtered by the component docker-gateway, which\n"
+        "it needs. The socket's group is 999; for another (stat -c %g /var/run/docker.sock), patch the\n"
+        "runAsGroup of the container docker-gateway.",
         SOCKET,
+        lambda manifest: not _is_gateway(manifest),
     ),
     "external-database": Component(
         "A Postgres of yours: make a Secret airdock-postgres with the key `connection`, an SQLAlchemy URL.",
@@ -171,7 +183,7 @@ TASKS = ("task-namespace", "admission-fence")
 OVERLAYS: Mapping[str, Overlay] = {
     "kubernetes": Overlay(
         "Airflow whose container tasks are pods of the namespace airdock-tasks. Nothing in it is privileged.",
-        ("mode-kubernetes", *TASKS),
+        ("mode-kubernetes", "docker-gateway", *TASKS),
         "restricted",
     ),
     "dind": Overlay(
@@ -181,13 +193,13 @@ OVERLAYS: Mapping[str, Overlay] = {
     ),
     "socket": Overlay(
         "Airflow on the nodes' Docker daemon, for clusters whose nodes have one.",
-        ("mode-socket",),
+        ("mode-socket", "docker-gateway"),
         "privileged",
     ),
     "production": Overlay(
         "Several replicas, a database and a broker of yours, users by Flask-AppBuilder, no examples.\n"
         "Make first: Secrets airdock-postgres (connection) and airdock-redis (broker-url, result-backend).",
-        ("mode-kubernetes", *TASKS, "external-database", "external-broker", "fab"),
+        ("mode-kubernetes", "docker-gateway", *TASKS, "external-database", "external-broker", "fab"),
         "restricted",
         PRODUCTION,
     ),

@@ -322,7 +322,7 @@ NAMES: Mapping[str, tuple[str, list[dict[str, Any]]]] = {
                 "namespace",
                 _target({"namespace": NAMESPACE}, "metadata.namespace"),
                 _target({"kind": "Namespace", "name": NAMESPACE}, "metadata.name"),
-                *_bindings("create-secrets", "task-launcher", "task-watcher"),
+                *_bindings("create-secrets", "docker-gateway", "task-launcher", "task-watcher"),
             )
         ],
     ),

@@ -92,9 +92,9 @@ def gateway_pod(manifests: Manifests, directory: Path, **body: Any) -> dict[str,
     sys.path.insert(0, str(CHART / "files"))
     from docker_gateway import model, pods, settings
 
-    rendered = manifests.one("ConfigMap", name="airdock-docker-gateway-settings")
+    rendered = manifests.one("ConfigMap", name="airdock-worker-default-docker-gateway")
     file = directory / "settings.json"
-    file.write_text(rendered.raw["data"]["default.json"])
+    file.write_text(rendered.raw["data"]["settings.json"])
     tasks = settings.load(
         {"AIRDOCK_GATEWAY_CONFIG": str(file), "AIRDOCK_GATEWAY_OWNER": "0b5e1d3c-5f0e-4a7e-9d56-6b0a0f3d7a11"}
     ).tasks

@@ -202,7 +202,7 @@ def test_bare_operator_with_default_values(install: Callable[..., Installed]) ->
 
 
 GATEWAY = {
-    "workers": {"default": {"mode": "kubernetes", "queues": ["default"], "dockerGateway": {"enabled": True}}},
+    "workers": {"default": {"mode": "kubernetes", "queues": ["default"]}},
     "tasks": {
         "registries": {"registry.example": {"pullSecret": "registry-example"}},
         "claims": {"data": {"claimName": "data-claim"}},

@@ -33,6 +33,7 @@ def rights(*lines: str) -> Rights:
 SYNC = ("pods create,get,list,patch,delete", "pods/log get")
 DEFERRABLE = ("pods get,delete", "pods/log get")
 WORKER_DEFAULT = rights(*SYNC, "pods/exec get,create", "events list")
+OPERATORS_ALONE = {"workers": {"default": {"dockerGateway": {"enabled": False}}}}
 TRIGGERER_DEFAULT = rights(*DEFERRABLE, "events list,watch")
 NONE: Rights = set()
 
@@ -65,7 +66,7 @@ FEATURES: dict[str, tuple[dict[str, bool], Rights, Rights]] = {
 def test_rights_by_feature(install: Install, features: str) -> None:
     switches, worker, triggerer = FEATURES[features]
     name = f"rights-{features.lower().replace(' ', '-')}"
-    values = {"tasks": {"rbac": switches, "admission": {"enabled": False}}}
+    values = {**OPERATORS_ALONE, "tasks": {"rbac": switches, "admission": {"enabled": False}}}
     release = install(values, release=name, namespace=name)
     expected = {
         ("worker", release.task_namespace): worker,
@@ -94,7 +95,7 @@ def test_rights_of_the_docker_gateway(install: Install, control_plane: ControlPl
     make_namespace(control_plane, further)
     release = install(
         {
-            "workers": {"default": {**group, "dockerGateway": {"enabled": True}}},
+            "workers": {"default": group},
             "tasks": {"extraNamespaces": [further], "admission": {"enabled": False}},
         },
         release=name,
@@ -160,7 +161,7 @@ def listed(resources: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("component", ["worker", "triggerer", "api-server", "task"])
 def test_access_matrix(install: Install, control_plane: ControlPlane, component: str) -> None:
     """The same, asked one by one as `kubectl auth can-i` does, with what no rule may grant."""
-    release = install({}, release="matrix", namespace="matrix")
+    release = install(OPERATORS_ALONE, release="matrix", namespace="matrix")
     task_namespace = release.task_namespace
     if component == "task":
         client = control_plane.service_account(task_namespace, "matrix-airdock-task")

@@ -154,7 +154,7 @@ def starter(raw: docker.APIClient) -> Iterator[Start]:
 
 @pytest.fixture(scope="module")
 def gateway(starter: Start) -> Gateway:
-    return starter(memoryBytes=256 << 20, pids=64)
+    return starter(memory="256Mi", pids=64)
 
 
 def create(client: docker.APIClient, command: Any, host: dict[str, Any] | None = None, **config: Any) -> str:

@@ -27,8 +27,8 @@ RULES = Rules(
     binds=["/srv/shared"],
     volumes=["data"],
     networks=["backend"],
-    memory_bytes=1 << 30,
-    cpus=2.0,
+    memory="1Gi",
+    cpu=2,
     pids=100,
     cgroup_parent="none",
 )
@@ -73,7 +73,8 @@ def test_what_is_forced() -> None:
     written = write()
     assert written["Labels"] == {"airdock.dev/gateway": "pod-uid", "airdock.dev/worker-group": "g"}
     assert written["HostConfig"] == {
-        "Memory": 1 << 30, "MemorySwap": 1 << 30, "PidsLimit": 100, "NanoCpus": 2_000_000_000,
+        "Memory": 1 << 30, "MemorySwap": 1 << 30, "PidsLimit": 100, "CpuPeriod": 100_000,
+        "CpuQuota": 200_000,
         "SecurityOpt": ["no-new-privileges"],
     }  # fmt: skip
     parent = write(rules=dataclasses.replace(RULES, cgroup_parent="/kubepods/x"))
@@ -124,6 +125,9 @@ def test_ceilings() -> None:
     assert "pids_limit" in refusal(host={"PidsLimit": -1})
     assert "nano_cpus" in refusal(host={"NanoCpus": 3_000_000_000})
     assert "cpu_quota" in refusal(host={"CpuQuota": 300_000})
+    assert "cpu_quota" in refusal(host={"CpuQuota": 30_000, "CpuPeriod": 10_000})
+    assert write({"NanoCpus": 500_000_000})["HostConfig"]["NanoCpus"] == 500_000_000
+    assert write({"CpuPeriod": 10_000})["HostConfig"]["CpuQuota"] == 20_000
     assert "NanoCpus" not in write(host={"CpuQuota": 100_000, "CpuPeriod": 100_000})["HostConfig"]
     assert "shm_size" in refusal(host={"ShmSize": 2 << 30})
 
@@ -190,7 +194,7 @@ def test_nothing_but_allowed_fields_is_forwarded(
         return
     assert written["HostConfig"].keys() <= FORWARDED
     assert written["HostConfig"]["SecurityOpt"] == ["no-new-privileges"]
-    assert written["HostConfig"]["Memory"] <= RULES.memory_bytes
+    assert written["HostConfig"]["Memory"] <= 1 << 30
     assert written["HostConfig"].get("NetworkMode", "") in ("", "default", "bridge", "none", "backend")
     assert written["HostConfig"].get("PidMode", "") in ("", "private")
     for mount in written["HostConfig"].get("Mounts", []):

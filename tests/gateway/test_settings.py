@@ -36,14 +36,14 @@ def test_all_levels_are_read(tmp_path: Path) -> None:
                 "pod": {"nodeSelector": {"a": "b"}},
                 "ttlSeconds": 5,
             },
-            "daemon": {"cpus": 2, "binds": ["/a"]},
+            "daemon": {"cpu": 2, "binds": ["/a"]},
         },
     )
     assert loaded.tasks.user is None
     assert loaded.tasks.registries == {"r": Registry("s")}
     assert loaded.tasks.claims == {"v": Volume("c", read_only=True)}
     assert loaded.tasks.pod == {"nodeSelector": {"a": "b"}}
-    assert (loaded.tasks.ttl_seconds, loaded.daemon.cpus, loaded.daemon.binds) == (5, 2.0, ["/a"])
+    assert (loaded.tasks.ttl_seconds, loaded.daemon.cpu, loaded.daemon.binds) == (5, 2.0, ["/a"])
 
 
 @pytest.mark.parametrize(

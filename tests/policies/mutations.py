@@ -387,10 +387,18 @@ for path in (
 @_pod("Docker socket's directory instead of the socket")
 def _(pod: Dict) -> bool:
     for volume in pod.get("volumes", []):
-        if volume["name"] == "docker-socket" and "hostPath" in volume:
+        if volume["name"] == "docker-host":
             volume["hostPath"] = {"path": volume["hostPath"]["path"].rpartition("/")[0]}
             return True
     return False
+
+
+@_pod("the node's Docker socket in the worker")
+def _(pod: Dict) -> bool:
+    if not any(volume["name"] == "docker-host" for volume in pod.get("volumes", [])):
+        return False
+    pod["containers"][0]["volumeMounts"].append({"name": "docker-host", "mountPath": "/s", "readOnly": True})
+    return True
 
 
 _add_pod("nfs volume", lambda p: _add_volume(p, nfs={"server": "10.0.0.1", "path": "/"}))

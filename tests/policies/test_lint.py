@@ -16,6 +16,7 @@ import yaml
 from scripts.lint.__main__ import main
 from scripts.lint.policies import POLICIES
 from scripts.render import ROOT, render
+from tests.render.scenarios import RAW_SOCKET
 
 BAD_POD = {
     "apiVersion": "v1",
@@ -42,6 +43,16 @@ def test_own_values_are_clean(capsys: pytest.CaptureFixture[str]) -> None:
     assert out.endswith("findings accepted.\n")
     assert f"chart with its own values: {len(POLICIES)} policies, nothing to fix" in out
     assert "rbac-exec, 1 place: Mode kubernetes:" in out
+
+
+def test_the_raw_socket_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """socket.filter: false is possible, and for whoever lints to accept."""
+    path = tmp_path / "raw.yaml"
+    path.write_text(yaml.safe_dump(RAW_SOCKET))
+    assert main(["--values", str(path)]) == 1
+    found = [line.split()[1:4] for line in capsys.readouterr().out.splitlines() if line.startswith("high")]
+    worker = "airdock/airdock-worker-node"
+    assert found == [["host-path", "Deployment", worker], ["runtime-socket", "Deployment", worker]]
 
 
 def test_a_finding_says_all_that_is_needed(weak: str, capsys: pytest.CaptureFixture[str]) -> None:

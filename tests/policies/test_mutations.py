@@ -30,7 +30,7 @@ HARMLESS: dict[str, tuple[str, ...]] = {
 #: Scenarios whose network is open by the user's wish: nothing there can be opened further.
 UNFENCED = {scenario.name for scenario in ALL if not scenario.effective["networkPolicy"]["enabled"]}
 #: Between them these have everything that the chart can render.
-COVERING = ("gateway", "fab-ingress", "maximal")
+COVERING = ("modes", "fab-ingress", "maximal")
 #: Not a policy but a contract of the chart: who may talk to whom (test_docs.test_flows_are_exact).
 FLOWS = "flows"
 

@@ -104,16 +104,13 @@ MODES: dict[str, Any] = {
         "socket": {"mode": "socket", "queues": ["socket"], "socket": {"gid": 999}},
     },
 }
-#: DockerOperator's containers as pods, with and without a token for the worker itself.
+#: The node's socket in the worker itself.
+RAW_SOCKET: dict[str, Any] = {**SOCKET, "workerDefaults": {"socket": {"filter": False}}}
+#: DockerOperator's containers as pods, with and without a token for the worker itself; Kubernetes operators alone.
 GATEWAY: dict[str, Any] = {
     "workers": {
-        "default": {"dockerGateway": {"enabled": True}},
-        "docker": {
-            "queues": ["docker"],
-            "dockerGateway": {"enabled": True},
-            "kubernetesOperators": False,
-        },
-        "plain": {"queues": ["plain"]},
+        "docker": {"queues": ["docker"], "kubernetesOperators": False},
+        "plain": {"queues": ["plain"], "dockerGateway": {"enabled": False}},
     },
 }
 EXTERNAL_STORES: dict[str, Any] = {
@@ -256,7 +253,7 @@ MAXIMAL: dict[str, Any] = {
         "tolerations": [{"operator": "Exists"}],
     },
     "workers": {
-        "default": {**POD, "replicas": 0, "concurrency": 1, "dockerGateway": {"enabled": True}},
+        "default": {**POD, "replicas": 0, "concurrency": 1},
         "builds": {
             **POD,
             "mode": "dind",
@@ -282,7 +279,12 @@ MAXIMAL: dict[str, Any] = {
             **POD,
             "mode": "socket",
             "queues": ["legacy"],
-            "socket": {"gid": 0, "path": "/run/docker.sock", "kubeletRootDir": "/data/kubelet"},
+            "socket": {
+                "gid": 0,
+                "path": "/run/docker.sock",
+                "allowed": {"images": ["registry.example.com/*"], "binds": ["/srv/data"], "gpus": True},
+                "limits": {"memory": 1000000000, "cpu": "1.5", "pids": 0},
+            },
         },
     },
     "tasks": {
@@ -344,6 +346,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("dind-variants", DIND_VARIANTS),
     Scenario("dind-full", DIND_FULL, external=DIND_FULL_EXTERNAL),
     Scenario("socket", SOCKET),
+    Scenario("raw-socket", RAW_SOCKET),
     Scenario("gateway", GATEWAY),
     Scenario("external-stores", EXTERNAL_STORES, external=STORES_SECRETS),
     Scenario("external-database", {"database": EXTERNAL_STORES["database"]}, external=STORES_SECRETS),

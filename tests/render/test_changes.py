@@ -28,7 +28,7 @@ WORKERS = {name for name in AIRFLOW if name.startswith("worker")}
 STORES = {"postgres", "redis"}
 ALL = AIRFLOW | STORES
 NOBODY: set[str] = set()
-BASE = overlaid(overlaid(MODES, FAB_INGRESS), {"workers": {"default": {"dockerGateway": {"enabled": True}}}})
+BASE = overlaid(MODES, FAB_INGRESS)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ CHANGES = (
     ),
     Change(
         "the Docker gateway's code",
-        {"worker-default"},
+        {"worker-default", "worker-socket"},
         files={"files/docker_gateway/__main__.py": append("# changed")},
     ),
     Change(

@@ -444,9 +444,9 @@ FAULTS = (
         "variable-references",
         "a variable before its time",
         DEPLOYMENT,
-        "airdock-worker-socket",
-        lambda raw: container(raw, "worker")["env"].insert(0, variable(raw, "worker", "TMPDIR")),
-        "TMPDIR refers to $(POD_UID), which is not set before it",
+        SCHEDULER,
+        lambda raw: container(raw, "scheduler")["env"].insert(0, {"name": "A", "value": "$(AIRFLOW_CONFIG)"}),
+        "A refers to $(AIRFLOW_CONFIG), which is not set before it",
     ),
     Fault(
         "quantities",

@@ -65,7 +65,6 @@ BASES: dict[str, dict[str, Any]] = {
     "socket": SOCKET,
     "modes": MODES,
     "gateway": {
-        "workers": {"default": {"dockerGateway": {"enabled": True}}},
         "tasks": {
             "claims": {"sample": {"claimName": "claim"}},
             "binds": {"/sample": {"claimName": "claim"}},
@@ -216,12 +215,9 @@ def with_group(base: dict[str, Any], place: Place) -> dict[str, Any]:
         return base
     group: dict[str, Any] = {"queues": ["sample"], "mode": "kubernetes"}
     if "socket" in place.path:
-        group |= {"mode": "socket", "socket": {"gid": 999}}
+        group |= {"mode": "socket", "socket": {"gid": 999, "filter": place.path[-1] != "kubeletRootDir"}}
     elif {"dind", "tmp"} & set(place.path):
         group |= {"mode": "dind"}
-    defaults: dict[str, Any] = {}
-    if {"dockerGateway", "kubernetesOperators"} & set(place.path):
-        defaults = {"dockerGateway": {"enabled": True}}
     if place.path == ("workerDefaults", "mode"):
         del group["mode"]
         group["socket"] = {"gid": 999}
@@ -231,7 +227,7 @@ def with_group(base: dict[str, Any], place: Place) -> dict[str, Any]:
         group.pop(place.path[1], None) if place.path[1] != "socket" else None
     if place.path == ("workerDefaults", "socket", "gid"):
         group["socket"] = {}
-    values = {"workerDefaults": defaults, "workers": {"default": None, "sample": group}}
+    values = {"workers": {"default": None, "sample": group}}
     return overlaid(base, values)  # type: ignore[no-any-return]
 
 

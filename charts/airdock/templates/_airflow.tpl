@@ -183,13 +183,14 @@ The cluster policy routes by them, and example DAGs are made for them. Call with
 {{- end }}
 
 {{- /*
-"true" where a group serves the Docker API, the Kubernetes operators, or has a Docker gateway to the cluster. Call with
-(dict "group" $group "what" "docker"), "kubernetes" or "gateway".
+"true" where a group serves something: "docker" (the Docker API), "kubernetes" (the Kubernetes operators), "gateway" (the Docker API by a
+Docker gateway), and "clusterGateway" (one that makes pods). Call with (dict "group" $group "what" $what).
 */ -}}
 {{- define "airdock.serves" -}}
 {{- $pods := eq .group.mode "kubernetes" -}}
-{{- $gateway := and $pods (eq true (.group.dockerGateway | default dict).enabled) -}}
-{{- if get (dict "docker" (or $gateway (not $pods)) "kubernetes" (and $pods (eq true .group.kubernetesOperators)) "gateway" $gateway) .what }}true{{ end -}}
+{{- $cluster := and $pods (eq true .group.dockerGateway.enabled) -}}
+{{- $daemon := and (eq .group.mode "socket") (eq true .group.socket.filter) -}}
+{{- if get (dict "docker" (or $cluster (not $pods)) "kubernetes" (and $pods (eq true .group.kubernetesOperators)) "gateway" (or $cluster $daemon) "clusterGateway" $cluster) .what }}true{{ end -}}
 {{- end }}
 
 {{- /* The first queues of the groups that serve something, as airdock.serves has it. Call with (dict "root" $ "what" "docker"). */ -}}

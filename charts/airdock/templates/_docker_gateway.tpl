@@ -1,24 +1,22 @@
 {{- /*
-The Docker gateway: a native sidecar that answers on the worker's Docker socket and turns each container into a pod of the task namespace.
-Its uid is its own: DAG code can use the socket, and can neither replace it nor look into the process.
+The Docker gateway: a native sidecar that answers on the worker's Docker socket. With the backend `cluster` each container becomes a pod of
+the task namespace, with `daemon` a container of the node's Docker daemon. Its uid is its own: DAG code can use the socket, and can neither
+replace it nor look into the process.
 */ -}}
 
-{{- /* The settings file of a group's gateway, as JSON. Call with (dict "root" $ "name" $name). */ -}}
+{{- /*
+The settings file of a group's gateway, as JSON; what names the release's objects comes from its environment. Call with
+(dict "root" $ "name" $name "group" $group).
+*/ -}}
 {{- define "airdock.dockerGatewaySettings" -}}
-{{- $tasks := .root.Values.tasks -}}
-{{- $settings := dict
-      "namespace" (include "airdock.taskNamespace" .root)
-      "serviceAccount" (printf "%s-task" (include "airdock.fullname" .root))
-      "user" ($tasks.user | int)
-      "userNamespaces" $tasks.userNamespaces
-      "resources" $tasks.resources
-      "retrieveImage" (include "airdock.image" .root.Values.images.xcomSidecar)
-      "registries" $tasks.registries
-      "claims" $tasks.claims
-      "binds" $tasks.binds
-      "networks" $tasks.networks
-      "imagePullSecrets" $tasks.imagePullSecrets -}}
-{{- dict "backend" "cluster" "workerGroup" .name "tasks" $settings | toJson -}}
+{{- $settings := dict "workerGroup" .name -}}
+{{- if include "airdock.serves" (dict "group" .group "what" "clusterGateway") -}}
+{{- $settings = merge $settings (dict "backend" "cluster" "tasks" (pick .root.Values.tasks "user" "userNamespaces" "resources" "registries" "claims" "binds" "networks" "imagePullSecrets")) -}}
+{{- else -}}
+{{- $socket := .group.socket -}}
+{{- $settings = merge $settings (dict "backend" "daemon" "daemon" (merge (dict) $socket.limits $socket.allowed)) -}}
+{{- end -}}
+{{- toJson $settings -}}
 {{- end }}
 
 {{- /* Code of the gateway, the data of its ConfigMap. */ -}}
@@ -29,10 +27,9 @@ Its uid is its own: DAG code can use the socket, and can neither replace it nor 
 {{- end }}
 {{- end }}
 
-{{- /*
-What the gateway adds to a worker's pod, in the form of a mode's part. Call with (dict "root" $ "name" $name "group" $group).
-*/ -}}
+{{- /* What the gateway adds to a worker's pod, in the form of a mode's part. Call with (dict "root" $ "name" $name "group" $group). */ -}}
 {{- define "airdock.dockerGateway" -}}
+{{- $cluster := include "airdock.serves" (dict "group" .group "what" "clusterGateway") -}}
 env:
   DOCKER_HOST: unix:///run/airdock/docker.sock
   # Tells the cluster policy to label what DockerOperator asks for.
@@ -40,13 +37,16 @@ env:
 podAnnotations:
   checksum/docker-gateway: {{ printf "%s%s" (include "airdock.dockerGatewayCode" .root) (include "airdock.dockerGatewaySettings" .) | sha256sum }}
 volumes:
-  {{- if not .group.kubernetesOperators }}
+  {{- if not $cluster }}
+  # The type makes a missing socket an error: without it the kubelet would create a directory on the node.
+  docker-host: {hostPath: {path: {{ .group.socket.path | quote }}, type: Socket}}
+  {{- else if not .group.kubernetesOperators }}
   token:
     {{- include "airdock.tokenVolume" . | nindent 4 }}
   {{- end }}
   docker-socket: {emptyDir: {sizeLimit: 1Mi}}
   docker-gateway: {configMap: {name: {{ include "airdock.fullname" .root }}-docker-gateway}}
-  docker-gateway-settings: {configMap: {name: {{ include "airdock.fullname" .root }}-docker-gateway-settings}}
+  docker-gateway-settings: {configMap: {name: {{ include "airdock.fullname" .root }}-worker-{{ .name }}-docker-gateway}}
 volumeMounts:
   docker-socket: {mountPath: /run/airdock, readOnly: true}
 initContainers:
@@ -55,11 +55,13 @@ initContainers:
     restartPolicy: Always
     command: [python, -SE, /opt/docker_gateway]
     env:
-      AIRDOCK_GATEWAY_CONFIG: /etc/docker_gateway/{{ .name }}.json
+      AIRDOCK_GATEWAY_CONFIG: /etc/docker_gateway/settings.json
       AIRDOCK_GATEWAY_OWNER: {valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
       PYTHONUNBUFFERED: "1"
-    # Names that Kustomize may change; they win over those of the file.
+    {{- if $cluster }}
+    # Names that Kustomize may change.
     envFrom: [{configMapRef: {name: {{ include "airdock.fullname" .root }}-env}}]
+    {{- end }}
     ports: {gateway: 9323}
     startupProbe: {httpGet: {path: /readyz, port: gateway}, periodSeconds: 1, failureThreshold: 60}
     readinessProbe: {httpGet: {path: /readyz, port: gateway}, periodSeconds: 10}
@@ -67,6 +69,10 @@ initContainers:
     resources: {{ toJson .group.dockerGateway.resources }}
     securityContext:
       runAsUser: 50001
+      {{- if not $cluster }}
+      # The group of the node's socket, for this container alone.
+      runAsGroup: {{ .group.socket.gid | int }}
+      {{- end }}
       allowPrivilegeEscalation: false
       readOnlyRootFilesystem: true
       capabilities: {drop: [ALL]}
@@ -74,5 +80,9 @@ initContainers:
       docker-socket: {mountPath: /run/airdock}
       docker-gateway: {mountPath: /opt/docker_gateway, readOnly: true}
       docker-gateway-settings: {mountPath: /etc/docker_gateway, readOnly: true}
+      {{- if $cluster }}
       token: {mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
+      {{- else }}
+      docker-host: {mountPath: /run/docker-host/docker.sock, readOnly: true}
+      {{- end }}
 {{- end }}

@@ -5,7 +5,7 @@ Call with (dict "root" $ "name" $name "group" $group).
 {{- define "airdock.mode.kubernetes" -}}
 {{- $operators := eq true .group.kubernetesOperators | ternary (include "airdock.kubernetesConnectionEnv" .root | fromYaml) dict -}}
 {{- $gateway := dict -}}
-{{- if include "airdock.serves" (dict "group" .group "what" "gateway") -}}
+{{- if include "airdock.serves" (dict "group" .group "what" "clusterGateway") -}}
 {{- $gateway = include "airdock.dockerGateway" . | fromYaml -}}
 {{- end -}}
 {{- $env := include "airdock.overlay" (list $operators $gateway.env) | fromJson -}}

@@ -1,8 +1,13 @@
 {{- /*
-Mode socket: the node's Docker socket. Whoever writes a DAG for this group's queues is root on its nodes.
-Call with (dict "root" $ "group" $group).
+Mode socket: the node's Docker daemon, behind the Docker gateway, which alone holds the node's socket. Call with
+(dict "root" $ "name" $name "group" $group).
 */ -}}
 {{- define "airdock.mode.socket" -}}
+{{- include (eq true .group.socket.filter | ternary "airdock.dockerGateway" "airdock.rawSocket") . -}}
+{{- end }}
+
+{{- /* The node's socket in the worker itself: whoever writes a DAG for this group's queues is root on its nodes. */ -}}
+{{- define "airdock.rawSocket" -}}
 {{- $pods := printf "%s/pods" .group.socket.kubeletRootDir -}}
 supplementalGroups: [{{ .group.socket.gid | int }}]
 env:

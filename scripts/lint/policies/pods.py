@@ -63,8 +63,16 @@ def _node_paths(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 def _runtime_sockets(manifest: Manifest) -> Iterator[Found]:
     for field, path in _node_paths(manifest):
-        if is_runtime_socket(path):
-            yield Found(field, f"{path} is a container runtime's socket")
+        if not is_runtime_socket(path):
+            continue
+        message = f"{path} is a container runtime's socket"
+        mounting = [
+            container.name
+            for container in _containers(manifest)
+            if any(field.endswith(f"volumes[{mount.volume}].hostPath.path") for mount in container.mounts)
+        ]
+        for name in mounting or [""]:
+            yield Found(field, message, name)
 
 
 def _runtime_directories(manifest: Manifest) -> Iterator[Found]:
@@ -274,6 +282,8 @@ def _shared_token(manifest: Manifest) -> Iterator[Found]:
         return
     tokens = token_volumes(manifest.pod)
     holders = [c for c in manifest.pod.containers if any(mount.volume in tokens for mount in c.mounts)]
+    # Those that stay come first: one that ends is the further holder.
+    holders.sort(key=lambda container: container.role == "init")
     for container in holders[1:]:
         # Which use it has tells what may be accepted: Airflow's Kubernetes operators have this connection.
         use = (

@@ -36,7 +36,7 @@ from .model import (
     string,
     to_json,
 )
-from .pods import CONTAINER, DAG, GROUP, OWNER, TASK
+from .pods import CONTAINER, DAG, GROUP, OWNER, TASK, quantity
 from .settings import Settings
 
 _TIMEOUT = 50.0
@@ -264,32 +264,29 @@ class Daemon:
 
     def _limits(self, request: Create) -> dict[str, Any]:
         rules, host = self._rules, request.host
+        memory, cpu = int(quantity(rules.memory)), quantity(rules.cpu)
         limits: dict[str, Any] = {}
         for name, shown, ceiling in (
-            ("memory", "mem_limit", rules.memory_bytes),
-            ("shm_size", "shm_size", rules.memory_bytes),
-            ("memory_reservation", "mem_reservation", rules.memory_bytes),
+            ("memory", "mem_limit", memory),
+            ("shm_size", "shm_size", memory),
+            ("memory_reservation", "mem_reservation", memory),
             ("pids_limit", "pids_limit", rules.pids),
-            ("nano_cpus", "nano_cpus", round(rules.cpus * 1e9)),
+            ("nano_cpus", "nano_cpus", round(cpu * 1e9)),
         ):
             asked = getattr(host, name)
             if asked < 0 or (ceiling and asked > ceiling):
                 raise Refusal(shown, f"{asked} is more than this worker group's {ceiling}; ask for less")
-        if rules.memory_bytes:
+        if memory:
             # As much swap as memory would be as much again.
-            limits["memory"] = limits["memory_swap"] = host.memory or rules.memory_bytes
+            limits["memory"] = limits["memory_swap"] = host.memory or memory
         if rules.pids:
             limits["pids_limit"] = host.pids_limit or rules.pids
-        if rules.cpus:
-            if host.cpu_quota > 0:
-                if host.cpu_quota / (host.cpu_period or 100_000) > rules.cpus:
-                    raise Refusal("cpu_quota", f"it is more than this worker group's {rules.cpus} cores")
-            else:
-                limits |= {
-                    "nano_cpus": host.nano_cpus or round(rules.cpus * 1e9),
-                    "cpu_quota": 0,
-                    "cpu_period": 0,
-                }
+        if cpu and not host.nano_cpus:
+            period = host.cpu_period or 100_000
+            if host.cpu_quota > cpu * period:
+                raise Refusal("cpu_quota", f"it is more than this worker group's {cpu:g} cores; ask for less")
+            # Not as nano_cpus: of those a daemon refuses more than its node has.
+            limits |= {"cpu_period": period, "cpu_quota": max(host.cpu_quota, 0) or round(cpu * period)}
         return limits
 
     def _mount(self, mount: Mount) -> Mount:

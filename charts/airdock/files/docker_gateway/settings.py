@@ -3,8 +3,8 @@
 AIRDOCK_GATEWAY_CONFIG  path of the file; without it every setting has its default
 AIRDOCK_GATEWAY_OWNER   uid of the worker's pod (the downward API's metadata.uid)
 AIRDOCK_TASK_NAMESPACE, AIRDOCK_TASK_SERVICE_ACCOUNT, AIRDOCK_XCOM_SIDECAR_IMAGE
-                        tasks.namespace, serviceAccount and retrieveImage: a deployment tool that renames them
-                        reaches variables, and not the inside of the file
+                        win over tasks.namespace, serviceAccount and retrieveImage: a deployment tool that
+                        renames them reaches variables, and not the inside of the file
 
 Keys of the file are the camelCase forms of the attributes below, in the same nesting.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,11 +103,11 @@ class Tasks:
 class Daemon:
     """The node's Docker daemon, and what its containers may do.
 
-    `binds` are paths of the node, `volumes` and `networks` names, `images` patterns. `memory_bytes`, `cpus`
-    (cores) and `pids` are ceilings, 0 for none; a container that asks for none gets the ceiling.
-    `cgroup_parent`: auto puts containers into the cgroup of this pod, so that its limits hold them too, where
-    this container can see that; none leaves them where the daemon puts them; else it is a cgroup. Times are
-    in seconds.
+    `binds` are paths of the node, `volumes` and `networks` names, `images` patterns. `memory` and `cpu`
+    (Kubernetes quantities) and `pids` are ceilings, 0 for none; a container that asks for none gets the
+    ceiling. `cgroup_parent`: auto puts containers into the cgroup of this pod, so that its limits hold them
+    too, where this container can see that; none leaves them where the daemon puts them; else it is a cgroup.
+    Times are in seconds.
     """
 
     socket: str = "/run/docker-host/docker.sock"
@@ -115,8 +116,8 @@ class Daemon:
     volumes: list[str] = field(default_factory=list)
     networks: list[str] = field(default_factory=list)
     gpus: bool = False
-    memory_bytes: int = 4 * 1024**3
-    cpus: float = 0.0
+    memory: str | int | float = "4Gi"
+    cpu: str | int | float = "2"
     pids: int = 4096
     cgroup_parent: str = "auto"
     ttl_seconds: int = 600
@@ -168,6 +169,9 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     ):
         if value not in choices:
             raise ConfigError(f"{name}: {value!r} is not one of {', '.join(choices)}")
+    for key in ("memory", "cpu"):
+        if not re.fullmatch(r"[0-9.]+(m|[kMGTPE]i?|Ki)?", ceiling := str(getattr(settings.daemon, key))):
+            raise ConfigError(f"daemon.{key}: {ceiling!r} is no Kubernetes quantity; write it like 4Gi or 500m")
     return settings
 
 

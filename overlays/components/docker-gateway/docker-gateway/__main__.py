@@ -1,0 +1,62 @@
+"""Run the gateway: `python -m docker_gateway`, or `python DIRECTORY/docker_gateway`.
+
+Exit code 2: a wrong setting.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+if not __package__:
+    # Not resolved: from a ConfigMap, the files are links into a directory of another name.
+    sys.path[0] = str(Path(__file__).absolute().parent.parent)
+
+
+def main() -> int:
+    """Serve until SIGTERM."""
+    from docker_gateway import health, settings
+    from docker_gateway.server import Server
+
+    try:
+        loaded = settings.load()
+    except settings.ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    metrics = health.Metrics()
+    backend: Cluster | Daemon
+    # Each backend is imported only where it is used: memory.
+    if loaded.backend == "cluster":
+        from docker_gateway.cluster import Cluster
+
+        backend = Cluster(loaded, metrics)
+    else:
+        from docker_gateway.daemon import Daemon
+
+        backend = Daemon(loaded, metrics)
+    backend.run()
+    server = Server(Path(loaded.socket), backend, metrics)
+    if loaded.health_port:
+        health.serve(loaded.health_host, loaded.health_port, metrics, backend.ready, backend.alive)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        threading.Thread(target=server.close, name="close", daemon=True).start()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    # What is imported stays: nothing of it is looked at again.
+    gc.collect()
+    gc.freeze()
+    health.log("listening", socket=loaded.socket, backend=loaded.backend)
+    server.serve()
+    backend.close()
+    health.log("ended")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""What stands behind the gateway's socket: the protocol that both backends implement, and their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .model import Create
+
+#: What `version` advertises; docker-py takes it as its own version.
+API_VERSION = "1.47"
+#: Versions that a client may name in its paths.
+OLDEST_API, NEWEST_API = (1, 40), (1, 56)
+
+
+class ApiError(Exception):
+    """An answer other than success: an HTTP status and one sentence, which the client gets as JSON.
+
+    `reason` is a short word for the metrics: the field that was refused, or what failed. `dag` and `task` say
+    whose request it was, where that is known.
+    """
+
+    dag: str | None = None
+    task: str | None = None
+
+    def __init__(self, status: int, message: str, reason: str = "error") -> None:
+        super().__init__(message)
+        self.status, self.message, self.reason = status, message, reason
+
+
+class Refusal(ApiError):
+    """The policy says no: names the field and the way out."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(403, f"{field}: {message}", field)
+
+
+class Disconnect(Exception):
+    """Close the connection without an answer.
+
+    DockerOperator takes any error status on `archive` for "there is no result" and succeeds with None; only a
+    broken connection makes the task fail.
+    """
+
+
+@dataclass(frozen=True)
+class AttachOptions:
+    """The query of `attach`: `logs` asks for what was printed before, `stream` for what will be."""
+
+    logs: bool
+    stream: bool
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One file or directory of a container, as `archive` gives it: `tar` holds just that entry."""
+
+    name: str
+    size: int
+    mode: int
+    mtime: str
+    tar: Iterable[bytes]
+
+
+class Stream(Protocol):
+    """A client's connection after the switch to the raw protocol."""
+
+    def write(self, data: bytes) -> None:
+        """Send output of the container. Raises OSError when the client is gone."""
+
+    def relay(self, data: bytes) -> None:
+        """Send bytes that are frames already."""
+
+    def flush(self) -> None:
+        """Send what was held back to keep a character whole."""
+
+    def on_hangup(self, callback: Callable[[], None]) -> None:
+        """Call once, from another thread, when the client closes both directions."""
+
+
+class Backend(Protocol):
+    """All methods may raise ApiError; ids are those that `create` gave, or names, or unique prefixes."""
+
+    def version(self) -> dict[str, Any]:
+        """Answer `GET /version`."""
+
+    def images(self, name: str) -> list[dict[str, Any]]:
+        """Answer `GET /images/json` for one image name. Empty makes the client pull."""
+
+    def pull(self, image: str, registry_auth: str) -> Iterator[Mapping[str, Any]]:
+        """Make the image fresh; yields progress messages."""
+
+    def login(self, registry: str, body: Mapping[str, str]) -> None:
+        """Accept or refuse credentials for a registry."""
+
+    def create(self, request: Create) -> tuple[str, list[str]]:
+        """Make a container; gives its id and warnings."""
+
+    def attach(self, container: str, options: AttachOptions, upgrade: Callable[[bool], Stream]) -> None:
+        """Send output until the container ends. `upgrade(tty)` answers 101 and gives the stream."""
+
+    def start(self, container: str) -> bool:
+        """Start; False if it was started before."""
+
+    def wait(self, container: str, condition: str, gone: Callable[[], bool]) -> int:
+        """Give the exit code once ended. An end that is not the container's own is an ApiError."""
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        """Answer `GET /containers/{id}/json`."""
+
+    def stop(self, container: str, grace: int | None) -> bool:
+        """End it: SIGTERM, then SIGKILL after `grace` seconds; False if it had ended."""
+
+    def remove(self, container: str, force: bool) -> None:
+        """Forget it; `force` also when it runs."""
+
+    def archive(self, container: str, path: str) -> Archive:
+        """Give a file of the container.
+
+        Raises Disconnect where an error status would be taken for "no file".
+        """
+
+    def ready(self) -> str:
+        """Empty when it can serve, else what is missing."""
+
+    def alive(self) -> str:
+        """Empty unless only a restart can help, else why."""
+
+    def close(self) -> None:
+        """End what runs; the process is about to exit."""

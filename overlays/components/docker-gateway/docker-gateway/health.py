@@ -1,0 +1,133 @@
+"""Health, readiness and Prometheus metrics on a TCP port, and the structured log."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .wire import Closed, Connection, WireError
+
+_BUCKETS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+_lock = threading.Lock()
+
+
+def log(event: str, **fields: Any) -> None:
+    """Write one JSON line to stderr; fields that are None stay away."""
+    line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": event}
+    line |= {key: value for key, value in fields.items() if value is not None}
+    with _lock:
+        print(json.dumps(line), file=sys.stderr, flush=True)
+
+
+class Metrics:
+    """Counts what happens, and writes it in Prometheus' text format."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._refused: Counter[str] = Counter()
+        self._ended: Counter[str] = Counter()
+        self._started: Counter[float] = Counter()
+        self._start_count, self._start_sum = 0, 0.0
+        self._open: Counter[str] = Counter()
+        self._callbacks: list[tuple[str, str, str, Callable[[], Mapping[str, float]]]] = []
+
+    def refused(self, reason: str) -> None:
+        """Count a refusal by its field."""
+        with self._lock:
+            if len(self._refused) < 500 or reason in self._refused:
+                self._refused[reason] += 1
+
+    def ended(self, outcome: str) -> None:
+        """Count an end: success, failure or infrastructure."""
+        with self._lock:
+            self._ended[outcome] += 1
+
+    def start_seconds(self, seconds: float) -> None:
+        """Count the time from `start` to the running container."""
+        with self._lock:
+            self._start_count += 1
+            self._start_sum += seconds
+            for bucket in _BUCKETS:
+                self._started[bucket] += seconds <= bucket
+
+    def opened(self, kind: str, change: int = 1) -> None:
+        """Count open connections and streams."""
+        with self._lock:
+            self._open[kind] += change
+
+    def gauge(self, name: str, text: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """Add a gauge by label `state`, read when asked for."""
+        self._callbacks.append((name, text, "gauge", read))
+
+    def counter(self, name: str, text: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """Add a counter by label `request`, read when asked for."""
+        self._callbacks.append((name, text, "counter", read))
+
+    def text(self) -> str:
+        """Give everything in the exposition format."""
+        with self._lock:
+            lines = _family(
+                "refusals_total", "Refused requests by field.", "counter", "reason", self._refused
+            )
+            lines += _family("ended_total", "Ended containers by outcome.", "counter", "outcome", self._ended)
+            lines += _family("open", "Open connections and streams.", "gauge", "kind", self._open)
+            name = "airdock_gateway_start_seconds"
+            lines += [
+                f"# HELP {name} Seconds from start to the running container.",
+                f"# TYPE {name} histogram",
+            ]
+            lines += [f'{name}_bucket{{le="{bucket}"}} {self._started[bucket]}' for bucket in _BUCKETS]
+            lines += [
+                f'{name}_bucket{{le="+Inf"}} {self._start_count}',
+                f"{name}_sum {self._start_sum}",
+                f"{name}_count {self._start_count}",
+            ]
+        for metric, text, kind, read in self._callbacks:
+            lines += _family(metric, text, kind, "state" if kind == "gauge" else "request", dict(read()))
+        return "\n".join(lines) + "\n"
+
+
+def _family(name: str, text: str, kind: str, label: str, values: Mapping[str, float]) -> list[str]:
+    name = f"airdock_gateway_{name}"
+    lines = [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+    for key, value in sorted(values.items()):
+        escaped = key.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+        lines.append(f'{name}{{{label}="{escaped}"}} {value}')
+    return lines
+
+
+def serve(host: str, port: int, metrics: Metrics, ready: Callable[[], str], alive: Callable[[], str]) -> None:
+    """Answer /healthz, /readyz and /metrics from threads."""
+    both = not host and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, dualstack_ipv6=both)
+    answers: dict[str, Callable[[], str]] = {"/readyz": ready, "/healthz": alive}
+
+    def answer(sock: socket.socket) -> None:
+        with sock, contextlib.suppress(OSError, Closed, WireError):
+            # The gateway's own HTTP: the standard library's server would cost a megabyte.
+            connection = Connection(sock, idle=10.0)
+            path = connection.read().path
+            if path == "/metrics":
+                connection.respond(
+                    200, metrics.text().encode(), {"Content-Type": "text/plain; version=0.0.4"}, True
+                )
+            elif path in answers:
+                problem = answers[path]()
+                connection.respond(503 if problem else 200, (problem or "ok").encode() + b"\n", close=True)
+            else:
+                connection.respond(404, b"there are /healthz, /readyz and /metrics\n", close=True)
+
+    def accept() -> None:
+        while True:
+            sock, _ = listener.accept()
+            threading.Thread(target=answer, args=(sock,), name="health", daemon=True).start()
+
+    threading.Thread(target=accept, name="health", daemon=True).start()

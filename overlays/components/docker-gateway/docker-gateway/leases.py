@@ -1,0 +1,113 @@
+"""Whose gateway lives: one Lease per gateway in the task namespace, and the pods of dead ones.
+
+A worker's node may be lost with all that would clean up after it, and no owner reference reaches across
+namespaces. So each gateway renews a Lease; one that has not changed for `lease_seconds`, by the clock of who
+watches it, is dead.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from .health import log
+from .kubernetes_api import ApiStatus, KubernetesApi, Object, pods_path
+from .pods import OWNER
+from .settings import Settings
+
+_MANAGED = "app.kubernetes.io/managed-by=airdock"
+
+
+class Leases:
+    """Renews the own Lease and deletes what gateways without one have left."""
+
+    def __init__(self, api: KubernetesApi, settings: Settings) -> None:
+        self._api, self._owner = api, settings.owner
+        self._namespace, self._seconds = settings.tasks.namespace, settings.tasks.lease_seconds
+        self._ttl = settings.tasks.ttl_seconds
+        self._path = f"/apis/coordination.k8s.io/v1/namespaces/{self._namespace}/leases"
+        self._name = f"airdock-gateway-{settings.owner}"
+        self._renewed = self._tried = self._swept = -1e9
+        # Holder -> (renewTime as it stands in the Lease, when it was first seen so).
+        self._seen: dict[str, tuple[str, float]] = {}
+
+    def tick(self) -> None:
+        """Do what is due. Called every few seconds."""
+        now = time.monotonic()
+        if self._seconds <= 0:
+            return
+        if now - self._renewed > self._seconds / 4:
+            with _logged("lease"):
+                self._renew()
+                self._renewed = now
+        if now - self._tried > self._seconds / 4:
+            self._tried = now
+            with _logged("sweep"):
+                self._sweep(now)
+
+    def _renew(self) -> None:
+        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        spec = {"holderIdentity": self._owner, "leaseDurationSeconds": self._seconds, "renewTime": stamp}
+        try:
+            self._api.request("PATCH", f"{self._path}/{self._name}", None, {"spec": spec})
+        except ApiStatus as status:
+            if status.code != 404:
+                raise
+            labels = {"app.kubernetes.io/managed-by": "airdock", OWNER: self._owner}
+            lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": spec}
+            self._api.request(
+                "POST", self._path, None, lease | {"metadata": {"name": self._name, "labels": labels}}
+            )
+
+    def _sweep(self, now: float) -> None:
+        leases = self._api.request("GET", self._path, {"labelSelector": _MANAGED}).get("items") or []
+        if now - self._swept > self._seconds:
+            # Nobody could renew while the API server was away: all begin anew.
+            self._seen.clear()
+        self._swept = now
+        dead: list[tuple[str, float]] = []
+        seen = {}
+        for lease in leases:
+            spec = lease["spec"]
+            owner, stamp = spec["holderIdentity"], spec.get("renewTime", "")
+            if owner == self._owner:
+                continue
+            known = self._seen.get(owner)
+            seen[owner] = known if known and known[0] == stamp else (stamp, now)
+            silent = now - seen[owner][1]
+            # Its own word counts: gateways need not agree on the time.
+            if silent > spec.get("leaseDurationSeconds", self._seconds):
+                dead.append((owner, silent))
+        self._seen = seen
+        for owner, silent in dead:
+            self._collect(owner, silent)
+
+    def _collect(self, owner: str, silent: float) -> None:
+        """Delete what runs of a dead gateway at once, what has ended as late as a living one would."""
+        query = {"labelSelector": f"{OWNER}={owner}"}
+        pods: list[Object] = self._api.request("GET", pods_path(self._namespace), query).get("items") or []
+        ended = ("Succeeded", "Failed")
+        due = [p for p in pods if silent > self._ttl or (p.get("status") or {}).get("phase") not in ended]
+        for pod in due:
+            self._gone(pods_path(self._namespace, pod["metadata"]["name"]))
+        if due:
+            log("sweep", gateway=owner, pods=len(due))
+        if not pods:
+            self._gone(f"{self._path}/airdock-gateway-{owner}")
+
+    def _gone(self, path: str) -> None:
+        try:
+            self._api.request("DELETE", path)
+        except ApiStatus as status:
+            if status.code != 404:
+                raise
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ApiStatus as status:
+        log(f"{what}-failed", error=status.message)

@@ -1,0 +1,216 @@
+"""The gateway's settings: one JSON file, strictly read, and what only the pod knows, from the environment.
+
+AIRDOCK_GATEWAY_CONFIG  path of the file; without it every setting has its default
+AIRDOCK_GATEWAY_OWNER   uid of the worker's pod (the downward API's metadata.uid)
+AIRDOCK_TASK_NAMESPACE, AIRDOCK_TASK_SERVICE_ACCOUNT, AIRDOCK_XCOM_SIDECAR_IMAGE
+                        win over tasks.namespace, serviceAccount and retrieveImage: a deployment tool that
+                        renames them reaches variables, and not the inside of the file
+
+Keys of the file are the camelCase forms of the attributes below, in the same nesting.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+class ConfigError(Exception):
+    """A setting is wrong; the text names it and the way out."""
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A PersistentVolumeClaim of the task namespace that DAGs may mount."""
+
+    claim_name: str = ""
+    sub_path: str = ""
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A registry whose images tasks may use with credentials: a pull secret of the task namespace."""
+
+    pull_secret: str = ""
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a named Docker network means: labels for the pod, which NetworkPolicies select."""
+
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Kubernetes:
+    """How to reach the API server; in a pod the defaults are right."""
+
+    server: str = ""
+    token_file: str = str(ACCOUNT / "token")
+    ca_file: str = str(ACCOUNT / "ca.crt")
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """What task pods look like.
+
+    `user` is the uid of containers that name none, null for the image's own. `user_namespaces` on: root is
+    allowed, in a user namespace of the pod's own; auto: where every node can. `resources` are requests and
+    limits of a container that asks for none. `claims` are volumes by their Docker name, `binds` are sources
+    of bind mounts by their path, `networks` are networks by name. `pod` is merged into the pod's spec
+    (nodeSelector, tolerations, ...). `images` are patterns of allowed images. Times are in seconds.
+    """
+
+    namespace: str = "airdock-tasks"
+    service_account: str = ""
+    user: int | None = 50000
+    user_namespaces: str = "off"
+    resources: dict[str, Any] = field(
+        default_factory=lambda: {
+            "requests": {"cpu": "100m", "memory": "128Mi"},
+            "limits": {"cpu": "1", "memory": "512Mi"},
+        }
+    )
+    tmp_size_limit: str = "2Gi"
+    registries: dict[str, Registry] = field(default_factory=dict)
+    image_pull_secrets: list[str] = field(default_factory=list)
+    claims: dict[str, Volume] = field(default_factory=dict)
+    binds: dict[str, Volume] = field(default_factory=dict)
+    networks: dict[str, Network] = field(default_factory=dict)
+    images: list[str] = field(default_factory=lambda: ["*"])
+    gpu_resource: str = "nvidia.com/gpu"
+    ulimits: str = "ignore"
+    pod_labels: dict[str, str] = field(default_factory=dict)
+    pod_annotations: dict[str, str] = field(default_factory=dict)
+    pod: dict[str, Any] = field(default_factory=dict)
+    retrieve_image: str = "busybox:1.37"
+    ttl_seconds: int = 600
+    schedule_timeout_seconds: int = 600
+    pull_timeout_seconds: int = 120
+    lease_seconds: int = 120
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """The node's Docker daemon, and what its containers may do.
+
+    `binds` are paths of the node, `volumes` and `networks` names, `images` patterns. `memory` and `cpu`
+    (Kubernetes quantities) and `pids` are ceilings, 0 for none; a container that asks for none gets the
+    ceiling. `cgroup_parent`: auto puts containers into the cgroup of this pod, so that its limits hold them
+    too, where this container can see that; none leaves them where the daemon puts them; else it is a cgroup.
+    Times are in seconds.
+    """
+
+    socket: str = "/run/docker-host/docker.sock"
+    images: list[str] = field(default_factory=lambda: ["*"])
+    binds: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
+    networks: list[str] = field(default_factory=list)
+    gpus: bool = False
+    memory: str | int | float = "4Gi"
+    cpu: str | int | float = "2"
+    pids: int = 4096
+    cgroup_parent: str = "auto"
+    ttl_seconds: int = 600
+    lease_seconds: int = 300
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of it. `backend` is cluster or daemon; `health_port` 0 switches health and metrics off."""
+
+    backend: str = "cluster"
+    socket: str = "/run/airdock/docker.sock"
+    health_host: str = ""
+    health_port: int = 9323
+    worker_group: str = ""
+    owner: str = ""
+    kubernetes: Kubernetes = field(default_factory=Kubernetes)
+    tasks: Tasks = field(default_factory=Tasks)
+    daemon: Daemon = field(default_factory=Daemon)
+
+
+def load(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings. Raises ConfigError."""
+    path = environment.get("AIRDOCK_GATEWAY_CONFIG", "")
+    values: Any = {}
+    if path:
+        try:
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"AIRDOCK_GATEWAY_CONFIG: {path} is no readable JSON file: {error}") from None
+    settings: Settings = _read(Settings, values, "")
+    tasks = dataclasses.replace(
+        settings.tasks,
+        namespace=environment.get("AIRDOCK_TASK_NAMESPACE") or settings.tasks.namespace,
+        service_account=environment.get("AIRDOCK_TASK_SERVICE_ACCOUNT") or settings.tasks.service_account,
+        retrieve_image=environment.get("AIRDOCK_XCOM_SIDECAR_IMAGE") or settings.tasks.retrieve_image,
+    )
+    settings = dataclasses.replace(
+        settings, owner=environment.get("AIRDOCK_GATEWAY_OWNER", "") or settings.owner, tasks=tasks
+    )
+    if not settings.owner:
+        raise ConfigError(
+            "AIRDOCK_GATEWAY_OWNER: is empty; set it to the pod's uid by a fieldRef to metadata.uid"
+        )
+    for name, value, choices in (
+        ("backend", settings.backend, ("cluster", "daemon")),
+        ("tasks.userNamespaces", settings.tasks.user_namespaces, ("auto", "on", "off")),
+        ("tasks.ulimits", settings.tasks.ulimits, ("ignore", "refuse")),
+    ):
+        if value not in choices:
+            raise ConfigError(f"{name}: {value!r} is not one of {', '.join(choices)}")
+    for key in ("memory", "cpu"):
+        if not re.fullmatch(r"[0-9.]+(m|[kMGTPE]i?|Ki)?", ceiling := str(getattr(settings.daemon, key))):
+            raise ConfigError(f"daemon.{key}: {ceiling!r} is no Kubernetes quantity; write it like 4Gi or 500m")
+    return settings
+
+
+def camel(name: str) -> str:
+    """Give the camelCase form of a snake_case name."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _read(kind: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where or 'the file'}: must be an object")
+        hints = get_type_hints(kind)
+        names = {camel(f.name): f.name for f in dataclasses.fields(kind)}
+        unknown = sorted(value.keys() - names.keys())
+        if unknown:
+            prefix = f"{where}." if where else ""
+            raise ConfigError(f"{prefix}{unknown[0]}: is not a setting; there are {', '.join(sorted(names))}")
+        return kind(
+            **{
+                names[key]: _read(hints[names[key]], item, f"{where}.{key}".lstrip("."))
+                for key, item in value.items()
+            }
+        )
+    origin, arguments = getattr(kind, "__origin__", None), get_args(kind)
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where}: must be an object")
+        if arguments[1] is Any:
+            return value
+        return {str(key): _read(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if origin is list:
+        if not isinstance(value, list):
+            raise ConfigError(f"{where}: must be a list")
+        return [_read(arguments[0], item, where) for item in value]
+    kinds = arguments or (kind,)
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not any(type(value) is each for each in kinds):
+        raise ConfigError(f"{where}: {value!r} is not {' or '.join(each.__name__ for each in kinds)}")
+    return value
