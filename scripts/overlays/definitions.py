@@ -10,14 +10,18 @@ from scripts.manifests import Manifest
 
 Values = Mapping[str, Any]
 
-#: The chart wants a worker group: the base is rendered with this one and left without it.
+#: The chart wants a worker group: the base is rendered with this one, which brings nothing beside its worker,
+#: and left without it.
 NO_GROUP = "none"
 #: What all overlays share.
 BASE: Values = {
     "dags": {"examples": True},
     # A new DAG file is seen after seconds and not, as by default, after five minutes.
     "airflow": {"config": {"dag_processor": {"refresh_interval": 10}}},
-    "workers": {"default": None, NO_GROUP: {"mode": "dind", "queues": [NO_GROUP]}},
+    "workers": {
+        "default": None,
+        NO_GROUP: {"mode": "socket", "queues": [NO_GROUP], "socket": {"gid": 0, "filter": False}},
+    },
 }
 
 
@@ -74,7 +78,7 @@ COMPONENTS: Mapping[str, Component] = {
     ),
     "docker-gateway": Component(
         "The Docker gateway's code, for the components mode-kubernetes and mode-socket.",
-        KUBERNETES,
+        {"workers": {NO_GROUP: {"socket": {"filter": True}}}},
         _is_gateway,
     ),
     "task-namespace": Component(
@@ -183,7 +187,7 @@ TASKS = ("task-namespace", "admission-fence")
 OVERLAYS: Mapping[str, Overlay] = {
     "kubernetes": Overlay(
         "Airflow whose container tasks are pods of the namespace airdock-tasks. Nothing in it is privileged.",
-        ("mode-kubernetes", "docker-gateway", *TASKS),
+        ("docker-gateway", "mode-kubernetes", *TASKS),
         "restricted",
     ),
     "dind": Overlay(
@@ -193,13 +197,13 @@ OVERLAYS: Mapping[str, Overlay] = {
     ),
     "socket": Overlay(
         "Airflow on the nodes' Docker daemon, for clusters whose nodes have one.",
-        ("mode-socket", "docker-gateway"),
+        ("docker-gateway", "mode-socket"),
         "privileged",
     ),
     "production": Overlay(
         "Several replicas, a database and a broker of yours, users by Flask-AppBuilder, no examples.\n"
         "Make first: Secrets airdock-postgres (connection) and airdock-redis (broker-url, result-backend).",
-        ("mode-kubernetes", "docker-gateway", *TASKS, "external-database", "external-broker", "fab"),
+        ("docker-gateway", "mode-kubernetes", *TASKS, "external-database", "external-broker", "fab"),
         "restricted",
         PRODUCTION,
     ),

@@ -515,7 +515,7 @@ def in_a_pod() -> Iterator[Callable[[str], tuple[Any, docker.APIClient]]]:
         settings = {
             "backend": "daemon",
             "socket": "/run/airdock/docker.sock",
-            "daemon": {"cgroupParent": parent, "memoryBytes": 1 << 30},
+            "daemon": {"cgroupParent": parent, "memory": "1Gi"},
         }
         core.create_namespaced_config_map(
             name, {"metadata": {"name": f"settings-{parent}"}, "data": {"s.json": json.dumps(settings)}}

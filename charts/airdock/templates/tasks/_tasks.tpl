@@ -34,7 +34,7 @@ own task namespace alone. Call with (dict "root" $ "group" $group).
 */ -}}
 {{- define "airdock.waitForFence" -}}
 {{- $operators := include "airdock.serves" (dict "group" .group "what" "kubernetes") -}}
-{{- if or $operators (include "airdock.serves" (dict "group" .group "what" "gateway")) -}}
+{{- if or $operators (include "airdock.serves" (dict "group" .group "what" "clusterGateway")) -}}
 - name: wait-for-fence
   command: {{ concat (list "python" "/opt/airdock/wait_for_fence.py") (empty $operators | ternary list .root.Values.tasks.extraNamespaces) | toJson }}
   volumeMounts:
