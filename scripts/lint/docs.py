@@ -45,8 +45,8 @@ finding has its reason here; one that the chart no longer needs fails a test.
 
 What a mode hands to those who write DAGs: with **kubernetes** the right to create pods in the task
 namespace, which enforces Pod Security *restricted*; with **dind** a privileged Docker daemon of the pod's
-own; with **socket** root on the nodes that the group runs on if `socket.filter` is false. Queues are no security boundary: a DAG chooses
-its queue itself.
+own; with **socket** containers of the node's daemon, and root on the nodes if `socket.filter` is false.
+Queues are no security boundary: a DAG chooses its queue itself.
 """
 
 

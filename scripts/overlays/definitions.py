@@ -100,8 +100,8 @@ COMPONENTS: Mapping[str, Component] = {
         DIND,
     ),
     "mode-socket": Component(
-        "A worker group `socket` on the nodes' Docker daemon, filtered by the component docker-gateway, which\n"
-        "it needs. The socket's group is 999; for another (stat -c %g /var/run/docker.sock), patch the\n"
+        "A worker group `socket` on the nodes' Docker daemon, filtered by the component docker-gateway,\n"
+        "which it needs. The socket's group is 999; for another (stat -c %g /var/run/docker.sock), patch the\n"
         "runAsGroup of the container docker-gateway.",
         SOCKET,
         lambda manifest: not _is_gateway(manifest),

@@ -106,7 +106,7 @@ MODES: dict[str, Any] = {
 }
 #: The node's socket in the worker itself.
 RAW_SOCKET: dict[str, Any] = {**SOCKET, "workerDefaults": {"socket": {"filter": False}}}
-#: DockerOperator's containers as pods, with and without a token for the worker itself; Kubernetes operators alone.
+#: DockerOperator's containers as pods, with and without a token for the worker itself; no gateway.
 GATEWAY: dict[str, Any] = {
     "workers": {
         "docker": {"queues": ["docker"], "kubernetesOperators": False},

@@ -1,4 +1,4 @@
-"""A worker takes tasks only while its own Docker daemon answers, and begins with none of another's containers.
+"""A worker takes tasks only while its own Docker daemon answers, beginning with no other's containers.
 
 Celery imports this module in the main process of a worker of mode dind (airdock.mode.dind in the chart).
 DOCKER_HOST is the daemon's socket. A task that runs when the daemon dies fails by itself, with what its

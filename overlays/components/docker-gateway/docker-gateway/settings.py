@@ -171,7 +171,7 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
             raise ConfigError(f"{name}: {value!r} is not one of {', '.join(choices)}")
     for key in ("memory", "cpu"):
         if not re.fullmatch(r"[0-9.]+(m|[kMGTPE]i?|Ki)?", ceiling := str(getattr(settings.daemon, key))):
-            raise ConfigError(f"daemon.{key}: {ceiling!r} is no Kubernetes quantity; write it like 4Gi or 500m")
+            raise ConfigError(f"daemon.{key}: {ceiling!r} is no Kubernetes quantity; write 4Gi or 500m")
     return settings
 
 
