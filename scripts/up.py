@@ -41,6 +41,8 @@ ROOT = CHART.parents[1]
 VALUES = ROOT / "examples" / "values" / "three-modes.yaml"
 #: On namespaces that `make up` made, so that `make down` deletes no other.
 OURS = {"app.kubernetes.io/created-by": "airdock-make-up"}
+#: Of the native cluster's registry, in the task namespace.
+PULL_SECRET = "example-registry"
 #: How long images may take to be pulled, and pods to become ready.
 INSTALL_SECONDS = 900
 
@@ -96,6 +98,8 @@ def values(target: Target) -> tuple[dict[str, Any], dict[str, str]]:
         # The registry takes any login: the example shows that one is sent, and that the pull works with it.
         connection = {"conn_type": "docker", "host": REGISTRY, "login": "airdock", "password": "anonymous"}
         chosen.setdefault("airflow", {})["connections"] = {"example_registry": connection}
+        # Pods cannot pull with a task's login, but with a Secret of their namespace.
+        chosen["tasks"] = {"registries": {REGISTRY: {"pullSecret": PULL_SECRET}}}
     return chosen, skipped
 
 
@@ -117,6 +121,20 @@ def install(target: Target, chosen: dict[str, Any]) -> float:
     except CommandError as error:
         raise UpError(f"The chart did not come up: {error.stderr}\n{troubles(target)}") from error
     return time.monotonic() - begun
+
+
+def create_pull_secret(target: Target) -> None:
+    """Put the login of the native cluster's registry where task pods find it."""
+    auths = {"auths": {REGISTRY: {"username": "airdock", "password": "anonymous"}}}
+    target.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "kubernetes.io/dockerconfigjson",
+            "metadata": {"name": PULL_SECRET, "namespace": TASKS},
+            "stringData": {".dockerconfigjson": json.dumps(auths)},
+        }
+    )
 
 
 def unlock(target: Target) -> None:
@@ -154,11 +172,19 @@ def up(target: Target, run_examples: bool) -> int:
     skipped: dict[str, str] = {}
     if overlay := os.environ.get("OVERLAY", ""):
         say(f"applying overlays/{overlay} in namespace {NAMESPACE}")
-        seconds = overlays.install(target, overlay, OURS, INSTALL_SECONDS)
+        gid = None
+        if overlay == "socket":
+            found = probe.socket(target, NAMESPACE)
+            if found.reason:
+                raise UpError(f"OVERLAY=socket: {found.reason}")
+            gid = found.gid
+        seconds = overlays.install(target, overlay, OURS, INSTALL_SECONDS, gid)
     else:
         chosen, skipped = values(target)
         say(f"installing {RELEASE} in namespace {NAMESPACE}: {', '.join(sorted(chosen['workers']))}")
         seconds = install(target, chosen)
+        if target.native:
+            create_pull_secret(target)
     say(f"ready after {seconds:.0f} s")
     wrong = []
     if run_examples:
@@ -166,7 +192,7 @@ def up(target: Target, run_examples: bool) -> int:
             results = examples.run_all(
                 target.airflow(forward),
                 target.groups(),
-                registry=target.native
+                registry=overlays.has_registry(target, overlay)
                 if overlay
                 else "example_registry" in chosen.get("airflow", {}).get("connections", {}),
                 progress=say,

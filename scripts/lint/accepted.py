@@ -53,7 +53,7 @@ ACCEPTED: tuple[Acceptance, ...] = (
     *(
         Acceptance(
             policy,
-            "Mode socket uses the node's Docker daemon. The Docker gateway alone has its socket, and filters.",
+            "Mode socket uses the node's Docker daemon. The Docker gateway alone has its socket.",
             mode="socket",
             container=container,
             field="spec.template.spec.volumes[docker-host]",

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,13 @@ from scripts.overlays.definitions import OVERLAYS
 from scripts.overlays.generate import NAMESPACE, OVERLAYS_DIR, dump
 from scripts.target import Target, UpError
 
-#: The registry takes any login: the example shows that one is sent.
+#: The registry takes any login: the example shows that one is sent. Pods would need a pull secret that the
+#: fence knows, a value of the chart.
 CONNECTION = {"conn_type": "docker", "host": REGISTRY, "login": "airdock", "password": "anonymous"}
+
+
+#: Of a JSON patch: operation, path, value.
+Operation = tuple[str, str, Any]
 
 
 def known(overlay: str) -> str:
@@ -34,6 +39,11 @@ def known(overlay: str) -> str:
     return overlay
 
 
+def has_registry(target: Target, overlay: str) -> bool:
+    """Whether the example of a registry with a login can run."""
+    return target.native and "mode-kubernetes" not in OVERLAYS[overlay].components
+
+
 def write(
     target: Target,
     overlay: str,
@@ -43,10 +53,12 @@ def write(
     labels: Mapping[str, str] | None = None,
     settings: Mapping[str, str] | None = None,
     cpu: str = "",
+    gid: int | None = None,
 ) -> Path:
     """Write a user's overlay over one of ours: what this cluster needs, labels of its namespace, settings.
 
-    `cpu` is what every container requests, for small nodes; by default it is the chart's.
+    `cpu` is what every container requests, for small nodes; by default it is the chart's. `gid` is the group
+    of the nodes' Docker socket.
     """
     top = Path(os.path.relpath(OVERLAYS_DIR, folder.resolve()))
     literals = [f"{key}={value}" for key, value in (settings or {}).items()]
@@ -55,9 +67,16 @@ def write(
         for key, value in (labels or {}).items()
     ]
     patches += _requests(overlay, cpu) if cpu else []
-    if target.native:
+    if has_registry(target, overlay):
         literals.append(f"AIRFLOW_CONN_EXAMPLE_REGISTRY={json.dumps(CONNECTION)}")
-        patches += _registry_patches(overlay)
+    if target.native:
+        patches += _sidecar_patches(overlay, "docker", lambda path: _registry_patches(f"{path}/command/-"))
+    if gid is not None:
+        patches += _sidecar_patches(
+            overlay,
+            "docker-gateway",
+            lambda path: [("replace", f"{path}/securityContext/runAsGroup", gid)],
+        )
     content: dict[str, Any] = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
@@ -83,17 +102,23 @@ def write(
     return folder
 
 
-def _registry_patches(overlay: str) -> list[dict[str, Any]]:
+def _registry_patches(path: str) -> list[Operation]:
     """Our cluster pulls from a registry of its own, plain HTTP: a daemon in a pod has to be told."""
-    patches = []
-    for workload in build(OVERLAYS_DIR / overlay).all("Deployment", component="worker"):
-        containers = workload.get("spec", "template", "spec", "initContainers") or ()
-        for number, container in enumerate(containers):
-            if container["name"] == "docker":
-                path = f"/spec/template/spec/initContainers/{number}/command/-"
-                for option in (f"--registry-mirror=http://{REGISTRY}", f"--insecure-registry={REGISTRY}"):
-                    patches.append(_patch("Deployment", workload.name, "add", path, option))
-    return patches
+    options = (f"--registry-mirror=http://{REGISTRY}", f"--insecure-registry={REGISTRY}")
+    return [("add", path, option) for option in options]
+
+
+def _sidecar_patches(
+    overlay: str, name: str, operations: Callable[[str], list[Operation]]
+) -> list[dict[str, Any]]:
+    """Patches of the sidecars of this name, by operations on its path."""
+    return [
+        _patch("Deployment", workload.name, *operation)
+        for workload in build(OVERLAYS_DIR / overlay).all("Deployment", component="worker")
+        for number, container in enumerate(workload.get("spec", "template", "spec", "initContainers") or ())
+        if container["name"] == name
+        for operation in operations(f"/spec/template/spec/initContainers/{number}")
+    ]
 
 
 def _requests(overlay: str, cpu: str) -> list[dict[str, Any]]:
@@ -113,15 +138,17 @@ def _patch(kind: str, name: str, operation: str, path: str, value: Any) -> dict[
     return {"target": {"kind": kind, "name": name}, "patch": change}
 
 
-def install(target: Target, overlay: str, labels: Mapping[str, str], seconds: int) -> float:
-    """`kubectl apply -k`, and wait until all is ready; give the seconds that it took.
+def install(
+    target: Target, overlay: str, labels: Mapping[str, str], seconds: int, gid: int | None = None
+) -> float:
+    """`kubectl apply -k`, and wait until all is ready; give the seconds that it took. `gid` as for write.
 
     Raises:
         UpError: if it does not become ready within `seconds` for each workload.
     """
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
-        target.kubectl("apply", "-k", str(write(target, overlay, Path(scratch), labels=labels)))
+        target.kubectl("apply", "-k", str(write(target, overlay, Path(scratch), labels=labels, gid=gid)))
     wait(target, NAMESPACE, seconds)
     return time.monotonic() - begun
 

@@ -101,8 +101,8 @@ COMPONENTS: Mapping[str, Component] = {
     ),
     "mode-socket": Component(
         "A worker group `socket` on the nodes' Docker daemon, filtered by the component docker-gateway,\n"
-        "which it needs. The socket's group is 999; for another (stat -c %g /var/run/docker.sock), patch the\n"
-        "runAsGroup of the container docker-gateway.",
+        "which it needs. The socket's group is 999; for another (stat -c %g /var/run/docker.sock), patch\n"
+        "runAsGroup of its container.",
         SOCKET,
         lambda manifest: not _is_gateway(manifest),
     ),
