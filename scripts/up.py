@@ -42,7 +42,7 @@ VALUES = ROOT / "examples" / "values" / "three-modes.yaml"
 #: On namespaces that `make up` made, so that `make down` deletes no other.
 OURS = {"app.kubernetes.io/created-by": "airdock-make-up"}
 #: Of the native cluster's registry, in the task namespace.
-PULL_SECRET = "example-registry"
+PULL_SECRET = "example-registry"  # noqa: S105
 #: How long images may take to be pulled, and pods to become ready.
 INSTALL_SECONDS = 900
 
