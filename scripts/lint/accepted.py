@@ -98,6 +98,15 @@ ACCEPTED: tuple[Acceptance, ...] = (
         mode="kubernetes",
         container="wait-for-fence",
     ),
+    *(
+        Acceptance(
+            "rbac-cluster-wide",
+            "tasks.userNamespaces: auto asks which nodes can do user namespaces; the rule lists nodes alone.",
+            kind=kind,
+            name="-docker-gateway",
+        )
+        for kind in ("ClusterRole", "ClusterRoleBinding")
+    ),
     Acceptance(
         "rbac-exec",
         "Mode kubernetes: KubernetesPodOperator reads a task's XCom by exec into its sidecar.",

@@ -108,6 +108,15 @@ def test_rights_of_the_docker_gateway(install: Install, control_plane: ControlPl
     assert release.account("triggerer").rights(further) == (TRIGGERER_DEFAULT if operators else NONE)
 
 
+def test_which_nodes_can_do_user_namespaces(install: Install) -> None:
+    """Only with tasks.userNamespaces: auto, and to list them alone."""
+    for setting in ("auto", "on"):
+        name = f"userns-{setting}"
+        release = install({"tasks": {"userNamespaces": setting}}, release=name, namespace=name)
+        allowed = [verb for verb in VERBS if release.worker.may(verb, "nodes")]
+        assert allowed == (["list"] if setting == "auto" else [])
+
+
 def test_task_account_has_none(control_plane: ControlPlane, installed: Installed) -> None:
     for namespace in (TASKS, UNFENCED):
         task = control_plane.service_account(namespace, "airdock-task")

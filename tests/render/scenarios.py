@@ -290,6 +290,7 @@ MAXIMAL: dict[str, Any] = {
     "tasks": {
         "namespace": "data-tasks",
         "keepNamespace": False,
+        "userNamespaces": "auto",
         "networkPolicy": {"egressRules": [{"ports": [{"port": 443, "protocol": "TCP"}]}]},
     },
     "networkPolicy": {
