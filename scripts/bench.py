@@ -49,6 +49,8 @@ for number in range(repeats + 1):
         dag_id=dag.dag_id, task_id="bench", run_id="bench", map_index=-1, try_number=1,
         xcom_push=lambda **_: None,
     )
+    for prepare in task.on_execute_callback:
+        prepare({"task": task, "ti": instance})
     begun = time.monotonic()
     task.execute({"ti": instance, "task_instance": instance, "run_id": "bench", "dag": dag})
     seconds.append(time.monotonic() - begun)

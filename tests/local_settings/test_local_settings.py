@@ -80,12 +80,16 @@ class BashOperator:
 
 
 class KubernetesPodOperator:
-    def __init__(self, queue: str = "default"):
+    def __init__(self, queue: str = "default", startup_check_interval_seconds: float = 5):
         self.queue = queue
+        self.on_execute_callback: list[Any] = []
+        self.startup_check_interval_seconds = startup_check_interval_seconds
 
 
 class KubernetesJobOperator(KubernetesPodOperator):
-    pass
+    def __init__(self, job_poll_interval: float = 10):
+        super().__init__()
+        self.job_poll_interval = job_poll_interval
 
 
 def mapped(cls: type, **attributes: Any) -> Any:
@@ -93,7 +97,7 @@ def mapped(cls: type, **attributes: Any) -> Any:
     return SimpleNamespace(operator_class=cls, **{"queue": "default", "on_execute_callback": []} | attributes)
 
 
-def run(task: DockerOperator, **instance: Any) -> DockerOperator:
+def run(task: Any, **instance: Any) -> Any:
     """Run a task as far as its execute(): its policy at parsing, then its callbacks."""
     load().task_policy(task)
     ti = {"dag_id": "d", "task_id": "t", "run_id": "r", "try_number": 2, "map_index": -1, **instance}
@@ -283,6 +287,31 @@ def test_routing(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], docke
     for task, queue in expected:
         load().task_policy(task)
         assert task.queue == queue
+
+
+@pytest.mark.parametrize(
+    ("seconds", "task", "wanted"),
+    [
+        ("0.5", KubernetesPodOperator(), {"startup_check_interval_seconds": 0.5}),
+        (
+            "1",
+            KubernetesJobOperator(),
+            {"startup_check_interval_seconds": 1.0, "job_poll_interval": 1.0},
+        ),
+        (
+            "1",
+            KubernetesPodOperator(startup_check_interval_seconds=30),
+            {"startup_check_interval_seconds": 30},
+        ),
+        ("1", KubernetesJobOperator(job_poll_interval=60), {"job_poll_interval": 60}),
+        ("", KubernetesPodOperator(), {"startup_check_interval_seconds": 5}),
+    ],
+)
+def test_looks_at_pods(
+    monkeypatch: pytest.MonkeyPatch, seconds: str, task: Any, wanted: dict[str, float]
+) -> None:
+    monkeypatch.setenv("AIRDOCK_TASK_CHECK_SECONDS", seconds)
+    assert wanted.items() <= vars(run(task)).items()
 
 
 # pods

@@ -46,12 +46,16 @@ def task_policy(task: Any) -> None:
     if DOCKER_OPERATOR in names:
         _route(task, "DOCKER")
         if os.environ.get("DOCKER_HOST"):
-            # By then templates are rendered, and a mapped task is an operator with arguments of its own.
-            callbacks = task.on_execute_callback or []
-            callbacks = [callbacks] if callable(callbacks) else list(callbacks)
-            task.on_execute_callback = [*callbacks, _prepare_docker]
+            _before_execute(task, _prepare_docker)
     elif KUBERNETES_OPERATOR in names:
         _route(task, "KUBERNETES")
+        _before_execute(task, _prepare_kubernetes)
+
+
+def _before_execute(task: Any, prepare: Any) -> None:
+    """Have `prepare` called when templates are rendered and a mapped task is an operator of its own."""
+    callbacks = task.on_execute_callback or []
+    task.on_execute_callback = [*([callbacks] if callable(callbacks) else callbacks), prepare]
 
 
 def _route(task: Any, what: str) -> None:
@@ -84,6 +88,22 @@ def _prepare_docker(context: Any) -> None:
         task.docker_url = _reachable(task.docker_url, os.environ["DOCKER_HOST"])
     if os.environ.get("AIRDOCK_DOCKER_GATEWAY"):
         task.labels = _labels(task, context["ti"])
+
+
+# Airflow's own defaults, in seconds: a pod that starts in two is noticed after five, a Job's end after ten.
+INTERVALS = {"startup_check_interval_seconds": 5, "job_poll_interval": 10}
+
+
+def _prepare_kubernetes(context: Any) -> None:
+    """Have the Kubernetes operators look more often, where the author left Airflow's defaults.
+
+    Environment of the worker: AIRDOCK_TASK_CHECK_SECONDS, a number.
+    """
+    seconds = os.environ.get("AIRDOCK_TASK_CHECK_SECONDS")
+    if seconds:
+        for name, default in INTERVALS.items():
+            if getattr(context["task"], name, None) == default:
+                setattr(context["task"], name, float(seconds))
 
 
 def _labels(task: Any, ti: Any) -> dict[str, str]:

@@ -113,6 +113,13 @@ assert started("mapped_url", docker_url=FAR).docker_url == FAR
 assert started("mapped_kwargs", docker_url=USUAL).docker_url == HOST
 assert started("decorated_mapped", op_kwargs={"n": 1}).docker_url == HOST
 
+os.environ["AIRDOCK_TASK_CHECK_SECONDS"] = "0.5"
+for name in ("pod", "job", "decorated_pod"):
+    (callback,) = {id(each): each for each in tasks[name].on_execute_callback}.values()
+    callback({"task": tasks[name]})
+    assert tasks[name].startup_check_interval_seconds == 0.5
+assert tasks["job"].job_poll_interval == 0.5
+
 # A pod as the operator builds it, XCom sidecar included, is what Pod Security "restricted" admits.
 operator = KubernetesPodOperator(task_id="pod", image="i", do_xcom_push=True, namespace="tasks")
 operator._get_ti_pod_labels = lambda *args, **kwargs: {}

@@ -16,6 +16,7 @@ AIRDOCK_DOCKER_HOSTS: {{ join "," .root.Values.airflow.dockerHosts | quote }}
 {{- end }}
 {{- if include "airdock.serves" (dict "group" .group "what" "kubernetes") }}
 AIRDOCK_TASK_RUN_AS_USER: {{ .root.Values.tasks.user | int | quote }}
+AIRDOCK_TASK_CHECK_SECONDS: {{ .root.Values.tasks.checkSeconds | quote }}
 AIRDOCK_TASK_RESOURCES: {{ toJson .root.Values.tasks.resources | quote }}
 {{- end }}
 {{- end }}
