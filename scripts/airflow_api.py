@@ -260,19 +260,26 @@ class Airflow:
         return sorted(found, key=lambda task: (task.ended is None, str(task.ended), task.name))
 
     def log(self, task: TaskInstance, try_number: int | None = None) -> str:
-        """Give the whole log of a try (default: the last one), one event in each line."""
+        """Give the whole log of a try (default: the last one), one event or exception in each line."""
         number = try_number or task.try_number
         path = f"{_run(task.dag_id, task.run_id)}/taskInstances/{quote(task.task_id)}/logs/{number}"
         params = {"full_content": "true", "map_index": task.map_index}
         content = self.call("GET", path, params=params, headers={"Accept": "application/json"})["content"]
-        lines = [line if isinstance(line, str) else str(line.get("event", "")) for line in content]
-        return "\n".join(lines)
+        return "\n".join(line if isinstance(line, str) else _text(line) for line in content)
 
     def xcom(self, task: TaskInstance, key: str = "return_value") -> Any:
         """Give a task's XCom, decoded."""
         path = f"{_run(task.dag_id, task.run_id)}/taskInstances/{quote(task.task_id)}/xcomEntries/{key}"
         params = {"map_index": task.map_index, "deserialize": "false", "stringify": "false"}
         return self.call("GET", path, params=params)["value"]
+
+
+def _text(event: dict[str, Any]) -> str:
+    """Give an event of a log as the UI shows it, without the stack."""
+    errors = event.get("error_detail") or []
+    return "\n".join(
+        [str(event.get("event", "")), *(f"{error['exc_type']}: {error['exc_value']}" for error in errors)]
+    )
 
 
 def _run(dag_id: str, run_id: str) -> str:

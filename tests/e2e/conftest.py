@@ -16,7 +16,8 @@ from scripts import up
 from scripts.airflow_api import Airflow, TaskInstance
 from scripts.target import NAMESPACE, RELEASE, TASKS, CommandError, Group, Target, choose
 
-DAG_FILE = Path(__file__).parent / "dags" / "airdock_e2e.py"
+#: The tests' own DAG files, and what they read.
+DAG_FILES = {file.name: file for file in sorted((Path(__file__).parent / "dags").iterdir()) if file.is_file()}
 
 
 def wait_until(true: Callable[[], Any], seconds: float, what: str) -> Any:
@@ -146,24 +147,22 @@ def dags(release: Release) -> Iterator[Release]:
     """The release with the tests' own DAGs beside the examples."""
     config_map = f"{RELEASE}-example-dags"
 
-    def put(source: str | None) -> None:
-        patch = json.dumps({"data": {DAG_FILE.name: source}})
+    def put(files: Mapping[str, str | None]) -> None:
+        patch = json.dumps({"data": files})
         release.target.kubectl("patch", "configmap", config_map, "-n", NAMESPACE, "--type=merge", "-p", patch)
         # The kubelet looks at a pod's ConfigMaps once a minute, or when the pod changes.
         release.target.kubectl(
             "annotate", "pods", "--all", "-n", NAMESPACE, "--overwrite", f"airdock.dev/poked={time.time()}"
         )
 
-    put(DAG_FILE.read_text())
+    put({name: file.read_text() for name, file in DAG_FILES.items()})
     try:
         for component in ("worker", "triggerer", "dag-processor"):
             for pod in release.staying(component):
                 list_files = partial(
                     release.inside, pod["metadata"]["name"], component, "ls", "/opt/airflow/dags"
                 )
-                wait_until(
-                    partial(_has_file, list_files), 90, f"{DAG_FILE.name} in {pod['metadata']['name']}"
-                )
+                wait_until(partial(_has_files, list_files), 90, f"DAG files in {pod['metadata']['name']}")
         wanted = [f"e2e_docker_{group.queue}" for group in release.serving("docker")]
         wanted += [
             f"e2e_{kind}_{group.queue}"
@@ -173,11 +172,11 @@ def dags(release: Release) -> Iterator[Release]:
         release.airflow.wait_for_dags(wanted)
         yield release
     finally:
-        put(None)
+        put(dict.fromkeys(DAG_FILES))
 
 
-def _has_file(list_files: Callable[[], str]) -> bool:
-    return DAG_FILE.name in list_files()
+def _has_files(list_files: Callable[[], str]) -> bool:
+    return set(DAG_FILES) <= set(list_files().split())
 
 
 # What went wrong, beside the failed assertion.

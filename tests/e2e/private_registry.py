@@ -1,0 +1,93 @@
+"""A registry that asks for a password, in a pod on the node's network, with one image in it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from scripts import tools
+from scripts.cluster import REGISTRY
+from scripts.target import Target
+
+NAMESPACE = "e2e-registry"
+PORT = 5443
+#: As the node's container runtime reaches it: only for localhost does it do without TLS.
+HOST = f"localhost:{PORT}"
+USER, PASSWORD = "e2e", "e2e-only"
+#: What `htpasswd -nbB e2e e2e-only` prints.
+_HTPASSWD = "e2e:$2b$05$lDwb2ffleejtnXub1oQ1H.wJL12jtl08iooBPRoi.sEKXqr.PI0ha\n"
+_CONFIG = f"""
+version: 0.1
+log: {{level: warn}}
+storage: {{filesystem: {{rootdirectory: /tmp}}}}
+http: {{addr: "0.0.0.0:{PORT}"}}
+auth: {{htpasswd: {{realm: e2e, path: /etc/registry/htpasswd}}}}
+"""
+_IMAGE = f"{REGISTRY}/e2e/registry:1"
+
+
+def docker_config(host: str) -> dict[str, Any]:
+    """Give the content of a .dockerconfigjson with the registry's login."""
+    login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    return {"auths": {host: {"auth": login}}}
+
+
+@contextmanager
+def running(target: Target) -> Iterator[None]:
+    """Run the registry on the native cluster, with busybox as <HOST>/private/busybox:1.37."""
+    node = REGISTRY.partition(":")[0]
+    with TemporaryDirectory() as directory:
+        layer = Path(directory, "layer.tar")
+        _write_layer(layer)
+        _crane("append", "--base", f"{REGISTRY}/library/busybox:1.37", "--new_layer", str(layer),
+               "--new_tag", _IMAGE)  # fmt: skip
+        target.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, _pod())
+        try:
+            target.kubectl("wait", "pod/registry", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=60s")
+            Path(directory, "config.json").write_text(json.dumps(docker_config(f"{node}:{PORT}")))
+            _crane("copy", f"{REGISTRY}/library/busybox:1.37", f"{node}:{PORT}/private/busybox:1.37",
+                   config=directory)  # fmt: skip
+            yield
+        finally:
+            target.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def _write_layer(file: Path) -> None:
+    with tarfile.open(file, "w") as layer:
+        layer.add(tools.pinned("registry"), "usr/bin/registry")
+        for name, text in (("config.yml", _CONFIG), ("htpasswd", _HTPASSWD)):
+            entry = tarfile.TarInfo(f"etc/registry/{name}")
+            entry.size = len(text)
+            layer.addfile(entry, BytesIO(text.encode()))
+
+
+def _crane(*arguments: str, config: str = "") -> None:
+    command = [str(tools.pinned("crane")), *arguments, "--insecure"]
+    environment = os.environ | ({"DOCKER_CONFIG": config} if config else {})
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def _pod() -> dict[str, Any]:
+    probe = {"tcpSocket": {"port": PORT}, "periodSeconds": 1}
+    container = {
+        "name": "registry",
+        "image": _IMAGE,
+        "command": ["registry", "serve", "/etc/registry/config.yml"],
+        "readinessProbe": probe,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "registry", "namespace": NAMESPACE},
+        "spec": {"hostNetwork": True, "containers": [container]},
+    }
