@@ -1,6 +1,6 @@
-"""A worker takes tasks only while its own Docker daemon answers, beginning with no other's containers.
+"""A worker takes tasks only while its own Docker daemon answers, and starts with no container of another's.
 
-Celery imports this module in the main process of a worker of mode dind (airdock.mode.dind in the chart).
+Celery imports this module in the main process of a worker of mode dind (airdock.mode.dind).
 DOCKER_HOST is the daemon's socket. A task that runs when the daemon dies fails by itself, with what its
 operator reports; without this, the worker would go on to take, and fail, all others that wait in its queues.
 """

@@ -1,0 +1,432 @@
+"""Mode dind: limits, storage, images, network, and the life and death of daemon and worker.
+
+Most run on bare pods as the chart renders them (dind_pods.py); the last ones on the release.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from scripts.cluster import REGISTRY
+from scripts.target import CommandError, Target
+from tests.e2e.dind_pods import (
+    IMAGE,
+    NAMESPACE,
+    DindPod,
+    container,
+    group,
+    objects,
+    plain,
+    pod_of,
+    running,
+    set_env,
+    until,
+)
+
+PYTHON = "python:3.13-slim"
+#: Takes more memory than the daemon's container has.
+ALLOCATE = "b = bytearray(1 << 30); print('not killed')"
+CONNECT = "import socket; socket.create_connection(('kubernetes.default.svc.cluster.local', 443), 5)"
+#: A web server of one page.
+SERVER = "mkdir w; echo hello > w/index.html; httpd -f -h w"
+CLIENT = "until wget -qO- http://server; do sleep 0.2; done"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def namespace(target: Target) -> Iterator[None]:
+    """A namespace for the module's pods."""
+    if not target.native:
+        pytest.skip("the pods pull from the native cluster's registry")
+    target.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    yield
+    target.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def pod(target: Target) -> Iterator[DindPod]:
+    """One pod with the defaults, for all that changes nothing in it."""
+    scripts, workload = objects(group())
+    with running(target, pod_of(workload, "default"), scripts) as found:
+        found.docker("pull", "--quiet", PYTHON)
+        yield found
+
+
+def cgroups(pod: DindPod, process: str) -> dict[str, str]:
+    """Give a process's cgroups, by controller; the process as the daemon's container sees it."""
+    lines = pod.inside("docker", "cat", f"/proc/{process}/cgroup").splitlines()
+    parts = [line.split(":", 2) for line in lines]
+    return {controllers: path for _, controllers, path in parts if path != "/"}
+
+
+# Limits
+
+
+def test_containers_are_below_the_daemons_own_cgroup(pod: DindPod) -> None:
+    task = pod.docker("run", "--detach", IMAGE, "sleep", "60").strip()
+    try:
+        process = pod.docker("inspect", "--format", "{{.State.Pid}}", task).strip()
+        own, inner = cgroups(pod, "1"), cgroups(pod, process)
+        assert own and own.keys() == inner.keys()
+        for controller, path in own.items():
+            below = f"{path.removesuffix('/init')}/containers/{task}"
+            assert inner[controller] == below, controller
+    finally:
+        pod.docker("rm", "--force", task)
+
+
+def test_a_tasks_own_limit_kills_the_task_alone(pod: DindPod) -> None:
+    before = pod.docker("info", "--format", "{{.ID}}"), pod.restarts()
+    pod.fails(
+        "run", "--name", "limited", "--memory=64m", "--memory-swap=64m", PYTHON, "python", "-c", ALLOCATE
+    )
+    try:
+        state = json.loads(pod.docker("inspect", "--format", "{{json .State}}", "limited"))
+        assert (state["ExitCode"], state["OOMKilled"]) == (137, True)
+    finally:
+        pod.docker("rm", "limited")
+    assert (pod.docker("info", "--format", "{{.ID}}"), pod.restarts()) == before
+
+
+def test_a_task_beyond_the_pods_limit_dies_alone(pod: DindPod) -> None:
+    """Without a limit of its own it takes what the container has, but for what is kept for the daemon."""
+    before = pod.inside("docker", "pidof", "dockerd", "containerd"), pod.restarts()
+    pod.docker("run", "--detach", "--name", "neighbour", IMAGE, "sleep", "60")
+    try:
+        said = pod.fails("run", "--rm", PYTHON, "python", "-c", ALLOCATE)
+        assert "137" in said, said
+        assert pod.docker("inspect", "--format", "{{.State.Running}}", "neighbour").strip() == "true"
+    finally:
+        pod.docker("rm", "--force", "neighbour")
+    assert (pod.inside("docker", "pidof", "dockerd", "containerd"), pod.restarts()) == before
+
+
+def test_processes_are_bounded(target: Target) -> None:
+    scripts, workload = objects(group(pidsLimit=64))
+    with running(target, pod_of(workload, "pids"), scripts) as pod:
+        bomb = "i=0; while [ $i -lt 100 ]; do sleep 5 & i=$((i+1)); done; echo all"
+        assert "fork" in pod.fails("run", "--rm", IMAGE, "sh", "-c", bomb)
+        assert pod.docker("run", "--rm", IMAGE, "echo", "still here").strip() == "still here"
+
+
+def test_cpu_is_bounded(pod: DindPod) -> None:
+    """Two busy processes get the container's one CPU between them."""
+    meter = ("cat", "/sys/fs/cgroup/cpuacct/cpuacct.usage")
+    began, before = time.monotonic(), int(pod.inside("docker", *meter))
+    busy = "for _ in 1 2; do timeout 5 sh -c 'while :; do :; done' & done; wait"
+    pod.docker("run", "--rm", IMAGE, "sh", "-c", busy)
+    used = (int(pod.inside("docker", *meter)) - before) / 1e9
+    assert 2 < used < 1.1 * (time.monotonic() - began), used
+
+
+# Requirements of the variants, which only the container itself can see
+
+
+@pytest.mark.parametrize(
+    ("variant", "says"),
+    [
+        ("sysbox", "dind.variant: sysbox, but this is not Sysbox"),
+        ("rootless", "set images.dockerRootless to a -dind-rootless image"),
+        ("userNamespace", "this variant needs cgroup v2"),
+    ],
+)
+def test_a_variant_that_cannot_be_says_why(target: Target, variant: str, says: str) -> None:
+    values = group(variant=variant)
+    # An image without rootlesskit, as a user would have it who sets only the variant to a mirror of his own.
+    values["images"] = {"dockerRootless": {"tag": "29-dind"}}
+    scripts, workload = objects(values)
+    body = pod_of(workload, variant.lower())
+    body["spec"].pop("runtimeClassName", None)
+    with running(target, body, scripts, ready=False) as pod:
+        until(lambda: says in _log(pod), 60, says)
+
+
+def _log(pod: DindPod) -> str:
+    try:
+        return pod.logs("docker")
+    except CommandError:  # The container has not begun.
+        return ""
+
+
+# Storage
+
+
+def test_a_volume_without_overlays_is_refused(target: Target) -> None:
+    scripts, workload = objects(group())
+    body = pod_of(workload, "overlay")
+    daemon = container(body, "docker")
+    mount = (
+        "mkdir /under && mount -t tmpfs tmpfs /under && mkdir /under/l /under/u /under/w && "
+        "mount -t overlay -o lowerdir=/under/l,upperdir=/under/u,workdir=/under/w overlay /var/lib/docker"
+    )
+    daemon["command"] = ["sh", "-ec", f'{mount}; exec "$@"', "sh", *daemon["command"]]
+    with running(target, body, scripts, ready=False) as pod:
+        until(lambda: "cannot hold overlays: give dind.dataVolume" in _log(pod), 60, "the reason")
+
+
+def test_a_full_disk_is_said_and_mended(target: Target) -> None:
+    """The task's error says what is wrong, and what is pruned makes room for the next."""
+    volume = {"emptyDir": {"medium": "Memory", "sizeLimit": "220Mi"}}
+    prune = {"highThresholdPercent": 60, "lowThresholdPercent": 30}
+    limits = {"limits": {"cpu": "1", "memory": "1Gi"}}
+    scripts, workload = objects(group(dataVolume=volume, prune=prune, resources=limits))
+    body = pod_of(workload, "full")
+    set_env(body, "docker-prune", AIRDOCK_PRUNE_SECONDS="4", AIRDOCK_STOPPED_MINUTES="0")
+    with running(target, body, scripts) as pod:
+        said = pod.fails("run", "--name", "fill", IMAGE, "dd", "if=/dev/zero", "of=/big", "bs=1M")
+        assert "No space left on device" in said, said
+        until(lambda: "removed container fill" in pod.logs("docker-prune"), 30, "the container removed")
+        assert pod.docker("run", "--rm", IMAGE, "echo", "room").strip() == "room"
+
+
+def test_prune_keeps_what_is_used(target: Target) -> None:
+    scripts, workload = objects(group())
+    body = pod_of(workload, "prune")
+    set_env(
+        body,
+        "docker-prune",
+        AIRDOCK_PRUNE_SECONDS="2",
+        AIRDOCK_STOPPED_MINUTES="0",
+        AIRDOCK_UNUSED_MINUTES="0",
+    )
+    with running(target, body, scripts) as pod:
+        pod.docker("run", "--detach", "--name", "stays", IMAGE, "sleep", "600")
+        pod.sh(f"docker create --name ended {IMAGE} true >/dev/null; docker start ended >/dev/null")
+        pod.docker("pull", "--quiet", PYTHON)
+
+        def pruned() -> bool:
+            return pod.docker("ps", "-aq", "--filter=name=ended") == "" and PYTHON not in images(pod)
+
+        until(pruned, 120, "the ended container and the image that none uses")
+        assert images(pod) == {IMAGE}
+        assert pod.docker("inspect", "--format", "{{.State.Running}}", "stays").strip() == "true"
+        assert f"removed image {PYTHON}" in pod.logs("docker-prune")
+
+
+def images(pod: DindPod) -> set[str]:
+    """Give the names of the daemon's images."""
+    return set(pod.docker("images", "--format", "{{.Repository}}:{{.Tag}}").split())
+
+
+def test_a_claim_keeps_the_cache(target: Target) -> None:
+    """The second pod has the images of the first, and its modes: Kubernetes leaves the volume alone."""
+    values = group(claim={"size": "2Gi"}, pullBeforeStart=[IMAGE])
+    scripts, workload = objects(values)
+    name = f"{workload['metadata']['name']}-0"
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": workload["spec"]["serviceName"], "namespace": NAMESPACE},
+        "spec": {"clusterIP": "None", "selector": workload["spec"]["selector"]["matchLabels"]},
+    }
+    target.apply(scripts, service, workload)
+    pod = DindPod(target, name)
+    modes = ("find", "/var/lib/docker/root", "-xdev", "-path", "*/snapshots/*/fs/bin/*", "-perm", "/2020")
+    try:
+        until(
+            lambda: target.items("pods", "-n", NAMESPACE, f"--field-selector=metadata.name={name}"), 30, name
+        )
+        pod.wait_ready()
+        assert "is there" not in pod.logs("docker-pull")
+        first = pod.body["metadata"]["uid"]
+        target.kubectl("delete", "pod", name, "-n", NAMESPACE, "--grace-period=5")
+        until(lambda: _uid(target, name) not in ("", first), 60, "the next pod")
+        pod.wait_ready()
+        assert f"{IMAGE} is there" in pod.logs("docker-pull")
+        assert pod.inside("docker", *modes) == ""
+        assert pod.docker("run", "--rm", IMAGE, "stat", "-c", "%a", "/").strip() == "755"
+    finally:
+        target.kubectl("delete", "statefulset", workload["metadata"]["name"], "-n", NAMESPACE, "--wait=false")
+
+
+def _uid(target: Target, name: str) -> str:
+    found = target.items("pods", "-n", NAMESPACE, f"--field-selector=metadata.name={name}")
+    return str(found[0]["metadata"]["uid"]) if found else ""
+
+
+# Network
+
+
+def test_nothing_listens_on_tcp(pod: DindPod) -> None:
+    """Of all the pod's processes: they share its network."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        states = [line.split()[3] for line in pod.inside("docker", "cat", table).splitlines()[1:]]
+        assert "0A" not in states, table
+
+
+def test_networks_have_the_pods_mtu(pod: DindPod) -> None:
+    wanted = pod.inside("worker", "cat", "/sys/class/net/eth0/mtu").strip()
+    pod.docker("network", "create", "own")
+    try:
+        for network in ("bridge", "own"):
+            show = ("run", "--rm", f"--network={network}", IMAGE, "cat", "/sys/class/net/eth0/mtu")
+            assert pod.docker(*show).strip() == wanted, network
+    finally:
+        pod.docker("network", "rm", "own")
+
+
+def test_tasks_reach_dns_and_services(pod: DindPod) -> None:
+    pod.docker("network", "create", "names")
+    try:
+        for network in ("bridge", "names"):
+            run = ("run", "--rm", f"--network={network}", IMAGE)
+            assert "Address" in pod.docker(*run, "nslookup", "kubernetes.default.svc.cluster.local")
+            pod.docker("run", "--rm", f"--network={network}", PYTHON, "python", "-c", CONNECT)
+    finally:
+        pod.docker("network", "rm", "names")
+
+
+def test_address_ranges_are_the_values(target: Target) -> None:
+    network = {
+        "bip": "10.213.0.1/24",
+        "defaultAddressPools": [{"base": "10.214.0.0/16", "size": 24}],
+        "clusterCIDRs": ["198.19.0.0/18"],
+    }
+    scripts, workload = objects(group(network=network))
+    with running(target, pod_of(workload, "ranges"), scripts) as pod:
+        pod.docker("network", "create", "own")
+        subnets = [
+            pod.docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", name).strip()
+            for name in ("bridge", "own")
+        ]
+        assert subnets == ["10.213.0.0/24", "10.214.0.0/24"]
+
+
+# Images
+
+
+def test_images_are_pulled_before_the_worker_starts(target: Target) -> None:
+    scripts, workload = objects(group(pullBeforeStart=[IMAGE]), script="docker images; exec sleep 3600")
+    with running(target, pod_of(workload, "pull"), scripts) as pod:
+        assert IMAGE.split(":")[0] in pod.logs("worker")
+
+
+def test_the_pull_secret_reaches_clients_and_not_the_daemon(target: Target) -> None:
+    """Clients send logins; the privileged container holds none."""
+    logins = {"auths": {REGISTRY: {"auth": base64.b64encode(b"someone:secret").decode()}}}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "logins", "namespace": NAMESPACE},
+        "type": "kubernetes.io/dockerconfigjson",
+        "stringData": {".dockerconfigjson": json.dumps(logins)},
+    }
+    scripts, workload = objects(group(pullSecret="logins", pullBeforeStart=[f"{REGISTRY}/library/{IMAGE}"]))
+    with running(target, pod_of(workload, "logins"), scripts, secret) as pod:
+        assert json.loads(pod.sh('cat "$DOCKER_CONFIG/config.json"')) == logins
+        assert all("login" not in mount["name"] for mount in container(pod.body, "docker")["volumeMounts"])
+
+
+# Life and death
+
+
+def test_the_daemon_ends_after_the_worker(target: Target) -> None:
+    """What the worker does while it shuts down still finds a daemon."""
+    script = f"trap 'sleep 2; docker run --rm {IMAGE} echo late; exit' TERM; echo up; sleep 600 & wait"
+    scripts, workload = objects(group(pullBeforeStart=[IMAGE]), script=script)
+    with running(target, pod_of(workload, "order"), scripts) as pod:
+        until(lambda: "up" in pod.logs("worker"), 30, "the worker's script")
+        target.kubectl("delete", "pod", pod.name, "-n", NAMESPACE, "--wait=false")
+        until(lambda: "late" in pod.logs("worker"), 20, "a container during shutdown")
+
+
+def test_a_stopped_task_ends_at_once(pod: DindPod) -> None:
+    """A shell that is PID 1 would not hear TERM, and be killed after 10 s."""
+    pod.docker("run", "--detach", "--name", "deaf", IMAGE, "sleep", "600")
+    began = time.monotonic()
+    pod.docker("stop", "deaf")
+    assert time.monotonic() - began < 5
+    pod.docker("rm", "deaf")
+
+
+@pytest.mark.parametrize("signal", ["KILL", "STOP"])
+def test_a_daemon_that_dies_or_hangs_is_replaced(target: Target, signal: str) -> None:
+    scripts, workload = objects(group(pullBeforeStart=[IMAGE]))
+    with running(target, pod_of(workload, f"daemon-{signal.lower()}"), scripts) as pod:
+        pod.docker("run", "--detach", IMAGE, "sleep", "600")
+        pod.inside("docker", "sh", "-c", f"kill -{signal} $(pidof dockerd)")
+        until(lambda: pod.restarts() == 1, 150, "the daemon's container restarted")
+        until(lambda: pod.status("docker")["started"], 30, "the next daemon")
+        assert pod.docker("ps", "-q") == "", "a container outlived its daemon"
+        assert pod.docker("run", "--rm", IMAGE, "echo", "again").strip() == "again"
+        assert pod.restarts("worker") == 0
+
+
+# What people do with it
+
+
+def test_build_with_cache(pod: DindPod) -> None:
+    dockerfile = f"FROM {IMAGE}\\nRUN cp /proc/sys/kernel/random/uuid /built\\n"
+    script = (
+        f"cd $(mktemp -d); export HOME=$PWD; printf '{dockerfile}' > Dockerfile; docker build -q -t built . >&2; "
+        "docker run --rm built cat /built"
+    )
+    first, second = pod.sh(script), pod.sh(script)
+    assert first == second != ""
+
+
+def test_compose(pod: DindPod) -> None:
+    services = {
+        "server": {"image": IMAGE, "command": f"sh -c '{SERVER}'"},
+        "client": {
+            "image": IMAGE,
+            "depends_on": ["server"],
+            "command": f"sh -c '{CLIENT}'",
+        },
+    }
+    body = json.dumps({"services": services})
+    said = pod.sh(
+        f"cd $(mktemp -d); cat > compose.yaml <<'END'\n{body}\nEND\n"
+        "docker compose -p one up --abort-on-container-exit --exit-code-from client 2>&1; "
+        "docker compose -p one down 2>&1"
+    )
+    assert "hello" in said
+
+
+def test_bind_mounts_of_the_workers_directories(pod: DindPod) -> None:
+    said = pod.sh(
+        "cd $(mktemp -d); echo in > in; "
+        f"docker run --rm -v $PWD:/data {IMAGE} sh -c 'cat /data/in; echo out > /data/out'; cat out"
+    )
+    assert said.split() == ["in", "out"]
+
+
+def test_task_containers_meet_by_name(pod: DindPod) -> None:
+    said = pod.sh(
+        "docker network create meet >/dev/null; "
+        "docker run -d --rm --name server --network meet "
+        f"{IMAGE} sh -c '{SERVER}' >/dev/null; "
+        f"docker run --rm --network meet {IMAGE} timeout 20 sh -c '{CLIENT}'; "
+        "docker rm -f server >/dev/null; docker network rm meet >/dev/null"
+    )
+    assert said.strip() == "hello"
+
+
+def test_docker_from_a_task(pod: DindPod) -> None:
+    """A task's container with the socket and a CLI execs into another."""
+    cli = pod.body["spec"]["containers"][0]["image"]
+    said = pod.sh(
+        f"docker run -d --rm --name other {IMAGE} sleep 60 >/dev/null; "
+        "docker run --rm -v /run/airdock/docker.sock:/var/run/docker.sock "
+        f"{cli} docker exec other echo hello; "
+        "docker rm -f other >/dev/null",
+        timeout=300,
+    )
+    assert said.strip() == "hello"
+
+
+def test_a_plain_sidecar_has_the_faults(target: Target) -> None:
+    """What the start script cures is there without it, or the tests above would prove nothing."""
+    scripts, workload = objects(group())
+    with running(target, plain(pod_of(workload, "plain")), scripts) as pod:
+        mtu = pod.inside("worker", "cat", "/sys/class/net/eth0/mtu")
+        assert pod.docker("run", "--rm", IMAGE, "cat", "/sys/class/net/eth0/mtu") != mtu
+        bomb = "i=0; while [ $i -lt 100 ]; do sleep 5 & i=$((i+1)); done; echo all"
+        assert pod.docker("run", "--rm", IMAGE, "sh", "-c", bomb).strip() == "all"
+        # The kernel takes the daemon for the task: its score is the pod's, and the task's is 0.
+        pod.fails("run", "--rm", PYTHON, "python", "-c", ALLOCATE)
+        until(lambda: pod.restarts() == 1, 30, "the daemon killed")
