@@ -362,8 +362,8 @@ def test_a_daemon_that_dies_or_hangs_is_replaced(target: Target, signal: str) ->
 def test_build_with_cache(pod: DindPod) -> None:
     dockerfile = f"FROM {IMAGE}\\nRUN cp /proc/sys/kernel/random/uuid /built\\n"
     script = (
-        f"cd $(mktemp -d); export HOME=$PWD; printf '{dockerfile}' > Dockerfile; docker build -q -t built . >&2; "
-        "docker run --rm built cat /built"
+        f"cd $(mktemp -d); export HOME=$PWD; printf '{dockerfile}' > Dockerfile; "
+        "docker build -q -t built . >&2; docker run --rm built cat /built"
     )
     first, second = pod.sh(script), pod.sh(script)
     assert first == second != ""
