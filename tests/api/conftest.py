@@ -124,14 +124,14 @@ def install(control_plane: ControlPlane) -> Install:
             make_namespace(control_plane, namespace)
             control_plane.admin.apply_all(manifests)
             done[key] = Installed(control_plane, release, namespace, manifests)
-            _wait_for_rights(done[key])
+            wait_for_rights(done[key])
             _wait_for_fence(done[key])
         return done[key]
 
     return install
 
 
-def _wait_for_rights(installed: Installed) -> None:
+def wait_for_rights(installed: Installed) -> None:
     """New bindings hold after a moment: wait until each account has a right from each of its Roles."""
     for binding in installed.manifests.all("RoleBinding"):
         role = installed.manifests.one(
