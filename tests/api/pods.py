@@ -95,9 +95,11 @@ def gateway_pod(manifests: Manifests, directory: Path, **body: Any) -> dict[str,
     rendered = manifests.one("ConfigMap", name="airdock-worker-default-docker-gateway")
     file = directory / "settings.json"
     file.write_text(rendered.raw["data"]["settings.json"])
-    tasks = settings.load(
-        {"AIRDOCK_GATEWAY_CONFIG": str(file), "AIRDOCK_GATEWAY_OWNER": "0b5e1d3c-5f0e-4a7e-9d56-6b0a0f3d7a11"}
-    ).tasks
+    given = {
+        "AIRDOCK_GATEWAY_CONFIG": str(file),
+        "AIRDOCK_GATEWAY_OWNER": "0b5e1d3c-5f0e-4a7e-9d56-6b0a0f3d7a11",
+    }
+    tasks = settings.load(worker_env(manifests) | given).tasks
     request = {"Image": "busybox:1.37", "Cmd": ["echo", "hello"], "HostConfig": {}, **body}
     made = pods.build(
         model.parse_create(json.dumps(request).encode()),

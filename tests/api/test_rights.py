@@ -130,10 +130,13 @@ def test_task_account_has_none(control_plane: ControlPlane, installed: Installed
 
 
 def test_further_namespaces(installed: Installed) -> None:
-    """tasks.extraNamespaces gives the same rights there."""
-    for component in ("worker", "triggerer"):
-        account = installed.account(component)
-        assert account.rights(UNFENCED) == account.rights(TASKS) != NONE
+    """tasks.extraNamespaces gives the same rights there, to the Kubernetes operators; none to the gateway."""
+    triggerer = installed.account("triggerer")
+    assert triggerer.rights(UNFENCED) == triggerer.rights(TASKS) != NONE
+    there = installed.worker.rights(UNFENCED)
+    assert there != NONE
+    assert there | rights(*GATEWAY) == installed.worker.rights(TASKS)
+    assert not there & rights("coordination.k8s.io/leases create,get,list,patch,delete")
 
 
 #: By group.
