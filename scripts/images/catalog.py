@@ -110,6 +110,7 @@ DOCKER = Layer(
     ),
     tools=("containerd", "containerd-shim-runc-v2", "ctr", "docker", "docker-proxy", "dockerd", "runc"),
 )
+DOCKER_ROOTLESS = Layer("docker-rootless", DOCKER, packages=("rootlesskit", "slirp4netns"))
 POSTGRES = Layer("postgres", BASE, packages=("gosu", "less", "locales", "xz-utils", "zstd"))
 VALKEY = Layer("valkey", BASE)
 BUSYBOX = Layer("busybox", BASE, packages=("busybox-static",), alone=True)
@@ -185,6 +186,18 @@ IMAGES: tuple[Image, ...] = (
             "Cmd": [],
             "ExposedPorts": {"2375/tcp": {}, "2376/tcp": {}},
             "Volumes": {"/var/lib/docker": {}},
+        },
+    ),
+    Image(
+        "library/docker:29-dind-rootless",
+        DOCKER_ROOTLESS,
+        {
+            "User": "rootless",
+            "Env": [f"PATH={_PATH}", "DOCKER_TLS_CERTDIR=/certs"],
+            "Entrypoint": ["dockerd-entrypoint.sh"],
+            "Cmd": [],
+            "ExposedPorts": {"2375/tcp": {}, "2376/tcp": {}},
+            "Volumes": {"/home/rootless/.local/share/docker": {}},
         },
     ),
 )

@@ -129,6 +129,28 @@ CONTRACTS: dict[str, Contract] = {
             "dockerd-entrypoint.sh docker --version": r"^Docker version",
         },
     ),
+    "docker-rootless": Contract(
+        entrypoint=["dockerd-entrypoint.sh"],
+        user=("rootless", "1000"),
+        ports=frozenset({"2375/tcp", "2376/tcp"}),
+        volumes=frozenset({"/home/rootless/.local/share/docker"}),
+        env={"DOCKER_TLS_CERTDIR": "/certs", "PATH": None},
+        directories=(
+            Directory("/tmp", mode=0o1777),
+            Directory("/run/user", mode=0o1777),
+            Directory("/home/rootless/.local/share/docker", uid=1000, gid=1000),
+        ),
+        commands={
+            "docker --version": r"^Docker version v?2[9]\.",
+            "dockerd --version": r"^Docker version v?29\.",
+            "rootlesskit --version": r"^rootlesskit version",
+            "command -v newuidmap && command -v newgidmap": "newgidmap$",
+            "getent passwd rootless || grep ^rootless: /etc/passwd": r"^rootless:.:1000:1000:",
+            "grep ^rootless: /etc/subuid": r"^rootless:100000:65536",
+            "grep ^rootless: /etc/subgid": r"^rootless:100000:65536",
+            "dockerd-entrypoint.sh docker --version": r"^Docker version",
+        },
+    ),
     "postgres": Contract(
         entrypoint=["docker-entrypoint.sh"],
         cmd=["postgres"],
