@@ -56,9 +56,13 @@ def images() -> list[Image]:
         _one(f"{_REGISTRY}/etcd:{ETCD_TAG}", pinned("etcd")),
         _one(f"{_REGISTRY}/coredns/coredns:{COREDNS_TAG}", pinned("coredns")),
         _one(PROVISIONER, pinned("local-path-provisioner")),
-        Image(SANDBOX, {"pause": _pause()}, {}, ("/pause",)),
+        _sandbox(),
         Image(HELPER, {"bin/busybox": busybox}, links, ("sh",)),
     ]
+
+
+def _sandbox() -> Image:
+    return Image(SANDBOX, {"pause": _pause()}, {}, ("/pause",))
 
 
 def _cached(name: str, key: bytes) -> Path:
@@ -80,9 +84,17 @@ def _pause() -> Path:
 
 def archive() -> Path:
     """An OCI archive (tar) of all images, in the cache under a hash of what is in them."""
-    found = images()
+    return _archive("node-images", images())
+
+
+def sandbox_archive() -> Path:
+    """An OCI archive of the sandbox image alone."""
+    return _archive("sandbox-image", [_sandbox()])
+
+
+def _archive(name: str, found: list[Image]) -> Path:
     names = [(image.name, sorted((path, str(file)) for path, file in image.files.items())) for image in found]
-    target = _cached("node-images", repr(names).encode() + Path(__file__).read_bytes()).with_suffix(".tar")
+    target = _cached(name, repr(names).encode() + Path(__file__).read_bytes()).with_suffix(".tar")
     if target.exists():
         return target
     scratch = target.with_name(f".tmp-{target.name}")
@@ -90,7 +102,7 @@ def archive() -> Path:
         manifests = [_add_image(tar, image) for image in found]
         _add(tar, "oci-layout", json.dumps({"imageLayoutVersion": "1.0.0"}).encode())
         _add(tar, "index.json", json.dumps({"schemaVersion": 2, "manifests": manifests}).encode())
-    for old in CACHE.glob("node-images-*.tar"):
+    for old in CACHE.glob(f"{name}-*.tar"):
         old.unlink()
     scratch.rename(target)
     return target
