@@ -56,7 +56,21 @@ KUBERNETES: Values = {
     "tasks": {"admission": {"enabled": False}},
 }
 FENCED: Values = {**KUBERNETES, "tasks": {"admission": {"enabled": True}}}
-DIND: Values = {"workers": {NO_GROUP: None, "dind": {"mode": "dind", "queues": ["dind"]}}}
+
+
+def _dind(**settings: str) -> Values:
+    return {"workers": {NO_GROUP: None, "dind": {"mode": "dind", "queues": ["dind"], "dind": settings}}}
+
+
+#: Variant of mode dind -> its component and what stands in its header.
+DIND_VARIANTS = {
+    "userNamespace": (
+        "mode-dind-user-namespace",
+        "A worker group `dind` whose daemon is root in a user namespace of its pod alone.",
+    ),
+    "rootless": ("mode-dind-rootless", "A worker group `dind` whose daemon runs as uid 1000."),
+    "sysbox": ("mode-dind-sysbox", "A worker group `dind` in the sysbox runtime."),
+}
 SOCKET: Values = {
     "workers": {NO_GROUP: None, "socket": {"mode": "socket", "queues": ["socket"], "socket": {"gid": 999}}}
 }
@@ -97,8 +111,15 @@ COMPONENTS: Mapping[str, Component] = {
     "mode-dind": Component(
         "A worker group `dind`: a privileged Docker daemon in each worker's pod.\n"
         "Its DAG authors are root on the nodes.",
-        DIND,
+        _dind(),
     ),
+    **{
+        name: Component(
+            f"{text}\nIn place of mode-dind; docs/dind.md says what it asks of the nodes.",
+            _dind(variant=variant),
+        )
+        for variant, (name, text) in DIND_VARIANTS.items()
+    },
     "mode-socket": Component(
         "A worker group `socket` on the nodes' Docker daemon, filtered by the component docker-gateway,\n"
         "which it needs. The socket's group is 999; for another (stat -c %g /var/run/docker.sock), patch\n"

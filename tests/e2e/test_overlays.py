@@ -6,18 +6,24 @@ Each is a user's: one of ours in other namespaces, and what this cluster's regis
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from scripts import examples
+from scripts import examples, probe
 from scripts.airflow_api import Airflow, PortForward
 from scripts.examples import Group
 from scripts.overlays import apply
 from scripts.overlays.check import problems
-from scripts.target import RELEASE, CommandError, Target
+from scripts.overlays.definitions import paired_values
+from scripts.render import ROOT
+from scripts.target import CHART, RELEASE, CommandError, Target
 from tests.e2e.conftest import wait_until
 
 NAMESPACE = "airdock-kustomize"
@@ -26,8 +32,14 @@ TASKS = f"{NAMESPACE}-tasks"
 #: Overlay -> its worker group.
 OVERLAYS = {
     "dind": Group("dind", "dind", "dind", frozenset({"docker"})),
-    "kubernetes": Group("default", "kubernetes", "default", frozenset({"kubernetes"})),
+    "socket": Group("socket", "socket", "socket", frozenset({"docker"})),
+    "kubernetes": Group("default", "kubernetes", "default", frozenset({"docker", "kubernetes"})),
 }
+#: What an overlay does alike, whatever its mode, is shown by one of them.
+only_dind = pytest.mark.parametrize("name", ["dind"], indirect=True, scope="module")
+only_kubernetes = pytest.mark.parametrize("name", ["kubernetes"], indirect=True, scope="module")
+#: A value in the database of a release that Helm installed before the overlay came.
+VARIABLE = {"key": "kept", "value": "over the change of tools"}
 
 
 @pytest.fixture(scope="module", params=OVERLAYS)
@@ -36,18 +48,54 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def values(name: str) -> dict[str, Any]:
+    """What Helm takes for the same release."""
+    chosen = paired_values(name)
+    chosen.setdefault("tasks", {})["namespace"] = TASKS
+    return chosen
+
+
+def by_helm(target: Target, name: str, *options: str) -> None:
+    """Install with Helm what the overlay stands for."""
+    command = ["install", RELEASE, str(CHART), f"--namespace={NAMESPACE}", "--create-namespace", *options]
+    target.helm(
+        *command, "--values=-", "--wait", f"--timeout={SECONDS}s",
+        stdin=json.dumps(values(name)), timeout=SECONDS + 60,
+    )  # fmt: skip
+
+
+@contextmanager
+def airflow_of(target: Target, namespace: str = NAMESPACE) -> Iterator[Airflow]:
+    """The API of the release in a namespace, as its administrator."""
+    admin = target.secret(f"{RELEASE}-admin", namespace)
+    service = f"svc/{RELEASE}-api-server"
+    with PortForward(target.kubectl_command, namespace, service, 8080) as forward:
+        yield Airflow(forward.url, admin["username"], admin["password"])
+
+
 @pytest.fixture(scope="module")
 def overlay(target: Target, name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the overlay."""
     folder = tmp_path_factory.mktemp("overlay")
     settings = {"AIRFLOW__CORE__PARALLELISM": "32"}
-    return apply.write(target, name, folder, namespace=NAMESPACE, settings=settings, cpu="10m")
+    gid = None
+    if name == "socket":
+        found = probe.socket(target, "default")
+        if found.reason:
+            pytest.skip(found.reason)
+        gid = found.gid
+    return apply.write(target, name, folder, namespace=NAMESPACE, settings=settings, cpu="10m", gid=gid)
 
 
 @pytest.fixture(scope="module")
-def applied(target: Target, overlay: Path) -> Iterator[Target]:
-    """The cluster with the overlay on it."""
+def applied(target: Target, overlay: Path, name: str) -> Iterator[Target]:
+    """The cluster with the overlay on it; in mode kubernetes it takes over from Helm."""
     try:
+        if name == "kubernetes":
+            by_helm(target, name)
+            with airflow_of(target) as airflow:
+                airflow.call("POST", "/variables", json=VARIABLE)
+            target.helm("uninstall", RELEASE, f"--namespace={NAMESPACE}", "--wait")
         target.kubectl("apply", "-k", str(overlay))
         rolled(target)
         yield target
@@ -80,11 +128,9 @@ def test_the_overlay_has_no_problem(overlay: Path) -> None:
 
 
 def test_the_example_dags_run(applied: Target, name: str) -> None:
-    admin = applied.secret(f"{RELEASE}-admin", NAMESPACE)
-    service = f"svc/{RELEASE}-api-server"
-    with PortForward(applied.kubectl_command, NAMESPACE, service, 8080) as forward:
-        airflow = Airflow(forward.url, admin["username"], admin["password"])
-        results = examples.run_all(airflow, [OVERLAYS[name]], registry=applied.native)
+    with airflow_of(applied) as airflow:
+        registry = apply.has_registry(applied, name)
+        results = examples.run_all(airflow, [OVERLAYS[name]], registry=registry, only="weather")
     assert results
     assert [result.task.name for result in results if not result.right] == []
 
@@ -92,7 +138,7 @@ def test_the_example_dags_run(applied: Target, name: str) -> None:
 def test_rights_and_fence_follow(applied: Target, name: str) -> None:
     """What the worker may do in its task namespace, and what no pod of that namespace may have."""
     account = f"--as=system:serviceaccount:{NAMESPACE}:airdock-worker-{OVERLAYS[name].name}"
-    if name == "dind":
+    if name != "kubernetes":
         with pytest.raises(CommandError):
             applied.kubectl("auth", "can-i", "create", "pods", "-n", NAMESPACE, account)
         return
@@ -121,6 +167,7 @@ def test_rights_and_fence_follow(applied: Target, name: str) -> None:
     applied.kubectl(*create, stdin=json.dumps(pod))
 
 
+@only_dind
 def test_applying_again_changes_nothing(applied: Target, overlay: Path) -> None:
     before = pods(applied)
     generations = {w: applied.get(w, "-n", NAMESPACE)["metadata"]["generation"] for w in workloads(applied)}
@@ -131,6 +178,7 @@ def test_applying_again_changes_nothing(applied: Target, overlay: Path) -> None:
     assert pods(applied) == before
 
 
+@only_dind
 def test_a_change_rolls_only_its_readers(applied: Target, overlay: Path) -> None:
     """Redis and Postgres read no setting of Airflow; the example DAGs are read anew by themselves."""
     before = pods(applied)
@@ -146,9 +194,24 @@ def test_a_change_rolls_only_its_readers(applied: Target, overlay: Path) -> None
     assert same == {"postgres", "redis"}
 
 
-def test_deleted_with_its_namespace_nothing_is_left(applied: Target, overlay: Path) -> None:
+@only_kubernetes
+def test_from_helm_and_back_the_database_is_kept(applied: Target, name: str) -> None:
+    """As docs/kustomize.md says it."""
+    with airflow_of(applied) as airflow:
+        assert airflow.call("GET", "/variables/kept")["value"] == VARIABLE["value"]
+    text = (ROOT / "docs" / "kustomize.md").read_text().replace("\\\n", " ")
+    (command,) = re.findall("^kubectl --namespace airdock (delete .*)$", text, re.MULTILINE)
+    applied.kubectl("--namespace", NAMESPACE, *shlex.split(command), timeout=310)
+    by_helm(applied, name, "--take-ownership")
+    with airflow_of(applied) as airflow:
+        assert airflow.call("GET", "/variables/kept")["value"] == VARIABLE["value"]
+    applied.helm("uninstall", RELEASE, f"--namespace={NAMESPACE}", "--wait")
+
+
+def test_deleted_with_its_namespace_nothing_is_left(applied: Target, overlay: Path, name: str) -> None:
     """Claims, Secrets and the ConfigMaps of earlier hashes are in the namespace, which is the overlay's."""
-    applied.kubectl("delete", "-k", str(overlay), "--timeout=300s", timeout=310)
+    gone = ["--ignore-not-found"] if name == "kubernetes" else []  # Helm has taken away a part
+    applied.kubectl("delete", "-k", str(overlay), *gone, "--timeout=300s", timeout=310)
     for namespace in (NAMESPACE, TASKS):
         with pytest.raises(CommandError, match="not found"):
             applied.kubectl("get", "namespace", namespace)
@@ -160,3 +223,82 @@ def test_deleted_with_its_namespace_nothing_is_left(applied: Target, overlay: Pa
     ]
     assert volumes == []
     assert NAMESPACE not in applied.kubectl("get", "validatingadmissionpolicies", "-o", "name")
+
+
+# The overlay for production, on a database and a broker that are not the release's.
+
+PRODUCTION, STORES = "airdock-production", "airdock-stores"
+
+
+def store(name: str, image: str, port: int, *command: str, **env: str) -> list[dict[str, Any]]:
+    """A pod and its Service, as a team would have them elsewhere."""
+    metadata = {"name": name, "namespace": STORES, "labels": {"store": name}}
+    container = {
+        "name": name,
+        "image": image,
+        "env": [{"name": key, "value": value} for key, value in env.items()],
+        "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
+        **({"command": list(command)} if command else {}),
+    }
+    service = {"selector": {"store": name}, "ports": [{"port": port}]}
+    return [
+        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service},
+    ]
+
+
+@pytest.fixture
+def production(target: Target, tmp_path: Path) -> Iterator[Target]:
+    """The cluster with the overlay `production` on it, and the Secrets that its header asks for."""
+    folder = apply.write(target, "production", tmp_path, namespace=PRODUCTION, cpu="10m")
+    database = f"airflow:secret@postgres.{STORES}:5432/airflow"
+    secrets = {
+        "airdock-postgres": {"connection": f"postgresql+psycopg2://{database}"},
+        "airdock-redis": {
+            "broker-url": f"redis://:secret@redis.{STORES}:6379/0",
+            "result-backend": f"db+postgresql://{database}",
+        },
+    }
+    try:
+        target.apply(
+            *(
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+                for name in (STORES, PRODUCTION)
+            ),
+            *store("postgres", "postgres:17", 5432, POSTGRES_USER="airflow", POSTGRES_PASSWORD="secret"),
+            *store("redis", "valkey/valkey:8.1", 6379, "valkey-server", "--requirepass", "secret"),
+            *(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Secret",
+                    "metadata": {"name": name, "namespace": PRODUCTION},
+                    "stringData": data,
+                }
+                for name, data in secrets.items()
+            ),
+        )  # fmt: skip
+        target.kubectl("wait", "pods", "--all", "-n", STORES, "--for=condition=Ready", "--timeout=120s")
+        target.kubectl("apply", "-k", str(folder))
+        apply.wait(target, PRODUCTION, SECONDS)
+        yield target
+    finally:
+        target.kubectl("delete", "-k", str(folder), "--ignore-not-found", "--timeout=300s", timeout=310)
+        target.kubectl("delete", "namespace", STORES, "--ignore-not-found", "--timeout=120s", timeout=130)
+
+
+def test_production(production: Target) -> None:
+    """Two of each component, users by FAB, no store of its own, and budgets that let a node be drained."""
+    with airflow_of(production, PRODUCTION) as airflow:
+        assert airflow.call("GET", "/dags")["total_entries"] == 0
+        health = airflow.call("GET", "/monitor/health")
+    assert {name: health[name]["status"] for name in ("scheduler", "dag_processor", "triggerer")} == {
+        "scheduler": "healthy", "dag_processor": "healthy", "triggerer": "healthy",
+    }  # fmt: skip
+    ready = {
+        item["metadata"]["name"]: item["status"].get("readyReplicas")
+        for item in production.items("deployments,statefulsets", "-n", PRODUCTION)
+    }
+    components = ("api-server", "dag-processor", "scheduler", "triggerer", "worker-default")
+    assert ready == {f"{RELEASE}-{component}": 2 for component in components}
+    budgets = production.items("poddisruptionbudgets", "-n", PRODUCTION)
+    assert {budget["status"]["disruptionsAllowed"] for budget in budgets} == {1}

@@ -67,7 +67,7 @@ def test_default_values_install_and_uninstall(release: Release, second: Target) 
     claims = {key for key in left(second, NAMESPACE) if key[0] == "PersistentVolumeClaim"}
     assert len(claims) == 2  # the database's and the broker's
     # What still runs in the task namespace goes on running, with the network as closed as before.
-    fence = {("NetworkPolicy", f"{RELEASE}-tasks")}
+    fence = {("NetworkPolicy", f"{RELEASE}-tasks"), ("NetworkPolicy", f"{RELEASE}-tasks-egress")}
     assert left(second, NAMESPACE, TASKS) == kept | claims | fence
     assert {kind for kind, name in cluster_scoped(second) if name.startswith(NAMESPACE)} == {"Namespace"}
     assert {pod["metadata"]["uid"] for pod in release.staying()} == first_pods

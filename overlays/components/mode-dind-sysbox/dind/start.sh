@@ -1,0 +1,147 @@
+#!/bin/sh
+# Start the pod's Docker daemon: `start.sh VARIANT dockerd [OPTION...]`. It takes the place of the image's entrypoint, whose
+# nesting script takes /sys/fs/cgroup for its own: in a privileged container that is the node's root.
+# Environment: AIRDOCK_PIDS_LIMIT, processes of all tasks together.
+set -eu
+
+# Below the volume's own directory: Kubernetes has given that a group, which all in it would inherit, and would give it to
+# all of the images again if the daemon changed that directory's mode.
+DATA=/var/lib/docker/root
+variant=$1
+shift 2
+
+fail() {
+    echo "airdock: $*" >&2
+    exit 1
+}
+
+# put VALUE FILE: write to a kernel file, quietly if it is not there or refuses.
+put() {
+    { echo "$1" > "$2"; } 2> /dev/null
+}
+
+# Whether the container's root is the node's.
+is_node_root() {
+    awk '{ exit !($1 == 0 && $2 == 0 && $3 == 4294967295) }' /proc/self/uid_map
+}
+
+# The requirements of the variant, which the API server cannot check.
+check() {
+    case $1 in
+        userNamespace)
+            ! is_node_root || fail "dind.variant: userNamespace, but the pod has none: the node needs Kubernetes 1.33," \
+                "Linux 6.3, containerd 2.0 or CRI-O 1.25, and user namespaces switched on." ;;
+        sysbox)
+            ! is_node_root || fail "dind.variant: sysbox, but this is not Sysbox: runtimeClassName must name its RuntimeClass." ;;
+        rootless)
+            [ "$(id -u)" != 0 ] || fail "dind.variant: rootless, but the container runs as root."
+            command -v rootlesskit > /dev/null ||
+                fail "dind.variant: rootless needs an image with rootlesskit: set images.dockerRootless to a -dind-rootless image."
+            [ "$(cat /proc/sys/user/max_user_namespaces 2> /dev/null || echo 1)" != 0 ] ||
+                fail "dind.variant: rootless, but the node allows no user namespaces: raise user.max_user_namespaces."
+            [ "$(cat /proc/sys/kernel/unprivileged_userns_clone 2> /dev/null || echo 1)" != 0 ] ||
+                fail "dind.variant: rootless, but the node has kernel.unprivileged_userns_clone=0."
+            unshare --user true 2> /dev/null ||
+                fail "dind.variant: rootless, but the node lets uid $(id -u) make no user namespace" \
+                    "(kernel.apparmor_restrict_unprivileged_userns?)." ;;
+    esac
+}
+
+# An image layer is an overlay: without it the daemon would copy whole images for each container.
+check_overlay() {
+    probe=$DATA/.airdock-overlay
+    rm -rf "$probe"
+    mkdir "$probe" "$probe/lower" "$probe/upper" "$probe/work" "$probe/merged"
+    options=lowerdir=$probe/lower,upperdir=$probe/upper,workdir=$probe/work
+    is_node_root || options=$options,userxattr
+    mount -t overlay -o "$options" overlay "$probe/merged" ||
+        fail "the file system of $DATA ($(stat -f -c %T "$DATA")) cannot hold overlays: give dind.dataVolume or dind.claim a" \
+            "volume with ext4, or with xfs made with ftype=1."
+    umount "$probe/merged"
+    rm -rf "$probe"
+}
+
+# memory_left LIMIT: what tasks may take of the container's memory, so that the daemon is never what the kernel kills.
+memory_left() {
+    reserve=$(($1 / 8))
+    [ "$reserve" -lt 268435456 ] || reserve=268435456
+    echo $(($1 - reserve))
+}
+
+# cgroup v2: containers go below the container's own cgroup, which the node may show under its full path.
+nest_v2() {
+    own=$(sed -n 's/^0:://p' /proc/self/cgroup)
+    case $own in
+        /..*) fail "the container's cgroup ($own) is outside of what it can see: no limit could hold." ;;
+        /) base=/sys/fs/cgroup ;;
+        *) base=/sys/fs/cgroup$own ;;
+    esac
+    [ -e "$base/cgroup.type" ] || fail "the container is in the node's root cgroup: no limit could hold."
+    if ! mkdir -p "$base/init" "$base/containers" 2> /dev/null; then
+        mount -o remount,rw /sys/fs/cgroup 2> /dev/null || :
+        mkdir -p "$base/init" "$base/containers" || fail "the container may not write its cgroup, so that tasks could have no limits:" \
+            "the node's containerd (2.1 or later) needs cgroup_writable = true for its runtime."
+    fi
+    # A cgroup whose children have controllers may hold no process itself. Some may be born meanwhile.
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        while read -r pid; do put "$pid" "$base/init/cgroup.procs" || :; done < "$base/cgroup.procs"
+        [ -n "$(cat "$base/cgroup.procs")" ] || break
+    done
+    for controller in $(cat "$base/cgroup.controllers"); do
+        put "+$controller" "$base/cgroup.subtree_control" || echo "airdock: no limits of $controller for single tasks" >&2
+    done
+    limit=$(cat "$base/memory.max" 2> /dev/null || echo max)
+    [ "$limit" = max ] || put "$(memory_left "$limit")" "$base/containers/memory.max" || :
+    put "$AIRDOCK_PIDS_LIMIT" "$base/containers/pids.max" || :
+    parent=${own%/}/containers
+}
+
+# cgroup v1: each hierarchy shows the container's own cgroup as its root.
+nest_v1() {
+    for controller in memory pids; do
+        [ -d "/sys/fs/cgroup/$controller" ] || continue
+        mkdir -p "/sys/fs/cgroup/$controller/containers" ||
+            fail "the container may not write its cgroup, so that tasks could have no limits: this variant needs cgroup v2."
+    done
+    limit=$(cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2> /dev/null || echo 9223372036854771712)
+    [ "$limit" -ge 9223372036854771712 ] ||
+        put "$(memory_left "$limit")" /sys/fs/cgroup/memory/containers/memory.limit_in_bytes || :
+    put "$AIRDOCK_PIDS_LIMIT" /sys/fs/cgroup/pids/containers/pids.max || :
+    parent=/containers
+}
+
+# Rules of one kind hide those of the other: go on with the kind that is in use, or that works.
+choose_iptables() {
+    legacy=/usr/local/sbin/.iptables-legacy
+    if [ -n "$(cat /proc/net/ip_tables_names 2> /dev/null)" ] || ! iptables -nL > /dev/null 2>&1; then
+        if "$legacy/iptables" -nL > /dev/null 2>&1; then
+            PATH=$legacy:$PATH
+        fi
+    fi
+    iptables -nL > /dev/null || fail "neither nftables nor legacy iptables works here: load nf_tables or ip_tables on the node."
+}
+
+# The pod's network may have smaller packets than Ethernet's, and larger ones would vanish.
+device=$(awk '$2 == "00000000" { print $1; exit }' /proc/net/route)
+mtu=$(cat "/sys/class/net/${device:-eth0}/mtu")
+
+check "$variant"
+mkdir -p "$DATA" || fail "$DATA cannot be written: see dind.dataVolume and dind.claim."
+chgrp "$(id -g)" "$DATA"
+chmod g-s,go-rwx "$DATA"
+set -- --data-root="$DATA" --mtu="$mtu" --default-network-opt=bridge=com.docker.network.driver.mtu="$mtu" "$@"
+if [ "$variant" = rootless ]; then
+    export DOCKERD_ROOTLESS_ROOTLESSKIT_MTU="$mtu"
+    # No cgroup is handed to it, so that all stays in the container's own. Group 0 in its user namespace is the container's.
+    exec dockerd-entrypoint.sh dockerd --group=0 "$@"
+fi
+
+find /run -iname 'docker*.pid' -delete # What a killed daemon left would keep this one from starting.
+choose_iptables
+check_overlay
+if [ "$variant" != sysbox ]; then
+    parent=
+    if [ -f /sys/fs/cgroup/cgroup.controllers ]; then nest_v2; else nest_v1; fi
+    set -- --exec-opt=native.cgroupdriver=cgroupfs --cgroup-parent="$parent" "$@"
+fi
+exec docker-init -- dockerd --group=2375 "$@"
