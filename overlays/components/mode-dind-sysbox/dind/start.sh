@@ -77,9 +77,41 @@ nest_v2() {
         *) base=/sys/fs/cgroup$own ;;
     esac
     [ -e "$base/cgroup.type" ] || fail "the container is in the node's root cgroup: no limit could hold."
-    if ! mkdir -p "$base/init" "$base/containers" 2> /dev/null; then
+    case $own in
+        *.scope) nest_beside ;;
+        *) nest_below ;;
+    esac
+    limit=$(cat "$base/memory.max" 2> /dev/null || echo max)
+    [ "$limit" = max ] || put "$(memory_left "$limit")" "$tasks/memory.max" || :
+    put "$AIRDOCK_PIDS_LIMIT" "$tasks/pids.max" || :
+}
+
+# hand_down CGROUP: let its children have limits of their own.
+hand_down() {
+    for controller in $(cat "$1/cgroup.controllers"); do
+        put "+$controller" "$1/cgroup.subtree_control" || echo "airdock: no limits of $controller for single tasks" >&2
+    done
+}
+
+# The container's cgroup is systemd's, which ends all of it when the kernel has killed any process below for want of memory:
+# the kubelet sets memory.oom.group (unless it has singleProcessOOMKill), which runc tells systemd as OOMPolicy=kill. A task
+# would take the daemon with it. So tasks go beside the container, into the pod's cgroup, with the container's limits.
+nest_beside() {
+    tasks=${base%/*}/airdock-tasks
+    mkdir -p "$tasks" || fail "the container may not write the pod's cgroup, so that tasks could have no limits."
+    for left in "$tasks"/*/; do rmdir "$left" 2> /dev/null || :; done # By a daemon that was killed.
+    for file in cpu.max cpu.weight cpuset.cpus cpuset.mems memory.swap.max; do
+        put "$(cat "$base/$file" 2> /dev/null)" "$tasks/$file" || :
+    done
+    hand_down "$tasks"
+    parent=${own%/*}/airdock-tasks
+}
+
+nest_below() {
+    tasks=$base/containers
+    if ! mkdir -p "$base/init" "$tasks" 2> /dev/null; then
         mount -o remount,rw /sys/fs/cgroup 2> /dev/null || :
-        mkdir -p "$base/init" "$base/containers" || fail "the container may not write its cgroup, so that tasks could have no limits:" \
+        mkdir -p "$base/init" "$tasks" || fail "the container may not write its cgroup, so that tasks could have no limits:" \
             "the node's containerd (2.1 or later) needs cgroup_writable = true for its runtime."
     fi
     # A cgroup whose children have controllers may hold no process itself. Some may be born meanwhile.
@@ -87,12 +119,7 @@ nest_v2() {
         while read -r pid; do put "$pid" "$base/init/cgroup.procs" || :; done < "$base/cgroup.procs"
         [ -n "$(cat "$base/cgroup.procs")" ] || break
     done
-    for controller in $(cat "$base/cgroup.controllers"); do
-        put "+$controller" "$base/cgroup.subtree_control" || echo "airdock: no limits of $controller for single tasks" >&2
-    done
-    limit=$(cat "$base/memory.max" 2> /dev/null || echo max)
-    [ "$limit" = max ] || put "$(memory_left "$limit")" "$base/containers/memory.max" || :
-    put "$AIRDOCK_PIDS_LIMIT" "$base/containers/pids.max" || :
+    hand_down "$base"
     parent=${own%/}/containers
 }
 

@@ -6,6 +6,7 @@
 # removing begins at the one and ends at the other.
 set -eu
 
+export HOME=/tmp # docker builder writes there.
 DATA=/var/lib/docker
 USED=/tmp/used # An empty file for each image, as old as its last use.
 
@@ -76,13 +77,14 @@ note_use() {
     done
 }
 
+# By what the daemon has in mind: where it could not write down an end, for lack of space, its lists still call that running.
 remove_stopped() {
     limit=$(minutes_ago "$AIRDOCK_STOPPED_MINUTES")
-    docker ps -aq --no-trunc --filter status=exited --filter status=dead --filter status=created |
-        xargs -r docker inspect --format '{{.Id}} {{.Name}} {{if eq .State.Status "created"}}{{.Created}}{{else}}{{.State.FinishedAt}}{{end}}' |
-        while read -r id name ended; do
-            # As text: sort knows no older date than its own first line.
-            if [ "$(printf '%s\n' "$ended" "$limit" | sort | head -n 1)" = "$ended" ]; then
+    state='{{if eq .State.Status "created"}}{{.Created}}{{else}}{{.State.FinishedAt}}{{end}}'
+    docker ps -aq --no-trunc | xargs -r docker inspect --format "{{.State.Running}} {{.Id}} {{.Name}} $state" |
+        while read -r running id name ended; do
+            # As text: sort puts the older one first.
+            if [ "$running" = false ] && [ "$(printf '%s\n' "$ended" "$limit" | sort | head -n 1)" = "$ended" ]; then
                 docker rm --volumes "$id" > /dev/null && say "removed container ${name#/}, which ended $ended"
             fi
         done
