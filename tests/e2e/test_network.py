@@ -17,7 +17,8 @@ from tests.e2e.conftest import Release, wait_until
 
 #: Somebody else's namespace in the same cluster.
 ELSEWHERE = "e2e-network"
-#: Where from -> what must be reached, or must not. "task" is a task pod, "stranger" one of another namespace.
+#: Where from -> what must be reached, or must not. "task" is a task pod, "alone" one that asked for no
+#: network, "stranger" a pod of another namespace.
 NEEDED: Mapping[str, set[str]] = {
     "api-server": {"worker", "triggerer", "postgres", "kubernetes", "dns"},
     "scheduler": {"postgres", "redis", "dns"},
@@ -34,6 +35,7 @@ FORBIDDEN: Mapping[str, set[str]] = {
     "triggerer": {"redis", "worker", "api-server"},
     "worker": {"postgres", "triggerer"},
     "task": {"api-server", "worker", "triggerer", "postgres", "redis", "kubernetes", "stranger"},
+    "alone": {"dns", "postgres", "kubernetes", "stranger"},
     "stranger": {"api-server", "worker", "triggerer", "postgres", "redis", "task"},
 }
 PORTS = {
@@ -103,6 +105,7 @@ class Network:
         self.target = release.target
         self.places: dict[str, tuple[str, str, str]] = {
             "task": (TASKS, "e2e-network", "airflow-xcom-sidecar"),
+            "alone": (TASKS, "e2e-network-alone", "airflow-xcom-sidecar"),
             "stranger": (ELSEWHERE, "stranger", "airflow-xcom-sidecar"),
         }
         self.addresses: dict[str, Any] = {"dns": "kubernetes.default.svc"}
@@ -137,15 +140,19 @@ class Network:
 @pytest.fixture(scope="module")
 def network(release: Release) -> Iterator[Network]:
     target = release.target
+    alone = listener("e2e-network-alone", TASKS, f"{RELEASE}-task")
+    alone["metadata"]["labels"] = {"airdock.dev/network": "none"}
     pods = [
         listener("e2e-network", TASKS, f"{RELEASE}-task"),
+        alone,
         listener("stranger", ELSEWHERE),
         listener("guarded", ELSEWHERE),
     ]
     target.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ELSEWHERE}})
     with contextlib.ExitStack() as stack:
         stack.callback(target.kubectl, "delete", "namespace", ELSEWHERE, "--wait=false")
-        stack.callback(target.kubectl, "delete", "pod", "e2e-network", "-n", TASKS, "--ignore-not-found")
+        names = [pod["metadata"]["name"] for pod in pods if pod["metadata"]["namespace"] == TASKS]
+        stack.callback(target.kubectl, "delete", "pod", *names, "-n", TASKS, "--ignore-not-found")
         target.apply(*pods)
         for pod in pods:
             name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]

@@ -123,6 +123,16 @@ COLLISIONS = (
     Bad("a value and a source", group(**SECRET), ("/workers/default/env/X",)),
     Bad("a queue twice", group(queues=["a", "a"]), ("/workers/default/queues",)),
     Bad(
+        "a worker exempt from the fence",
+        {"tasks": {"admission": {"exemptUsers": ["system:serviceaccount:airdock:airdock-worker-default"]}}},
+        ("tasks.admission.exemptUsers", "worker's account"),
+    ),
+    Bad(
+        "all accounts exempt from the fence",
+        {"tasks": {"admission": {"exemptGroups": ["system:serviceaccounts"]}}},
+        ("tasks.admission.exemptGroups", "the workers' accounts"),
+    ),
+    Bad(
         "Docker tasks for a queue whose group serves no Docker",
         {**DIND, "airflow": {"queues": {"docker": "dcoker"}}},
         ("airflow.queues.docker", "dcoker", "one of: docker"),
