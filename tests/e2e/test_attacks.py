@@ -82,6 +82,9 @@ def installed(release: Release, control_plane: Any) -> Iterator[Installed]:
     manifests = render(VALUES, release=RELEASE, namespace=NAMESPACE)
     with contextlib.ExitStack() as stack:
         stack.callback(up.install, release.target, dict(release.values))
+        # By the one who put it there: what he leaves out goes, and Helm takes over the rest.
+        original = render(release.values, release=RELEASE, namespace=NAMESPACE)
+        stack.callback(admin.apply_all, [each for each in original if each.component == "tasks"])
         stack.callback(release.target.kubectl, "delete", "namespace", *namespaces, "--wait=false")
         for name, labels in namespaces.items():
             make_namespace(control_plane, name, labels)
