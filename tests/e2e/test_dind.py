@@ -13,7 +13,9 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.cluster import REGISTRY
+from scripts.target import NAMESPACE as RELEASE_NAMESPACE
 from scripts.target import CommandError, Target
+from tests.e2e.conftest import Release
 from tests.e2e.dind_pods import (
     IMAGE,
     NAMESPACE,
@@ -430,3 +432,61 @@ def test_a_plain_sidecar_has_the_faults(target: Target) -> None:
         # The kernel takes the daemon for the task: its score is the pod's, and the task's is 0.
         pod.fails("run", "--rm", PYTHON, "python", "-c", ALLOCATE)
         until(lambda: pod.restarts() == 1, 30, "the daemon killed")
+
+
+# On the release: a real worker beside the daemon
+
+
+@pytest.fixture
+def worker(dags: Release) -> str:
+    """The pod of the release's worker of mode dind."""
+    (group,) = [group for group in dags.groups if group.mode == "dind"]
+    wanted = {"airdock.dev/worker-group": group.name}
+    (name,) = [
+        pod["metadata"]["name"]
+        for pod in dags.staying("worker")
+        if wanted.items() <= pod["metadata"]["labels"].items()
+    ]
+    return str(name)
+
+
+def dind_dag(release: Release) -> str:
+    """The DAG whose container runs on the daemon of mode dind."""
+    (group,) = [group for group in release.groups if group.mode == "dind"]
+    return f"e2e_docker_{group.queue}"
+
+
+def test_no_task_is_taken_while_the_daemon_is_away(dags: Release, worker: str) -> None:
+    """It waits in its queue for a daemon, or another worker; it would fail at once if it were taken."""
+    dags.inside(worker, "docker", "sh", "-c", "kill -STOP $(pidof dockerd)")
+    try:
+        log = ("logs", worker, "-n", RELEASE_NAMESPACE, "-c", "worker", "--tail=50")
+        until(lambda: "no new tasks until it does" in dags.target.kubectl(*log), 30, "the worker's pause")
+        run = dags.start(dind_dag(dags), "echo done")
+        run.wait_for_state("queued", 30)
+        time.sleep(5)
+        assert run.task.state == "queued"
+    finally:
+        dags.inside(worker, "docker", "sh", "-c", "kill -CONT $(pidof dockerd)")
+    assert run.wait() == "success"
+
+
+def test_a_task_whose_daemon_dies_fails_with_a_reason(dags: Release, worker: str) -> None:
+    run = dags.start(dind_dag(dags), "echo begun; sleep 600")
+    run.wait_for_log("begun")
+    dags.inside(worker, "docker", "sh", "-c", "kill -KILL $(pidof dockerd)")
+    run.wait_for_state("failed", 60)
+    assert "docker.errors" in run.log or "Connection" in run.log, run.log[-2000:]
+    run = dags.start(dind_dag(dags), "echo done")
+    assert run.wait() == "success"
+
+
+def test_a_killed_worker_leaves_no_container(dags: Release, worker: str) -> None:
+    run = dags.start(dind_dag(dags), "echo begun; sleep 600")
+    run.wait_for_log("begun")
+    assert dags.inside(worker, "docker", "docker", "ps", "-q")
+    # The oldest but for PID 1, which nobody in the container can kill.
+    dags.inside(
+        worker, "worker", "sh", "-c", "kill -KILL $(pgrep -f 'celery worker' | grep -vx 1 | head -n 1)"
+    )
+    until(lambda: dags.inside(worker, "docker", "docker", "ps", "-q") == "", 120, "the container removed")
