@@ -6,7 +6,7 @@ import pytest
 
 from scripts.lint import docs, reach
 from scripts.lint.reach import Endpoint
-from tests.policies.scenarios import ALL
+from tests.policies.scenarios import ALL, BY_NAME
 from tests.render.scenarios import Scenario
 
 #: (from, to, port) of all that pods of a release may say to each other.
@@ -44,6 +44,15 @@ def test_flows_are_exact(scenario: Scenario) -> None:
         for port in ports
         if reach.connects(manifests, stranger, end, port)
     }
+    monitoring = Endpoint("monitoring", {}, "10.1.2.4")
+    scraped = {
+        (target, port)
+        for target, end in pods
+        for port in (*ports, 9323)
+        if reach.connects(manifests, monitoring, end, port)
+    }
+    metrics = scenario.effective["networkPolicy"]["metricsFrom"]
+    assert scraped - to_all == ({("worker", 9323)} if metrics else set())
     exposed = scenario.effective["ingress"]["enabled"] and not scenario.effective["networkPolicy"]["uiFrom"]
     assert to_all == ({("api-server", 8080)} if exposed else set())
     expected = {flow for flow in FLOWS if flow[0] in there and flow[1] in there}
@@ -51,3 +60,13 @@ def test_flows_are_exact(scenario: Scenario) -> None:
         flow for flow in expected if flow[1:] not in to_all
     }
     assert expected <= found
+
+
+def test_dockers_network_none_reaches_nothing() -> None:
+    """And every other task pod reaches DNS."""
+    manifests = BY_NAME["default"].render()
+    dns = Endpoint(address="10.96.0.10")
+    for labels, reaches in (({}, True), ({"airdock.dev/network": "none"}, False)):
+        pod = Endpoint("airdock-tasks", labels, "10.1.2.3")
+        assert reach.allowed(manifests, pod, dns, 53, "Egress", "UDP") == reaches
+        assert not reach.allowed(manifests, pod, Endpoint("airdock", {}, "10.1.2.4"), 8080, "Ingress")

@@ -41,6 +41,7 @@ KUBERNETES = (
     "egressRules.[]",
     "uiFrom.[]",
     "logsFrom.[]",
+    "metricsFrom.[]",
     "extraObjects.[]",
 )
 

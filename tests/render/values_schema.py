@@ -130,6 +130,7 @@ SAMPLES: Mapping[str, Any] = {
     ],
     "uiFrom": [{"podSelector": {}}],
     "logsFrom": [{"podSelector": {}}],
+    "metricsFrom": [{"podSelector": {}}],
     "volume": {"emptyDir": {}},
     "volumeMounts": {"tmp": {"mountPath": "/sample"}},
     "volumes": {"sample": {"emptyDir": {}}},
