@@ -44,8 +44,8 @@ A finding ends the run with exit code 1, unless it is part of the design and acc
 finding has its reason here; one that the chart no longer needs fails a test.
 
 What a mode hands to those who write DAGs: with **kubernetes** the right to create pods in the task
-namespace, which enforces Pod Security *restricted*; with **dind** a privileged Docker daemon of the pod's
-own; with **socket** containers of the node's daemon, and root on the nodes if `socket.filter` is false.
+namespace, which enforces Pod Security *restricted*; with **dind** a Docker daemon of the pod's own,
+which by default is root on the node (its variants are in [dind.md](dind.md)); with **socket** containers of the node's daemon, and root on the nodes if `socket.filter` is false.
 Queues are no security boundary: a DAG chooses its queue itself.
 """
 

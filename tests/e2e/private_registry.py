@@ -32,13 +32,22 @@ storage: {{filesystem: {{rootdirectory: /tmp}}}}
 http: {{addr: "0.0.0.0:{PORT}"}}
 auth: {{htpasswd: {{realm: e2e, path: /etc/registry/htpasswd}}}}
 """
-_IMAGE = f"{REGISTRY}/e2e/registry:1"
+IMAGE = f"{REGISTRY}/e2e/registry:1"
 
 
 def docker_config(host: str) -> dict[str, Any]:
     """Give the content of a .dockerconfigjson with the registry's login."""
     login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     return {"auths": {host: {"auth": login}}}
+
+
+def push_image() -> None:
+    """Push the registry's own image, IMAGE, to the native cluster's registry."""
+    with TemporaryDirectory() as directory:
+        layer = Path(directory, "layer.tar")
+        _write_layer(layer)
+        _crane("append", "--base", f"{REGISTRY}/library/busybox:1.37", "--new_layer", str(layer),
+               "--new_tag", IMAGE)  # fmt: skip
 
 
 @contextmanager
@@ -49,7 +58,7 @@ def running(target: Target) -> Iterator[None]:
         layer = Path(directory, "layer.tar")
         _write_layer(layer)
         _crane("append", "--base", f"{REGISTRY}/library/busybox:1.37", "--new_layer", str(layer),
-               "--new_tag", _IMAGE)  # fmt: skip
+               "--new_tag", IMAGE)  # fmt: skip
         target.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, _pod())
         try:
             target.kubectl("wait", "pod/registry", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=60s")
@@ -81,7 +90,7 @@ def _pod() -> dict[str, Any]:
     probe = {"tcpSocket": {"port": PORT}, "periodSeconds": 1}
     container = {
         "name": "registry",
-        "image": _IMAGE,
+        "image": IMAGE,
         "command": ["registry", "serve", "/etc/registry/config.yml"],
         "readinessProbe": probe,
     }

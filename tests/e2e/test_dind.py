@@ -5,16 +5,18 @@ Most run on bare pods as the chart renders them (dind_pods.py); the last ones on
 
 from __future__ import annotations
 
-import base64
 import json
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from scripts.cluster import REGISTRY
 from scripts.target import NAMESPACE as RELEASE_NAMESPACE
 from scripts.target import CommandError, Target
+from tests.e2e import private_registry
 from tests.e2e.conftest import Release
 from tests.e2e.dind_pods import (
     IMAGE,
@@ -307,20 +309,72 @@ def test_images_are_pulled_before_the_worker_starts(target: Target) -> None:
         assert IMAGE.split(":")[0] in pod.logs("worker")
 
 
-def test_the_pull_secret_reaches_clients_and_not_the_daemon(target: Target) -> None:
-    """Clients send logins; the privileged container holds none."""
-    logins = {"auths": {REGISTRY: {"auth": base64.b64encode(b"someone:secret").decode()}}}
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "logins", "namespace": NAMESPACE},
-        "type": "kubernetes.io/dockerconfigjson",
-        "stringData": {".dockerconfigjson": json.dumps(logins)},
+REGISTRY_HOST = f"registry.{NAMESPACE}.svc"
+PRIVATE = f"{REGISTRY_HOST}:{private_registry.PORT}"
+
+
+def registry(directory: Path) -> list[dict[str, Any]]:
+    """Give the objects of a registry with a password, and with a certificate that nobody knows."""
+    key, certificate = directory / "tls.key", directory / "tls.crt"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", "-days", "1", "-subj", "/CN=registry",
+         "-addext", f"subjectAltName=DNS:{REGISTRY_HOST}", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    logins = private_registry.docker_config(PRIVATE)
+    files = {"tls.key": key.read_text(), "tls.crt": certificate.read_text()}
+    labels = {"app": "registry"}
+    container = {
+        "name": "registry",
+        "image": private_registry.IMAGE,
+        "command": ["registry", "serve", "/etc/registry/config.yml"],
+        "env": [
+            {"name": "REGISTRY_HTTP_TLS_CERTIFICATE", "value": "/tls/tls.crt"},
+            {"name": "REGISTRY_HTTP_TLS_KEY", "value": "/tls/tls.key"},
+        ],
+        "volumeMounts": [{"name": "tls", "mountPath": "/tls"}],
     }
-    scripts, workload = objects(group(pullSecret="logins", pullBeforeStart=[f"{REGISTRY}/library/{IMAGE}"]))
-    with running(target, pod_of(workload, "logins"), scripts, secret) as pod:
-        assert json.loads(pod.sh('cat "$DOCKER_CONFIG/config.json"')) == logins
-        assert all("login" not in mount["name"] for mount in container(pod.body, "docker")["volumeMounts"])
+    spec = {"containers": [container], "volumes": [{"name": "tls", "configMap": {"name": "registry"}}]}
+
+    def made(kind: str, name: str, **rest: Any) -> dict[str, Any]:
+        metadata = {"name": name, "namespace": NAMESPACE, "labels": labels}
+        return {"apiVersion": "v1", "kind": kind, "metadata": metadata, **rest}
+
+    config = {".dockerconfigjson": json.dumps(logins)}
+    ports = [{"port": private_registry.PORT}]
+    return [
+        made("ConfigMap", "registry", data=files),
+        made("Service", "registry", spec={"selector": labels, "ports": ports}),
+        made("Secret", "logins", type="kubernetes.io/dockerconfigjson", stringData=config),
+        made("Pod", "registry", spec=spec),
+    ]
+
+
+def test_a_private_registry_with_its_own_authority(target: Target, tmp_path: Path) -> None:
+    """It takes the authority's certificate and the login; the privileged container holds no login."""
+    private_registry.push_image()
+    target.apply(*registry(tmp_path))
+    image = f"{PRIVATE}/private/{IMAGE}"
+    authority = {PRIVATE: {"name": "registry", "key": "tls.crt"}}
+    target.kubectl("wait", "pod/registry", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=60s")
+
+    scripts, workload = objects(group(registryCAs=authority, pullSecret="logins"))
+    with running(target, pod_of(workload, "both"), scripts) as pod:
+        pod.sh(
+            f"docker pull -q {IMAGE}; docker tag {IMAGE} {image}; docker push -q {image}; docker rmi {image}"
+        )
+        pod.docker("pull", "--quiet", image)
+        assert all(
+            "registries" not in mount["name"] for mount in container(pod.body, "docker")["volumeMounts"]
+        )
+
+    _scripts, workload = objects(group(pullSecret="logins"))
+    with running(target, pod_of(workload, "no-authority")) as pod:
+        assert "certificate signed by unknown authority" in pod.fails("pull", image)
+
+    _scripts, workload = objects(group(registryCAs=authority))
+    with running(target, pod_of(workload, "no-login")) as pod:
+        assert "no basic auth credentials" in pod.fails("pull", image)
 
 
 # Life and death
