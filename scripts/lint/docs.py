@@ -45,8 +45,9 @@ finding has its reason here; one that the chart no longer needs fails a test.
 
 What a mode hands to those who write DAGs: with **kubernetes** the right to create pods in the task
 namespace, which enforces Pod Security *restricted*; with **dind** a Docker daemon of the pod's own,
-which by default is root on the node (its variants are in [dind.md](dind.md)); with **socket** containers of the node's daemon, and root on the nodes if `socket.filter` is false.
-Queues are no security boundary: a DAG chooses its queue itself.
+which by default is root on the node ([dind.md](dind.md) has its variants); with **socket** containers of
+the node's daemon, and root on the nodes if `socket.filter` is false. Queues are no security boundary: a DAG
+chooses its queue itself.
 """
 
 
