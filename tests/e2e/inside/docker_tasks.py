@@ -111,7 +111,7 @@ CASES = {
     "skip_on_exit_code=99": docker("echo one; exit 99", skip_on_exit_code=99),
     "skip_on_exit_code=[1, 99]": docker("exit 99", skip_on_exit_code=[1, 99]),
     "skip_on_exit_code=99, exit code 1": docker("exit 1", skip_on_exit_code=99),
-    "killed by a signal": docker("kill -9 $$"),
+    "killed by a signal": docker("sleep 100 & kill -9 $!; wait $!"),
     "auto_remove='never'": docker(auto_remove="never"),
     "auto_remove='success'": docker(auto_remove="success"),
     "auto_remove='success', exit code 1": docker("exit 1", auto_remove="success"),
@@ -222,7 +222,7 @@ class Lines(logging.Handler):
         text = record.getMessage()
         if text.startswith("::"):
             self.pulling = text.startswith("::group")
-        elif record.levelno > logging.INFO:
+        elif "Falling back" in text:
             self.notes.append(text)
         elif record.msg == "%s" and not self.pulling:
             self.lines.append(text)
