@@ -36,6 +36,8 @@ PATIENCE = 45.0
 START_PATIENCE = 45.0
 #: An orderly end of a log stream is believed if the container's own end is known within this many seconds.
 END_AGREES = 2.0
+#: Seconds after which the log of a container that printed nothing is read once more.
+LATE_OUTPUT = 0.5
 #: Seconds after which a log stream of an ended container that does not end is cut.
 LOG_GRACE = 60.0
 #: Seconds that a node has to end a deleted pod's container before it counts as lost.
@@ -495,13 +497,15 @@ class Cluster:
             whole = False
             try:
                 whole = self._follow_once(container, stream, reader, options.stream)
+                if whole and options.stream:
+                    self._read_rest(container, stream, reader)
                 delay = 0.1
             except ApiStatus as status:
                 if status.code == 404 or status.code == 403:
                     self._lost_output(container, status.message)
                     break
             except http.client.HTTPException:
-                pass
+                whole = False
             if whole or not options.stream:
                 break
             with container.changed:
@@ -518,6 +522,22 @@ class Cluster:
             log("output-gap", **self._names(container))
             if container.built.xcom_all:
                 self._lost_output(container, "lines are missing in it")
+
+    def _read_rest(self, container: Container, stream: Stream, reader: LineReader) -> None:
+        """Read what the runtime wrote after the log stream had ended.
+
+        On a busy node the runtime says that a container has ended before the last of its output, or all of
+        it, is in the log, and a stream that was read meanwhile ends in good order without it.
+        """
+        for wait in (0.0, LATE_OUTPUT):
+            before = reader.total
+            if wait and before:
+                break
+            time.sleep(wait)
+            reader.reconnect()
+            self._follow_once(container, stream, reader, follow=False)
+            if reader.total > before:
+                log("late-output", bytes=reader.total - before, **self._names(container))
 
     def _follow_once(self, container: Container, stream: Stream, reader: LineReader, follow: bool) -> bool:
         """Read one log stream; True if it held all that there is."""

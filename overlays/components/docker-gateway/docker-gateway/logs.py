@@ -22,6 +22,8 @@ class LineReader:
     def __init__(self) -> None:
         #: True once lines may have been lost.
         self.gap = False
+        #: Bytes given so far.
+        self.total = 0
         # Of the stream that is read: a timestamp that is not whole, whether a line has begun, how much of it
         # to hide.
         self._pending = b""
@@ -59,7 +61,9 @@ class LineReader:
                 self._pending = rest
             else:
                 self._piece(rest, out, ends=False)
-        return b"".join(out)
+        new = b"".join(out)
+        self.total += len(new)
+        return new
 
     def _piece(self, piece: bytes, out: list[bytes], ends: bool) -> None:
         if not self._in_line:
