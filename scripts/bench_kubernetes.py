@@ -11,13 +11,15 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from typing import Any
 
 from scripts.airflow_api import ApiError
 from scripts.bench import COMMAND, IMAGE, Measure, bare_pod
 from scripts.target import NAMESPACE, CommandError, Target, UpError, choose
 
-#: Runs in a worker: prints [seconds, {request: times}] of each execution as JSON, on the last line.
+#: What is measured, and its tasks.checkSeconds; 0 leaves Airflow's intervals.
+VARIANTS = {"KubernetesPodOperator, Airflow's intervals": 0.0, "KubernetesPodOperator, the chart's": 1.0}
+#: Runs in a worker, the variants in turn: prints as JSON on the last line, for each, the list of its runs as
+#: [seconds, {request: times}].
 INSIDE = """
 import json, os, re, sys, time
 from collections import Counter
@@ -27,11 +29,7 @@ import kubernetes.client.rest
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.sdk import DAG
 
-repeats, seconds, image, command = json.loads(sys.argv[1])
-if seconds:
-    os.environ["AIRDOCK_TASK_CHECK_SECONDS"] = str(seconds)
-else:
-    os.environ.pop("AIRDOCK_TASK_CHECK_SECONDS", None)
+repeats, variants, image, command = json.loads(sys.argv[1])
 counted = Counter()
 plain = kubernetes.client.rest.RESTClientObject.request
 
@@ -41,53 +39,55 @@ def request(self, method, url, *arguments, **named):
     return plain(self, method, url, *arguments, **named)
 
 kubernetes.client.rest.RESTClientObject.request = request
-found = []
+found = [[] for _ in variants]
 for number in range(repeats + 1):
-    dag = DAG(f"bench-{number}", schedule=None)
-    task = KubernetesPodOperator(task_id="bench", image=image, cmds=command, dag=dag)
-    airflow.settings.task_policy(task)
-    instance = SimpleNamespace(
-        dag_id=dag.dag_id, task_id="bench", run_id="bench", map_index=-1, try_number=1,
-        xcom_push=lambda **_: None,
-    )
-    for prepare in task.on_execute_callback:
-        prepare({"task": task, "ti": instance})
-    counted.clear()
-    begun = time.monotonic()
-    task.execute({"ti": instance, "task_instance": instance, "run_id": "bench", "dag": dag})
-    found.append([time.monotonic() - begun, dict(counted)])
-print(json.dumps(found[1:]))
+    for variant, seconds in enumerate(variants):
+        os.environ["AIRDOCK_TASK_CHECK_SECONDS"] = str(seconds) if seconds else ""
+        dag = DAG(f"bench-{variant}-{number}", schedule=None)
+        task = KubernetesPodOperator(task_id="bench", image=image, cmds=command, dag=dag)
+        airflow.settings.task_policy(task)
+        instance = SimpleNamespace(
+            dag_id=dag.dag_id, task_id="bench", run_id="bench", map_index=-1, try_number=1,
+            xcom_push=lambda **_: None,
+        )
+        for prepare in task.on_execute_callback:
+            prepare({"task": task, "ti": instance})
+        counted.clear()
+        begun = time.monotonic()
+        task.execute({"ti": instance, "task_instance": instance, "run_id": "bench", "dag": dag})
+        found[variant].append([time.monotonic() - begun, dict(counted)])
+print(json.dumps([each[1:] for each in found]))
 """
 
 
-def operator(
-    target: Target, what: str, seconds: float, repeats: int, baseline: Measure
-) -> tuple[Measure, dict[str, float]]:
-    """Execute the operator in a worker of mode kubernetes; give the times and the mean number of requests."""
+def worker(target: Target) -> str:
+    """Give the name of a worker's pod that may start pods."""
     group = next(group.name for group in target.groups() if "kubernetes" in group.serves)
     selector = f"airdock.dev/worker-group={group}"
     pods = target.items("pods", "-n", NAMESPACE, "-l", selector, "--field-selector=status.phase=Running")
-    worker = next(pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"])
-    argument = json.dumps([repeats, seconds, IMAGE, COMMAND])
-    said = target.kubectl(
-        "exec", worker, "-n", NAMESPACE, "-c", "worker", "--", "python", "-c", INSIDE, argument, timeout=900
-    )
-    found: list[tuple[float, dict[str, Any]]] = json.loads(said.splitlines()[-1])
-    kinds = {kind for _, requests in found for kind in requests}
-    requests = {kind: statistics.mean(each.get(kind, 0) for _, each in found) for kind in kinds}
-    return Measure(what, [seconds for seconds, _ in found], baseline), requests
+    return next(pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"])
 
 
 def bench(target: Target, repeats: int) -> None:
-    """Measure both and print a line for each, and what its requests were."""
+    """Measure, and print a line for each variant and one with its requests."""
     print(f"median of {repeats} after one that is not counted, seconds\n")
     baseline = bare_pod(target, repeats)
     print(baseline.line, flush=True)
-    for what, seconds in (("Airflow's own intervals", 0.0), ("the chart's, tasks.checkSeconds: 1", 1.0)):
-        measure, requests = operator(target, what, seconds, repeats, baseline)
-        print(measure.line)
-        kinds = ", ".join(f"{kind} {number:.1f}" for kind, number in sorted(requests.items()))
-        print(f"  {sum(requests.values()):.1f} requests per task: {kinds}", flush=True)
+    argument = json.dumps([repeats, list(VARIANTS.values()), IMAGE, COMMAND])
+    command = ["python", "-c", INSIDE, argument]
+    said = target.kubectl(
+        "exec", worker(target), "-n", NAMESPACE, "-c", "worker", "--", *command, timeout=900
+    )
+    for what, runs in zip(VARIANTS, json.loads(said.splitlines()[-1]), strict=True):
+        print(Measure(what, [seconds for seconds, _ in runs], baseline).line)
+        requests: dict[str, list[int]] = {}
+        for _, counts in runs:
+            for kind, number in counts.items():
+                requests.setdefault(kind, []).append(number)
+        each = {kind: sum(numbers) / len(runs) for kind, numbers in sorted(requests.items())}
+        kinds = ", ".join(f"{kind} {number:.1f}" for kind, number in each.items())
+        total = statistics.median(sum(counts.values()) for _, counts in runs)
+        print(f"  {total:.0f} requests per task (median); mean by kind: {kinds}")
 
 
 def main(arguments: list[str]) -> int:
