@@ -65,7 +65,8 @@ def worker(target: Target) -> str:
     group = next(group.name for group in target.groups() if "kubernetes" in group.serves)
     selector = f"airdock.dev/worker-group={group}"
     pods = target.items("pods", "-n", NAMESPACE, "-l", selector, "--field-selector=status.phase=Running")
-    return next(pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"])
+    name: str = next(pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"])
+    return name
 
 
 def bench(target: Target, repeats: int) -> None:
