@@ -36,6 +36,7 @@ PYTHON = "python:3.13-slim"
 #: Takes more memory than the daemon's container has.
 ALLOCATE = "b = bytearray(1 << 30); print('not killed')"
 CONNECT = "import socket; socket.create_connection(('kubernetes.default.svc.cluster.local', 443), 5)"
+HOLD = "import time; b = bytearray(b'1') * (32 << 20); time.sleep(60)"
 #: A web server of one page.
 SERVER = "mkdir w; echo hello > w/index.html; httpd -f -h w"
 CLIENT = "until wget -qO- http://server; do sleep 0.2; done"
@@ -46,9 +47,12 @@ def namespace(target: Target) -> Iterator[None]:
     """A namespace for the module's pods."""
     if not target.native:
         pytest.skip("the pods pull from the native cluster's registry")
+    # One of a run before this one may still be on its way out.
+    delete = ("delete", "namespace", NAMESPACE, "--ignore-not-found")
+    target.kubectl(*delete, "--timeout=170s", timeout=180)
     target.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     yield
-    target.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+    target.kubectl(*delete, "--wait=false")
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +131,23 @@ def test_cpu_is_bounded(pod: DindPod) -> None:
     assert 2 < used < 1.1 * (time.monotonic() - began), used
 
 
+def test_stats_tell_the_truth(pod: DindPod) -> None:
+    task = pod.docker("run", "--detach", "--rm", "--memory=64m", PYTHON, "python", "-c", HOLD).strip()
+    try:
+        shown = until(lambda: _memory(pod, task), 20, "memory in docker stats")
+        assert 32 <= shown[0] < 64
+        assert shown[1] == 64
+    finally:
+        pod.docker("rm", "--force", task)
+
+
+def _memory(pod: DindPod, task: str) -> tuple[float, float] | None:
+    """What `docker stats` says that a container has and may have, in MiB; None before it has 32."""
+    said = pod.docker("stats", "--no-stream", "--format", "{{.MemUsage}}", task)
+    used, limit = (float(part.strip().removesuffix("MiB")) for part in said.split("/"))
+    return (used, limit) if used >= 32 else None
+
+
 # Requirements of the variants, which only the container itself can see
 
 
@@ -165,7 +186,7 @@ def test_a_volume_without_overlays_is_refused(target: Target) -> None:
     daemon = container(body, "docker")
     mount = (
         "mkdir /under && mount -t tmpfs tmpfs /under && mkdir /under/l /under/u /under/w && "
-        "mount -t overlay -o lowerdir=/under/l,upperdir=/under/u,workdir=/under/w overlay /var/lib/docker"
+        "mount -t overlay -o lowerdir=/under/l,upperdir=/under/u,workdir=/under/w overlay /var/lib/docker/root"
     )
     daemon["command"] = ["sh", "-ec", f'{mount}; exec "$@"', "sh", *daemon["command"]]
     with running(target, body, scripts, ready=False) as pod:
@@ -217,7 +238,7 @@ def images(pod: DindPod) -> set[str]:
 
 
 def test_a_claim_keeps_the_cache(target: Target) -> None:
-    """The second pod has the images of the first, and its modes: Kubernetes leaves the volume alone."""
+    """The second pod has the images of the first, and pulls nothing."""
     values = group(claim={"size": "2Gi"}, pullBeforeStart=[IMAGE])
     scripts, workload = objects(values)
     name = f"{workload['metadata']['name']}-0"
@@ -229,7 +250,6 @@ def test_a_claim_keeps_the_cache(target: Target) -> None:
     }
     target.apply(scripts, service, workload)
     pod = DindPod(target, name)
-    modes = ("find", "/var/lib/docker/root", "-xdev", "-path", "*/snapshots/*/fs/bin/*", "-perm", "/2020")
     try:
         until(
             lambda: target.items("pods", "-n", NAMESPACE, f"--field-selector=metadata.name={name}"), 30, name
@@ -241,8 +261,6 @@ def test_a_claim_keeps_the_cache(target: Target) -> None:
         until(lambda: _uid(target, name) not in ("", first), 60, "the next pod")
         pod.wait_ready()
         assert f"{IMAGE} is there" in pod.logs("docker-pull")
-        assert pod.inside("docker", *modes) == ""
-        assert pod.docker("run", "--rm", IMAGE, "stat", "-c", "%a", "/").strip() == "755"
     finally:
         target.kubectl("delete", "statefulset", workload["metadata"]["name"], "-n", NAMESPACE, "--wait=false")
 
@@ -402,7 +420,10 @@ def test_a_stopped_task_ends_at_once(pod: DindPod) -> None:
 @pytest.mark.parametrize("signal", ["KILL", "STOP"])
 def test_a_daemon_that_dies_or_hangs_is_replaced(target: Target, signal: str) -> None:
     scripts, workload = objects(group(pullBeforeStart=[IMAGE]))
-    with running(target, pod_of(workload, f"daemon-{signal.lower()}"), scripts) as pod:
+    body = pod_of(workload, f"daemon-{signal.lower()}")
+    # A worker's own, for which nobody should have to wait until a daemon that hears nothing is killed.
+    body["spec"]["terminationGracePeriodSeconds"] = 600
+    with running(target, body, scripts) as pod:
         pod.docker("run", "--detach", IMAGE, "sleep", "600")
         pod.inside("docker", "sh", "-c", f"kill -{signal} $(pidof dockerd)")
         until(lambda: pod.restarts() == 1, 150, "the daemon's container restarted")
@@ -544,3 +565,5 @@ def test_a_killed_worker_leaves_no_container(dags: Release, worker: str) -> None
         worker, "worker", "sh", "-c", "kill -KILL $(pgrep -f 'celery worker' | grep -vx 1 | head -n 1)"
     )
     until(lambda: dags.inside(worker, "docker", "docker", "ps", "-q") == "", 120, "the container removed")
+    log = dags.target.kubectl("logs", worker, "-n", RELEASE_NAMESPACE, "-c", "worker")
+    assert "which a killed worker left running" in log
