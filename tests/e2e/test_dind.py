@@ -186,7 +186,7 @@ def test_a_volume_without_overlays_is_refused(target: Target) -> None:
     daemon = container(body, "docker")
     mount = (
         "mkdir /under && mount -t tmpfs tmpfs /under && mkdir /under/l /under/u /under/w && "
-        "mount -t overlay -o lowerdir=/under/l,upperdir=/under/u,workdir=/under/w x /var/lib/docker/root"
+        "mount -t overlay -o lowerdir=/under/l,upperdir=/under/u,workdir=/under/w x /var/lib/docker"
     )
     daemon["command"] = ["sh", "-ec", f'{mount}; exec "$@"', "sh", *daemon["command"]]
     with running(target, body, scripts, ready=False) as pod:
