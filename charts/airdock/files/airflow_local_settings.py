@@ -49,7 +49,8 @@ def task_policy(task: Any) -> None:
             _before_execute(task, _prepare_docker)
     elif KUBERNETES_OPERATOR in names:
         _route(task, "KUBERNETES")
-        _before_execute(task, _prepare_kubernetes)
+        if os.environ.get("AIRDOCK_TASK_CHECK_SECONDS"):
+            _before_execute(task, _prepare_kubernetes)
 
 
 def _before_execute(task: Any, prepare: Any) -> None:
@@ -99,11 +100,9 @@ def _prepare_kubernetes(context: Any) -> None:
 
     Environment of the worker: AIRDOCK_TASK_CHECK_SECONDS, a number.
     """
-    seconds = os.environ.get("AIRDOCK_TASK_CHECK_SECONDS")
-    if seconds:
-        for name, default in INTERVALS.items():
-            if getattr(context["task"], name, None) == default:
-                setattr(context["task"], name, float(seconds))
+    for name, default in INTERVALS.items():
+        if getattr(context["task"], name, None) == default:
+            setattr(context["task"], name, float(os.environ["AIRDOCK_TASK_CHECK_SECONDS"]))
 
 
 def _labels(task: Any, ti: Any) -> dict[str, str]:

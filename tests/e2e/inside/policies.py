@@ -65,8 +65,10 @@ with DAG("policies", schedule=None) as dag:
 
 # As the dag-processor does it, which has no DOCKER_HOST, and as a task's process does.
 del os.environ["DOCKER_HOST"]
+os.environ.pop("AIRDOCK_TASK_CHECK_SECONDS", None)
 for each in dag.tasks:
     settings.task_policy(each)
+assert not any(each.on_execute_callback for each in dag.tasks), "nothing to do when a DAG is parsed"
 serialized = DagSerialization.to_dict(dag)["dag"]["tasks"]
 queues = {
     each["__var"]["task_id"]: each["__var"].get("queue")
@@ -74,6 +76,7 @@ queues = {
     for each in serialized
 }
 os.environ["DOCKER_HOST"] = HOST
+os.environ["AIRDOCK_TASK_CHECK_SECONDS"] = "0.5"
 for each in dag.tasks:
     settings.task_policy(each)
 
@@ -113,9 +116,8 @@ assert started("mapped_url", docker_url=FAR).docker_url == FAR
 assert started("mapped_kwargs", docker_url=USUAL).docker_url == HOST
 assert started("decorated_mapped", op_kwargs={"n": 1}).docker_url == HOST
 
-os.environ["AIRDOCK_TASK_CHECK_SECONDS"] = "0.5"
 for name in ("pod", "job", "decorated_pod"):
-    (callback,) = {id(each): each for each in tasks[name].on_execute_callback}.values()
+    (callback,) = tasks[name].on_execute_callback
     callback({"task": tasks[name]})
     assert tasks[name].startup_check_interval_seconds == 0.5
 assert tasks["job"].job_poll_interval == 0.5
