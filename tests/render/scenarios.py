@@ -297,7 +297,9 @@ MAXIMAL: dict[str, Any] = {
         "egress": "strict",
         "egressRules": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
         "apiServerCIDR": "10.96.0.1/32",
-        "metricsFrom": [{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}],
+        "metricsFrom": [
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+        ],
         "uiFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}],
     },
     "logs": {
