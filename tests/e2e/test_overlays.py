@@ -202,7 +202,7 @@ def test_from_helm_and_back_the_database_is_kept(applied: Target, name: str) -> 
     text = (ROOT / "docs" / "kustomize.md").read_text().replace("\\\n", " ")
     (command,) = re.findall("^kubectl --namespace airdock (delete .*)$", text, re.MULTILINE)
     applied.kubectl("--namespace", NAMESPACE, *shlex.split(command), timeout=310)
-    by_helm(applied, name, "--take-ownership")
+    by_helm(applied, name, "--take-ownership", "--force-conflicts")
     with airflow_of(applied) as airflow:
         assert airflow.call("GET", "/variables/kept")["value"] == VARIABLE["value"]
     applied.helm("uninstall", RELEASE, f"--namespace={NAMESPACE}", "--wait")
