@@ -16,12 +16,15 @@ from scripts.cluster.run import run
 from scripts.tools.build import CACHE
 
 _PACKAGE = "nftables"
+#: Without names nft prints numbers, and kube-proxy, which compares what is listed with what it wants, takes
+#: all elements of its maps for leftovers: after an hour, at its first full resync, no Service works.
+_PROTOCOLS = "icmp 1\ntcp 6\nudp 17\nipv6-icmp 58\nsctp 132\n"
 
 
 def root() -> Path:
     """A directory that ``chroot DIRECTORY /usr/sbin/nft`` works in, made on demand from Debian packages."""
     system = Path("/etc/os-release").read_text() if Path("/etc/os-release").exists() else ""
-    target = CACHE / f"nft-{hashlib.sha256(system.encode()).hexdigest()[:16]}"
+    target = CACHE / f"nft-{hashlib.sha256((system + _PROTOCOLS).encode()).hexdigest()[:16]}"
     if target.is_dir():
         return target
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -34,6 +37,8 @@ def root() -> Path:
             _copy_with_libraries(Path(installed), tree)
         else:
             debian.unpack(_closure(), scratch, tree)
+        (tree / "etc").mkdir(exist_ok=True)
+        (tree / "etc/protocols").write_text(_PROTOCOLS)
         run(["chroot", tree, "/usr/sbin/nft", "--version"])
         tree.rename(target)
     finally:

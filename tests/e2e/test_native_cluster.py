@@ -55,6 +55,19 @@ def start() -> float:
     return time.monotonic() - began
 
 
+def test_nft_calls_protocols_by_name() -> None:
+    """kube-proxy reads its own maps again after an hour, and takes what it does not know for leftovers."""
+    script = """
+    add table ip t
+    add map ip t m { type inet_proto . inet_service : verdict ; }
+    add element ip t m { tcp . 53 : accept, udp . 53 : accept }
+    list map ip t m
+    """
+    command = ["unshare", "--net", "chroot", str(nft_root()), "/usr/sbin/nft", "-f", "-"]
+    listed = subprocess.run(command, input=script, capture_output=True, text=True, check=True).stdout
+    assert "tcp . 53" in listed and "udp . 53" in listed
+
+
 def stop() -> None:
     """Take the cluster down."""
     done = cluster("down")
