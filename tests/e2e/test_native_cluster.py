@@ -61,9 +61,9 @@ def test_nft_calls_protocols_by_name() -> None:
     add table ip t
     add map ip t m { type inet_proto . inet_service : verdict ; }
     add element ip t m { tcp . 53 : accept, udp . 53 : accept }
-    list map ip t m
     """
-    command = ["unshare", "--net", "chroot", str(nft_root()), "/usr/sbin/nft", "-f", "-"]
+    both = 'chroot "$0" /usr/sbin/nft -f - && chroot "$0" /usr/sbin/nft list map ip t m'
+    command = ["unshare", "--net", "sh", "-c", both, str(nft_root())]
     listed = subprocess.run(command, input=script, capture_output=True, text=True, check=True).stdout
     assert "tcp . 53" in listed and "udp . 53" in listed
 
