@@ -17,7 +17,7 @@ from scripts.target import CommandError, Target
 NAMESPACE = "airdock-e2e-dind"
 IMAGE = "busybox:1.37"
 #: Of the daemon's container: enough for it and a few tasks.
-RESOURCES = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}
+RESOURCES = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}
 #: Of the worker, that a shell in its place has too.
 VARIABLES = ("DOCKER_HOST", "DOCKER_CONFIG", "TMPDIR")
 
