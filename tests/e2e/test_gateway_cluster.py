@@ -176,6 +176,9 @@ class Gateway:
     def log(self) -> str:
         return (self.directory / "log").read_text()
 
+    def pods_ended(self) -> bool:
+        return all(pod.status.phase in ("Succeeded", "Failed") for pod in self.cluster.pods(self.owner))
+
     def metric(self, name: str) -> float:
         return sum(
             float(line.split()[-1])
@@ -553,6 +556,53 @@ def test_the_gateway_is_killed(starter: Start) -> None:
     assert error.value.status_code == 500
     assert "restarted" in error.value.explanation
     wait_until(lambda: not gateway.cluster.pods(gateway.owner), 30, "its pod is gone")
+
+
+#: Where a task is when its gateway is killed: what DockerOperator has done by then.
+STEPS = ("created", "started", "running", "ended", "waited for")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_gateway_is_killed_when_a_task_is(starter: Start, step: str) -> None:
+    gateway = starter(ttlSeconds=5, leaseSeconds=20)
+    client = gateway.client()
+    task = create(client, POLITE if step in ("started", "running") else ["echo", "ready"])
+    task.attach()
+    if step != "created":
+        task.start()
+    if step in ("running", "ended", "waited for"):
+        task.read_until(b"ready")
+    if step in ("ended", "waited for"):
+        task.read()
+        wait_until(lambda: gateway.pods_ended(), PATIENCE, "the pod has ended")
+    if step == "waited for":
+        assert task.wait() == 0
+    gateway.kill()
+    gateway.start()
+    with contextlib.suppress(Exception):
+        task.read()
+    client = gateway.client()
+    # What the operator does next: nothing of it may look like a success.
+    if step == "created":
+        with pytest.raises(APIError):
+            client.start(task.id)
+    if step == "waited for":
+        with contextlib.suppress(APIError):
+            client.remove_container(task.id, force=True)
+    else:
+        with pytest.raises(APIError) as error:
+            client.wait(task.id)
+        assert error.value.status_code in (404, 500)
+    wait_until(lambda: not gateway.cluster.pods(gateway.owner), 60, "no pod is left")
+
+
+def test_its_node_is_gone(starter: Start) -> None:
+    # Bound to a node that is no part of the cluster, as a pod is whose node was taken away.
+    gateway = starter(pod={"nodeName": "gone"})
+    task = begin(gateway.client(), POLITE)
+    # The garbage collector's patience is 40 seconds, and it looks every 20.
+    assert "node no longer exists" in fails(task)
+    wait_until(lambda: not gateway.cluster.pods(gateway.owner), 60, "no pod is left")
 
 
 def test_the_gateway_ends_with_its_worker(starter: Start) -> None:

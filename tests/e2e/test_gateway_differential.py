@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.target import NAMESPACE, Group
-
-from .conftest import Release
+from tests.e2e.conftest import Release
 
 SCRIPT = Path(__file__).parent / "inside" / "docker_tasks.py"
 PAGE = Path(__file__).parents[2] / "docs" / "migrating.md"
@@ -56,7 +56,9 @@ def results(release: Release) -> Results:
     groups = {group.mode: group for group in reversed(release.serving("docker"))}
     if "dind" not in groups:
         pytest.skip("no worker group has a plain Docker daemon to compare with")
-    return {mode: run(release, group) for mode, group in sorted(groups.items())}
+    with ThreadPoolExecutor() as pool:
+        running = {mode: pool.submit(run, release, group) for mode, group in groups.items()}
+        return {mode: each.result() for mode, each in running.items()}
 
 
 def different(expected: Outcome, found: Outcome) -> list[str]:
