@@ -30,11 +30,11 @@ percent_used() {
                 return text * (unit in scale ? scale[unit] : 1)
             }
             BEGIN {
-                split("k K M G T", names, " ")
-                split("3 3 6 9 12", powers, " ")
-                for (i in names) {
-                    scale[names[i]] = scale[names[i] "B"] = 10 ^ powers[i]
-                    scale[names[i] "i"] = 1024 ^ (powers[i] / 3)
+                units = "k 1000 K 1000 M 1000000 G 1000000000 T 1000000000000 " \
+                    "Ki 1024 Mi 1048576 Gi 1073741824 Ti 1099511627776"
+                count = split(units, words, " ")
+                for (i = 1; i < count; i += 2) {
+                    scale[words[i]] = scale[words[i] "B"] = words[i + 1]
                 }
             }
             { sum += bytes($1) }
