@@ -12,7 +12,7 @@ from typing import Any
 
 from scripts.cluster import REGISTRY
 from scripts.overlays.build import build
-from scripts.overlays.definitions import OVERLAYS
+from scripts.overlays.definitions import OVERLAYS, SOCKET_GID
 from scripts.overlays.generate import NAMESPACE, OVERLAYS_DIR, dump
 from scripts.target import Target, UpError
 
@@ -71,7 +71,7 @@ def write(
         literals.append(f"AIRFLOW_CONN_EXAMPLE_REGISTRY={json.dumps(CONNECTION)}")
     if target.native:
         patches += _sidecar_patches(overlay, "docker", lambda path: _registry_patches(f"{path}/command/-"))
-    if gid is not None:
+    if gid not in (None, SOCKET_GID):
         patches += _sidecar_patches(
             overlay,
             "docker-gateway",

@@ -71,8 +71,13 @@ DIND_VARIANTS = {
     "rootless": ("mode-dind-rootless", "A worker group `dind` whose daemon runs as uid 1000."),
     "sysbox": ("mode-dind-sysbox", "A worker group `dind` in the sysbox runtime."),
 }
+#: The group of the nodes' Docker socket, as Docker's packages for Debian often have it.
+SOCKET_GID = 999
 SOCKET: Values = {
-    "workers": {NO_GROUP: None, "socket": {"mode": "socket", "queues": ["socket"], "socket": {"gid": 999}}}
+    "workers": {
+        NO_GROUP: None,
+        "socket": {"mode": "socket", "queues": ["socket"], "socket": {"gid": SOCKET_GID}},
+    }
 }
 #: The names of the Secrets that the embedded stores' would have: so no other pod has to change.
 DATABASE: Values = {"database": {"existingSecret": "airdock-postgres"}}
