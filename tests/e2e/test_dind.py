@@ -229,7 +229,7 @@ def test_prune_keeps_what_is_used(target: Target) -> None:
         until(pruned, 120, "the ended container and the image that none uses")
         assert images(pod) == {IMAGE}
         assert pod.docker("inspect", "--format", "{{.State.Running}}", "stays").strip() == "true"
-        assert f"removed image {PYTHON}" in pod.logs("docker-prune")
+        until(lambda: f"removed image {PYTHON}" in pod.logs("docker-prune"), 30, "the line that says so")
 
 
 def images(pod: DindPod) -> set[str]:
