@@ -42,6 +42,7 @@ RULES = Rules(
     networks=["backend"],
     pids=100,
     cgroup_parent="none",
+    memory="1Gi",
 )
 TASKS = Tasks(claims={"data": Volume("data-claim")}, binds={"/srv/shared": Volume("shared-claim")})
 #: All that may reach the daemon in a create body.
