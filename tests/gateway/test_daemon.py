@@ -113,6 +113,18 @@ def test_the_pods_own_cgroup(cgroups: str, driver: str, parent: str) -> None:
     assert pod_cgroup(cgroups, driver) == parent
 
 
+def test_cpu_in_the_pods_cgroup() -> None:
+    backend = Daemon(
+        Settings(owner="pod-uid", daemon=dataclasses.replace(RULES, cgroup_parent="auto")), Metrics()
+    )
+    backend._pod_cgroup = "/kubepods/burstable/pod1"
+    host = backend._body(parse_create(b'{"Image": "a"}'))["HostConfig"]
+    assert host["CgroupParent"] == "/kubepods/burstable/pod1"
+    # A quota that is more than the pod's would be refused by cgroup v1.
+    assert "CpuQuota" not in host
+    assert write()["HostConfig"]["CpuQuota"] > 0
+
+
 def test_a_refused_field_is_not_passed_on_as_a_zero() -> None:
     zeros = {"MemorySwappiness": 0, "OomScoreAdj": 0, "Privileged": False, "UsernsMode": "", "Devices": []}
     assert write(host=zeros)["HostConfig"] == write()["HostConfig"]
