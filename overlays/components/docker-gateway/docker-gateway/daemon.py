@@ -231,11 +231,11 @@ class Daemon:
             )
         if host.device_requests and not rules.gpus:
             raise Refusal("device_requests", "GPUs are not given to this worker group; ask for daemon.gpus")
-        limits = self._limits(request)
+        parent = self._cgroup_parent()
+        limits = self._limits(request, bool(parent) and rules.cgroup_parent == "auto")
         labels = {**request.labels, OWNER: self._owner}
         if self._settings.worker_group:
             labels[GROUP] = self._settings.worker_group
-        parent = self._cgroup_parent()
         # From the fields of the tables alone: a field that is refused does not pass as a zero either.
         passed = {name: getattr(host, name) for name in policy.DAEMON_HOST_PASSED}
         host = dataclasses.replace(
@@ -262,7 +262,8 @@ class Daemon:
             log("cgroup-parent", parent=self._pod_cgroup or "the daemon's default", driver=driver)
         return self._pod_cgroup
 
-    def _limits(self, request: Create) -> dict[str, Any]:
+    def _limits(self, request: Create, in_pod: bool) -> dict[str, Any]:
+        """Give the limits that a container gets. `in_pod`: it lives in this pod's cgroup."""
         rules, host = self._rules, request.host
         memory, cpu = int(quantity(rules.memory)), quantity(rules.cpu)
         limits: dict[str, Any] = {}
@@ -285,6 +286,9 @@ class Daemon:
             period = host.cpu_period or 100_000
             if host.cpu_quota > cpu * period:
                 raise Refusal("cpu_quota", f"it is more than this worker group's {cpu:g} cores; ask for less")
+            if in_pod and host.cpu_quota <= 0:
+                # The pod's limit holds it, and cgroup v1 refuses a quota that is more than that.
+                return limits
             # Not as nano_cpus: of those a daemon refuses more than its node has.
             limits |= {"cpu_period": period, "cpu_quota": max(host.cpu_quota, 0) or round(cpu * period)}
         return limits
