@@ -4,7 +4,7 @@ FORMAT ?= text
 run := .venv/bin/python -m
 sources := scripts tests charts/airdock/files
 
-.PHONY: help up down test test-api e2e bench lint overlays docs
+.PHONY: help up down test test-api e2e e2e-cgroup2 bench lint overlays docs
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
@@ -26,7 +26,7 @@ test: .venv/installed ## all that needs no cluster
 	.venv/bin/ruff format --check $(sources)
 	.venv/bin/mypy scripts charts/airdock/files/docker_gateway charts/airdock/files/scripts
 	.venv/bin/yamllint --strict .
-	.venv/bin/pytest --numprocesses auto --ignore tests/api --ignore tests/e2e --ignore tests/images tests
+	.venv/bin/pytest --numprocesses auto --ignore tests/api --ignore tests/cgroup2 --ignore tests/e2e --ignore tests/images tests
 
 test-api: .venv/installed ## the manifests against a real API server, without a kubelet
 	@$(run) scripts.tools etcd kube-apiserver kube-controller-manager helm kubeconform
@@ -34,6 +34,10 @@ test-api: .venv/installed ## the manifests against a real API server, without a 
 
 e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images; `make up` first, or it is done here
 	.venv/bin/pytest tests/images tests/e2e
+
+e2e-cgroup2: .venv/installed ## mode dind on cgroup v2, in an emulated machine: slow
+	@$(run) scripts.machine
+	.venv/bin/pytest tests/cgroup2
 
 bench: .venv/installed ## the measured claims of the README
 	@$(run) scripts.bench_checks

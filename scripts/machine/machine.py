@@ -18,7 +18,7 @@ from scripts.machine.disk import Disk, build
 from scripts.machine.errors import MachineError
 
 _MEMORY_MIB = 4096
-_BOOT_SECONDS = 180
+_BOOT_SECONDS = 300
 _POLL_SECONDS = 0.1
 #: mitigations=off: nobody attacks the emulated processor, and they cost emulated time.
 _KERNEL_LINE = (
@@ -85,8 +85,9 @@ class Machine:
         return done.out.strip()
 
     def write(self, path: str, content: str) -> None:
-        """Write a file, which appears by one rename."""
-        script = f'mkdir -p "$(dirname {path})" && cat > {path}~ && mv {path}~ {path}'
+        """Write a file, which appears by one rename; before, its name starts with a dot."""
+        directory, _, name = path.rpartition("/")
+        script = f"mkdir -p {directory} && cd {directory} && cat > .{name} && mv .{name} {name}"
         done = self.run(script, stdin=content)
         if done.code != 0:
             raise MachineError(f"{path} cannot be written: {done.err}")
