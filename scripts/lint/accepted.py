@@ -103,7 +103,7 @@ ACCEPTED: tuple[Acceptance, ...] = (
             "rbac-cluster-wide",
             "tasks.userNamespaces: auto asks which nodes can do user namespaces; the rule lists nodes alone.",
             kind=kind,
-            name="-docker-gateway",
+            name="-list-nodes",
         )
         for kind in ("ClusterRole", "ClusterRoleBinding")
     ),
