@@ -85,9 +85,10 @@ def fuzz(
     options = [f"-max_total_time={seconds}", "-timeout=5", f"-rss_limit_mb={MEMORY}", "-max_len=16384"]
     options += [f"-dict={directory / 'words'}", f"-artifact_prefix={directory}/"]
     script = Path(__file__).with_name("fuzz.py")
+    command = [sys.executable, str(script), str(package), target, *options, str(kept), str(seeds)]
     # A grandchild: a child's peak memory begins with that of the process that started it, pytest's.
     return subprocess.run(
-        ["sh", "-c", '"$@"; exit $?', "sh", sys.executable, str(script), str(package), target, *options, str(kept), str(seeds)],
+        ["sh", "-c", '"$@"; exit $?', "sh", *command],
         capture_output=True, text=True, timeout=seconds + 120,
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ import pytest
 from scripts.lint import docs, reach
 from scripts.lint.reach import Endpoint
 from tests.policies.scenarios import ALL, BY_NAME
-from tests.render.scenarios import Scenario
+from tests.render.scenarios import MODES, Scenario, overlaid
 
 #: (from, to, port) of all that pods of a release may say to each other.
 FLOWS = {
@@ -44,15 +44,6 @@ def test_flows_are_exact(scenario: Scenario) -> None:
         for port in ports
         if reach.connects(manifests, stranger, end, port)
     }
-    monitoring = Endpoint("monitoring", {}, "10.1.2.4")
-    scraped = {
-        (target, port)
-        for target, end in pods
-        for port in (*ports, 9323)
-        if reach.connects(manifests, monitoring, end, port)
-    }
-    metrics = scenario.effective["networkPolicy"]["metricsFrom"]
-    assert scraped - to_all == ({("worker", 9323)} if metrics else set())
     exposed = scenario.effective["ingress"]["enabled"] and not scenario.effective["networkPolicy"]["uiFrom"]
     assert to_all == ({("api-server", 8080)} if exposed else set())
     expected = {flow for flow in FLOWS if flow[0] in there and flow[1] in there}
@@ -70,3 +61,18 @@ def test_dockers_network_none_reaches_nothing() -> None:
         pod = Endpoint("airdock-tasks", labels, "10.1.2.3")
         assert reach.allowed(manifests, pod, dns, 53, "Egress", "UDP") == reaches
         assert not reach.allowed(manifests, pod, Endpoint("airdock", {}, "10.1.2.4"), 8080, "Ingress")
+
+
+def test_metrics_are_for_whom_the_values_name() -> None:
+    peers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    manifests = Scenario("metrics", overlaid(MODES, {"networkPolicy": {"metricsFrom": peers}})).render()
+    for namespace, served in (("monitoring", {"default", "socket"}), ("elsewhere", set())):
+        source = Endpoint(namespace, {}, "10.1.2.4")
+        reached = {
+            (manifest.labels["airdock.dev/worker-group"], port)
+            for manifest, pod in manifests.pods
+            if manifest.component == "worker"
+            for port in (8793, 9323)
+            if reach.connects(manifests, source, reach.endpoint(manifest, pod), port)
+        }
+        assert reached == {(group, 9323) for group in served}

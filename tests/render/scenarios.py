@@ -297,9 +297,6 @@ MAXIMAL: dict[str, Any] = {
         "egress": "strict",
         "egressRules": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
         "apiServerCIDR": "10.96.0.1/32",
-        "metricsFrom": [
-            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
-        ],
         "uiFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}],
     },
     "logs": {
