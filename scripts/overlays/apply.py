@@ -129,7 +129,8 @@ def _requests(overlay: str, cpu: str) -> list[dict[str, Any]]:
         )
         for workload, _ in build(OVERLAYS_DIR / overlay).pods
         for field in ("initContainers", "containers")
-        for number, _ in enumerate(workload.get("spec", "template", "spec", field) or ())
+        for number, container in enumerate(workload.get("spec", "template", "spec", field) or ())
+        if container["resources"]["requests"]["cpu"] != cpu
     ]  # fmt: skip
 
 
