@@ -24,6 +24,7 @@ from scripts import examples, probe
 from scripts.airflow_api import ApiError
 from scripts.cluster import REGISTRY
 from scripts.overlays import apply as overlays
+from scripts.overlays.generate import POLICIES as FENCE
 from scripts.target import (
     CHART,
     NAMESPACE,
@@ -230,6 +231,13 @@ def down(target: Target) -> int:
         return 0
     try:
         target.helm("uninstall", RELEASE, f"--namespace={NAMESPACE}", "--ignore-not-found", "--wait")
+        # An overlay's, which no Helm takes away; the bindings have the names of their policies.
+        target.kubectl(
+            "delete",
+            "validatingadmissionpolicies,validatingadmissionpolicybindings",
+            *FENCE,
+            "--ignore-not-found",
+        )
         # The chart keeps the task namespace, claims and Secrets; those of the examples are worth nothing.
         target.kubectl(
             "delete", "namespace", NAMESPACE, TASKS, "--ignore-not-found", "--timeout=300s", timeout=310
