@@ -96,9 +96,7 @@ def values(target: Target) -> tuple[dict[str, Any], dict[str, str]]:
             group["dind"] = {"registryMirrors": [f"http://{REGISTRY}"], "insecureRegistries": [REGISTRY]}
     chosen["workers"] = groups
     if target.native:
-        # The registry takes any login: the example shows that one is sent, and that the pull works with it.
-        connection = {"conn_type": "docker", "host": REGISTRY, "login": "airdock", "password": "anonymous"}
-        chosen.setdefault("airflow", {})["connections"] = {"example_registry": connection}
+        chosen.setdefault("airflow", {})["connections"] = {"example_registry": overlays.CONNECTION}
         # Pods cannot pull with a task's login, but with a Secret of their namespace.
         chosen["tasks"] = {"registries": {REGISTRY: {"pullSecret": PULL_SECRET}}}
     return chosen, skipped
@@ -126,7 +124,8 @@ def install(target: Target, chosen: dict[str, Any]) -> float:
 
 def create_pull_secret(target: Target) -> None:
     """Put the login of the native cluster's registry where task pods find it."""
-    auths = {"auths": {REGISTRY: {"username": "airdock", "password": "anonymous"}}}
+    login = {"username": overlays.CONNECTION["login"], "password": overlays.CONNECTION["password"]}
+    auths = {"auths": {REGISTRY: login}}
     target.apply(
         {
             "apiVersion": "v1",
