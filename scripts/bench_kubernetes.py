@@ -13,7 +13,7 @@ import statistics
 import sys
 
 from scripts.airflow_api import ApiError
-from scripts.bench import COMMAND, IMAGE, Measure, bare_pod
+from scripts.bench import COMMAND, IMAGE, Measure, bare_pod, inside
 from scripts.target import NAMESPACE, CommandError, Target, UpError, choose
 
 #: What is measured, and its tasks.checkSeconds; 0 leaves Airflow's intervals.
@@ -75,10 +75,7 @@ def bench(target: Target, repeats: int) -> None:
     baseline = bare_pod(target, repeats)
     print(baseline.line, flush=True)
     argument = json.dumps([repeats, list(VARIANTS.values()), IMAGE, COMMAND])
-    command = ["python", "-c", INSIDE, argument]
-    said = target.kubectl(
-        "exec", worker(target), "-n", NAMESPACE, "-c", "worker", "--", *command, timeout=900
-    )
+    said = inside(target, worker(target), "worker", INSIDE, argument)
     for what, runs in zip(VARIANTS, json.loads(said.splitlines()[-1]), strict=True):
         print(Measure(what, [seconds for seconds, _ in runs], baseline).line)
         requests: dict[str, list[int]] = {}
