@@ -18,7 +18,7 @@ def _list() -> None:
     for image in IMAGES:
         path = image_path(image, official)
         state = f"{Layout(path).size / 1e6:.0f} MB  {path}" if path.is_dir() else "not built"
-        print(f"{image.reference:28}{state}")
+        print(f"{image.reference:32}{state}")
 
 
 def _chosen(names: list[str]) -> tuple[Image, ...]:
