@@ -4,6 +4,7 @@
 
 The command is the same everywhere: python:3.13-slim printing one word. The operators are Airflow's own with
 their defaults, executed in a worker's container: what Airflow's scheduler adds is not in these figures.
+Measures that are compared run in turn, so that a busy moment meets both.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import docker
@@ -29,20 +32,36 @@ from scripts.tools import ToolError
 
 IMAGE = "python:3.13-slim"
 COMMAND = ["python", "-c", "print('done')"]
+OPERATOR = "KubernetesPodOperator"
 FRESH = "airdock-bench"
 
-#: Runs in a worker: prints the seconds of each execution as JSON, on the last line.
+#: Runs in a worker: reads [kind, tasks.checkSeconds] as JSON, a line for each execution; answers each with a
+#: line, [seconds, {request to the Kubernetes API: times}]. checkSeconds 0 leaves Airflow's own intervals.
 INSIDE = """
-import json, sys, time
+import json, os, re, sys, time
+from collections import Counter
 from types import SimpleNamespace
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # what operators log to standard output is no answer
 import airflow.settings
+import kubernetes.client.rest
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.docker.operators.docker import DockerOperator
 from airflow.sdk import DAG
 
-kind, repeats, image, command = json.loads(sys.argv[1])
-seconds = []
-for number in range(repeats + 1):
+image, command = json.loads(sys.argv[1])
+counted = Counter()
+plain = kubernetes.client.rest.RESTClientObject.request
+
+def request(self, method, url, *arguments, **named):
+    path = re.sub(r"/(pods)/[^/?]+", r"/\\1/NAME", url.partition("?")[0])
+    counted[f"{method} {path.partition('/namespaces/')[2].partition('/')[2]}"] += 1
+    return plain(self, method, url, *arguments, **named)
+
+kubernetes.client.rest.RESTClientObject.request = request
+for number, line in enumerate(sys.stdin):
+    kind, check = json.loads(line)
+    os.environ["AIRDOCK_TASK_CHECK_SECONDS"] = str(check) if check else ""
     dag = DAG(f"bench-{number}", schedule=None)
     if kind == "docker":
         task = DockerOperator(task_id="bench", image=image, command=command, dag=dag)
@@ -56,10 +75,10 @@ for number in range(repeats + 1):
     context = {"ti": instance, "task_instance": instance, "run_id": "bench", "dag": dag, "task": task}
     for callback in task.on_execute_callback or []:
         callback(context)
+    counted.clear()
     begun = time.monotonic()
     task.execute(context)
-    seconds.append(time.monotonic() - begun)
-print(json.dumps(seconds[1:]))
+    print(json.dumps([time.monotonic() - begun, counted]), file=answers, flush=True)
 """
 
 #: Runs in a worker: so many containers at once through its Docker socket, each of which prints and ends.
@@ -100,13 +119,23 @@ print(sum(float(number) for number in re.findall(pattern, metrics)))
 """
 
 
-@dataclass(frozen=True)
+@dataclass
 class Measure:
-    """One line of the report: seconds of each repeat, and the measure that it is compared with."""
+    """One line of the report: what is timed, and the measure that it is compared with.
+
+    ``run`` gives its seconds as a float, or anything else to be timed from outside.
+    """
 
     what: str
-    seconds: list[float]
+    run: Callable[[], object]
     baseline: Measure | None = None
+    seconds: list[float] = field(default_factory=list)
+
+    def once(self) -> float:
+        """Run it; gives its seconds."""
+        begun = time.monotonic()
+        own = self.run()
+        return own if isinstance(own, float) else time.monotonic() - begun
 
     @property
     def median(self) -> float:
@@ -121,40 +150,66 @@ class Measure:
         return f"{self.what:<48}  {self.median:>7.2f}  {spread:>15}  {ratio}"
 
 
-def timed(what: str, repeats: int, action: Callable[[], object], baseline: Measure | None = None) -> Measure:
-    """Time an action, after one run of it that warms caches and is not counted."""
-    action()
-    seconds = []
-    for _ in range(repeats):
-        begun = time.monotonic()
-        action()
-        seconds.append(time.monotonic() - begun)
-    return Measure(what, seconds, baseline)
+def measure(repeats: int, *measures: Measure) -> None:
+    """Run the measures in turn, after a round that warms caches and is not counted; print their lines."""
+    for number in range(repeats + 1):
+        for each in measures:
+            seconds = each.once()
+            if number:
+                each.seconds.append(seconds)
+    for each in measures:
+        print(each.line, flush=True)
 
 
-def docker_run(repeats: int) -> Measure:
+class Operators:
+    """A Python with Airflow in a worker, which executes operators one by one as it is told."""
+
+    def __init__(self, target: Target, mode: str) -> None:
+        """Start it in the worker of a mode."""
+        pod = worker_of(target, mode)
+        self._process = subprocess.Popen(
+            [
+                *target.kubectl_command, "exec", "-i", pod, "-n", NAMESPACE, "-c", "worker", "--",
+                "python", "-c", INSIDE, json.dumps([IMAGE, COMMAND]),
+            ],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self._errors: list[str] = []
+        threading.Thread(target=self._read_errors, daemon=True).start()
+        #: Of each execution by its arguments: the requests that its operator made to the Kubernetes API.
+        self.requests: dict[tuple[str, float], list[dict[str, int]]] = {}
+
+    def _read_errors(self) -> None:
+        assert self._process.stderr
+        for line in self._process.stderr:
+            self._errors = [*self._errors[-20:], line]
+
+    def execute(self, kind: str, check: float = 0) -> float:
+        """Execute an operator with its defaults; gives its seconds.
+
+        Raises:
+            UpError: it failed, with the last lines that it printed.
+        """
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(f"{json.dumps([kind, check])}\n")
+        self._process.stdin.flush()
+        if not (answer := self._process.stdout.readline()):
+            self._process.wait(60)
+            raise UpError(f"an operator of the benchmark failed:\n{''.join(self._errors)}")
+        seconds, counted = json.loads(answer)
+        self.requests.setdefault((kind, check), []).append(counted)
+        return float(seconds)
+
+    def close(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self._process.wait(60)
+
+
+def docker_run() -> None:
     """`docker run --rm` by the native node's own daemon."""
-    docker = str(tools.path("docker"))
-    command = [docker, f"--host=unix://{DOCKER_SOCKET}", "run", "--rm", IMAGE, *COMMAND]
-    return timed("docker run on the node", repeats, lambda: run(command))
-
-
-def bare_pod(target: Target, repeats: int) -> Measure:
-    """`kubectl run --attach --rm`, with the node's image cache warm."""
-    arguments = [
-        "run", "airdock-bench", "-n", NAMESPACE, "--attach", "--rm", "--quiet", "--restart=Never",
-        f"--image={IMAGE}", "--command", "--", *COMMAND,
-    ]  # fmt: skip
-    return timed("bare pod (kubectl run --attach --rm)", repeats, lambda: target.kubectl(*arguments))
-
-
-def operator(
-    target: Target, what: str, mode: str, kind: str, repeats: int, baseline: Measure | None
-) -> Measure:
-    """Execute an operator with its defaults in the worker of a mode."""
-    argument = json.dumps([kind, repeats, IMAGE, COMMAND])
-    said = inside(target, worker_of(target, mode), "worker", INSIDE, argument)
-    return Measure(what, json.loads(said.splitlines()[-1]), baseline)
+    run([str(tools.path("docker")), f"--host=unix://{DOCKER_SOCKET}", "run", "--rm", IMAGE, *COMMAND])
 
 
 def worker_of(target: Target, mode: str) -> str:
@@ -192,7 +247,7 @@ def gateway(target: Target) -> None:
         print(f"{count:>8}  {right:>6}  {seconds:>8.1f}  {most / 1024:>20.1f}  {requests:.1f}", flush=True)
 
 
-def through_the_filter(repeats: int) -> tuple[Measure, Measure]:
+def through_the_filter(repeats: int) -> None:
     """Run a container by docker-py on the node's raw socket, and through the gateway's filter before it.
 
     The gateway is a process on this machine: both ways differ in nothing but the filter.
@@ -211,12 +266,11 @@ def through_the_filter(repeats: int) -> tuple[Measure, Measure]:
         try:
             while not path.exists():
                 time.sleep(0.05)
-            raw = timed("docker-py, the node's raw socket", repeats, lambda: docker_py(DOCKER_SOCKET))
-            filtered = timed("docker-py, through the filter", repeats, lambda: docker_py(path), raw)
+            raw = Measure("docker-py, the node's raw socket", lambda: docker_py(DOCKER_SOCKET))
+            measure(repeats, raw, Measure("docker-py, through the filter", lambda: docker_py(path), raw))
         finally:
             process.terminate()
             process.wait(30)
-    return raw, filtered
 
 
 def docker_py(path: Path) -> None:
@@ -233,23 +287,61 @@ def docker_py(path: Path) -> None:
         client.close()
 
 
-def install(target: Target) -> Measure:
-    """`helm install` of the default values into an empty namespace, until all is ready; once."""
+def daemons(target: Target, modes: set[str], repeats: int) -> None:
+    """DockerOperator in the modes that have a daemon, against `docker run` on the node."""
+    on_node = Measure("docker run on the node", docker_run) if target.native else None
+    workers = {mode: Operators(target, mode) for mode in ("dind", "socket") if mode in modes}
+    try:
+        measure(
+            repeats,
+            *([on_node] if on_node else []),
+            *(
+                Measure(f"DockerOperator, {mode}", partial(worker.execute, "docker"), on_node)
+                for mode, worker in workers.items()
+            ),
+        )
+    finally:
+        for worker in workers.values():
+            worker.close()
+
+
+def pods(target: Target, repeats: int) -> None:
+    """DockerOperator as a pod and KubernetesPodOperator, against `kubectl run --attach --rm`."""
+    bare = [
+        "run", "airdock-bench", "-n", NAMESPACE, "--attach", "--rm", "--quiet", "--restart=Never",
+        f"--image={IMAGE}", "--command", "--", *COMMAND,
+    ]  # fmt: skip
+    pod = Measure("bare pod (kubectl run --attach --rm)", lambda: target.kubectl(*bare))
+    worker = Operators(target, "kubernetes")
+    as_pod = Measure("DockerOperator as a pod", lambda: worker.execute("docker"), pod)
+    own = Measure(f"{OPERATOR}, Airflow's intervals", lambda: worker.execute("pod"), as_pod)
+    chart = Measure(f"{OPERATOR}, the chart's", lambda: worker.execute("pod", 1), as_pod)
+    try:
+        measure(repeats, pod, as_pod, own, chart)
+    finally:
+        worker.close()
+    for each, check in ((own, 0), (chart, 1)):
+        runs = worker.requests["pod", check]
+        kinds = {kind for counted in runs for kind in counted}
+        means = (f"{kind} {sum(run.get(kind, 0) for run in runs) / len(runs):.1f}" for kind in sorted(kinds))
+        total = statistics.median(sum(counted.values()) for counted in runs)
+        print(f"{each.what}: {total:.0f} API requests per task (median); means: {', '.join(means)}")
+
+
+def install(target: Target) -> None:
+    """`helm install` of the default values into an empty namespace, until all is ready."""
+    target.helm(
+        "install", RELEASE, str(CHART), f"--namespace={FRESH}", "--create-namespace", "--wait",
+        "--timeout=600s",
+    )  # fmt: skip
+
+
+def clear(target: Target) -> None:
+    """Take the installation away."""
+    target.helm("uninstall", RELEASE, f"--namespace={FRESH}", "--ignore-not-found", "--wait")
     target.kubectl(
         "delete", "namespace", FRESH, f"{FRESH}-{RELEASE}-tasks", "--ignore-not-found", timeout=300
     )
-    begun = time.monotonic()
-    try:
-        target.helm(
-            "install", RELEASE, str(CHART), f"--namespace={FRESH}", "--create-namespace", "--wait",
-            "--timeout=600s",
-        )  # fmt: skip
-        return Measure("helm install, default values, to Ready", [time.monotonic() - begun])
-    finally:
-        target.helm("uninstall", RELEASE, f"--namespace={FRESH}", "--ignore-not-found", "--wait")
-        target.kubectl(
-            "delete", "namespace", FRESH, f"{FRESH}-{RELEASE}-tasks", "--ignore-not-found", timeout=300
-        )
 
 
 def bench(target: Target, repeats: int) -> None:
@@ -259,26 +351,19 @@ def bench(target: Target, repeats: int) -> None:
     modes = {group.mode for group in target.groups()}
     print(f"{os.cpu_count()} cores, median of {repeats} after one that is not counted, seconds\n")
     print(f"{'WHAT':<48}  {'MEDIAN':>7}  {'MIN - MAX':>15}  RATIO")
-    on_node = None
     if target.native:
-        on_node = docker_run(repeats)
-        print(on_node.line, flush=True)
-        for measure in through_the_filter(4 * repeats):
-            print(measure.line, flush=True)
-    for mode in ("dind", "socket"):
-        if mode in modes:
-            print(
-                operator(target, f"DockerOperator, {mode}", mode, "docker", repeats, on_node).line, flush=True
-            )
-    pod = bare_pod(target, repeats)
-    print(pod.line, flush=True)
+        through_the_filter(4 * repeats)
+    daemons(target, modes, repeats)
     if "kubernetes" in modes:
-        as_pod = operator(target, "DockerOperator as a pod", "kubernetes", "docker", repeats, pod)
-        print(as_pod.line, flush=True)
-        what = "KubernetesPodOperator, its defaults"
-        print(operator(target, what, "kubernetes", "pod", repeats, as_pod).line, flush=True)
+        pods(target, repeats)
         gateway(target)
-    print(install(target).line, flush=True)
+    clear(target)
+    fresh = Measure("helm install, default values, to Ready", lambda: install(target))
+    try:
+        fresh.seconds.append(fresh.once())
+    finally:
+        clear(target)
+    print(fresh.line, flush=True)
 
 
 def main(arguments: list[str]) -> int:
