@@ -31,10 +31,11 @@ import docker
 import kubernetes
 import pytest
 from docker.errors import APIError
-from docker.types import Mount
+from docker.types import DeviceRequest, Mount
 from kubernetes.client.exceptions import ApiException
 
-from scripts.cluster import KUBECONFIG
+from scripts import tools
+from scripts.cluster import KUBECONFIG, supervisor
 
 PACKAGE = Path(__file__).resolve().parents[2] / "charts/airdock/files/docker_gateway"
 NAMESPACE = "gateway-test"
@@ -401,6 +402,60 @@ def test_user_namespaces(starter: Start) -> None:
         assert lines[2].split()[1] != "0"
 
 
+def test_user_namespaces_where_every_node_can(cluster: Cluster, starter: Start) -> None:
+    """``auto`` asks the nodes; without the right to, it is as if one of them could not."""
+    refused = starter(userNamespaces="auto").client()
+    with pytest.raises(APIError, match=r"tasks\.userNamespaces"):
+        create(refused, ["id", "-u"], user="root")
+    name = f"{NAMESPACE}-list-nodes"
+    with kubernetes.client.ApiClient(cluster.core.api_client.configuration) as client:
+        rbac = kubernetes.client.RbacAuthorizationV1Api(client)
+        rules = [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}]
+        ignore_conflict(rbac.create_cluster_role, {"metadata": {"name": name}, "rules": rules})
+        binding = {
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": "gateway", "namespace": NAMESPACE}],
+        }
+        ignore_conflict(rbac.create_cluster_role_binding, binding)
+        try:
+            client = starter(userNamespaces="auto").client()
+            code, output = run(client, ["sh", "-c", "id -u; cat /proc/self/uid_map"], user="root")
+        finally:
+            rbac.delete_cluster_role_binding(name)
+            rbac.delete_cluster_role(name)
+    lines = output.decode().split("\n")
+    assert (code, lines[0]) == (0, "0")
+    assert lines[1].split()[1] != "0"
+
+
+def test_gpus(cluster: Cluster, starter: Start) -> None:
+    """The node says that it has two, as a device plugin makes it; there is no device behind them here."""
+    node = cluster.core.list_node().items[0].metadata.name
+
+    def advertise(count: str | None) -> None:
+        cluster.core.patch_node_status(node, {"status": {"capacity": {"nvidia.com/gpu": count}}})
+
+    advertise("2")
+    try:
+        wait_until(
+            lambda: cluster.core.read_node(node).status.allocatable.get("nvidia.com/gpu") == "2", 60, "GPUs"
+        )
+        gateway = starter(scheduleTimeoutSeconds=3)
+
+        def with_gpus(count: int) -> Task:
+            requests = [DeviceRequest(count=count, capabilities=[["gpu"]])]
+            return begin(gateway.client(), ["echo", "ran"], host={"device_requests": requests})
+
+        task = with_gpus(2)
+        assert (task.read(), task.wait()) == (b"ran\n", 0)
+        (pod,) = cluster.pods(gateway.owner)
+        assert pod.spec.containers[0].resources.limits["nvidia.com/gpu"] == "2"
+        assert "Insufficient nvidia.com/gpu" in fails(with_gpus(3))
+    finally:
+        advertise(None)
+
+
 # ---- the cluster ends a pod: never an exit code
 
 
@@ -430,6 +485,57 @@ def test_evicted(gateway: Gateway) -> None:
     body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod.metadata.name}}
     gateway.cluster.core.create_namespaced_pod_eviction(pod.metadata.name, NAMESPACE, body)
     assert "EvictionByEvictionAPI" in fails(task)
+
+
+def test_drained(gateway: Gateway) -> None:
+    task, _pod = polite(gateway)
+    node = gateway.cluster.core.list_node().items[0].metadata.name
+    kubectl = [str(tools.path("kubectl")), f"--kubeconfig={KUBECONFIG}"]
+    # A whole drain but for the pods of others.
+    command = ["drain", node, f"--pod-selector={OWNER}={gateway.owner}", "--force", "--delete-emptydir-data"]
+    try:
+        subprocess.run([*kubectl, *command], check=True, capture_output=True)
+        assert "EvictionByEvictionAPI" in fails(task)
+    finally:
+        subprocess.run([*kubectl, "uncordon", node], check=True, capture_output=True)
+    wait_until(lambda: gateway.pods_ended(), 30, "its container has ended")
+
+
+def test_its_node_falls_silent(starter: Start) -> None:
+    """The kubelet stops, as on a node that hangs: its pods are deleted, and nobody says how they ended."""
+    unreachable = ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")
+    gateway = starter(
+        pod={
+            "tolerations": [
+                {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}
+                for key in unreachable
+            ]
+        }
+    )
+    task, _pod = polite(gateway)
+    kubelet = node_process("kubelet")
+    os.kill(kubelet, signal.SIGSTOP)
+    try:
+        # 50 s until the node counts as lost, 60 s and the pod's grace until the gateway gives it up.
+        with pytest.raises(APIError, match="its node does not say how its container ended") as error:
+            task.wait()
+        assert error.value.status_code == 500
+    finally:
+        os.kill(kubelet, signal.SIGCONT)
+    wait_until(
+        lambda: not gateway.cluster.pods(gateway.owner), 60, "the kubelet that is back ends the container"
+    )
+    wait_until(lambda: ready(gateway.cluster.core.list_node().items[0]), 60, "the node is ready again")
+
+
+def ready(node: Any) -> bool:
+    return any(c.type == "Ready" and c.status == "True" for c in node.status.conditions)
+
+
+def node_process(name: str) -> int:
+    """Give the process id, as the host has it, of a service of the native node."""
+    children = Path(f"/proc/{supervisor.running()}/task/{supervisor.running()}/children").read_text().split()
+    return next(int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text().strip() == name)
 
 
 def test_past_its_deadline(starter: Start) -> None:
