@@ -47,8 +47,8 @@ class Table:
     rows: list[tuple[str, str, str, str]] = field(default_factory=list)
 
 
-#: Kubernetes' own blocks, which have one row.
-WHOLE = {"resources"}
+#: Kubernetes' own blocks, and a group's `tasks`, which is described under the top-level one: one row each.
+WHOLE = {"resources", "tasks"}
 
 
 class Reader:

@@ -23,10 +23,10 @@ from typing import Any
 
 import pytest
 
-from scripts.manifests import Manifests
+from scripts.manifests import Manifest, Manifests
 from scripts.render import render
 from tests.api.control_plane import Client, ControlPlane, Refused, wait_until
-from tests.api.pods import kpo_pod
+from tests.api.pods import kpo_pod, worker_of
 
 #: Namespaces that tests bring: without the fence, under it, and under it without Pod Security.
 UNFENCED, GIVEN, UNGUARDED = "unfenced", "given", "unguarded"
@@ -72,7 +72,15 @@ class Installed:
 
     def account(self, component: str) -> Client:
         """The API as the service account of a component sees it: worker, triggerer, api-server, ..."""
-        pod = self.manifests.one("Deployment", component=component).pod
+        return self.client(self.manifests.one("Deployment", component=component))
+
+    def group(self, name: str) -> Client:
+        """The API as the workers of a group see it, and with them whoever writes a DAG for its queues."""
+        return self.client(worker_of(self.manifests, name))
+
+    def client(self, workload: Manifest) -> Client:
+        """The API as the service account of a workload sees it."""
+        pod = workload.pod
         assert pod
         return self.plane.service_account(self.namespace, pod.service_account)
 

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import kubernetes.client
 from kubernetes.client import models
 
-from scripts.manifests import Manifests
+from scripts.manifests import Manifest, Manifests
 from scripts.render import CHART
 
 
@@ -27,23 +27,39 @@ def _local_settings() -> Any:
     return module
 
 
-def worker_env(manifests: Manifests) -> dict[str, str]:
-    """The plain environment of the rendered workers: the connection and what the hook reads."""
-    worker = manifests.one("Deployment", component="worker")
+def worker_of(manifests: Manifests, group: str = "") -> Manifest:
+    """The workers of a group; without one, of the first."""
+    return next(
+        worker
+        for worker in manifests.all("Deployment", component="worker")
+        if group in ("", worker.labels["airdock.dev/worker-group"])
+    )
+
+
+def worker_env(manifests: Manifests, group: str = "") -> dict[str, str]:
+    """The plain environment of a group's rendered workers: the connection and what the hook reads."""
+    worker = worker_of(manifests, group)
     assert worker.pod
     return manifests.environment(worker, worker.pod.container("worker"))
 
 
 def kpo_pod(
-    manifests: Manifests, *, namespace: str = "", xcom: bool = False, init: bool = False, hook: bool = True
+    manifests: Manifests,
+    *,
+    group: str = "",
+    namespace: str = "",
+    xcom: bool = False,
+    init: bool = False,
+    hook: bool = True,
 ) -> dict[str, Any]:
     """The pod of a KubernetesPodOperator that was given an image and a command, as it reaches the API server.
 
+    group   whose worker makes it, in which namespace if none is named
     xcom    do_xcom_push=True: the provider's sidecar, as the connection sets it up
     init    one init container
     hook    False leaves out the chart's pod_mutation_hook
     """
-    env = worker_env(manifests)
+    env = worker_env(manifests, group)
     connection = json.loads(env["AIRFLOW_CONN_KUBERNETES_DEFAULT"])["extra"]
     base = models.V1Container(name="base", image="busybox:1.37", command=["echo", "hello"])
     labels = {
@@ -83,7 +99,9 @@ def kpo_pod(
     return found
 
 
-def gateway_pod(manifests: Manifests, directory: Path, **body: Any) -> dict[str, Any]:
+def gateway_pod(
+    manifests: Manifests, directory: Path, *, group: str = "default", **body: Any
+) -> dict[str, Any]:
     """The pod that the Docker gateway makes of a create request, with the settings that the chart renders.
 
     body        what the request has besides an image and a command; HostConfig among it
@@ -92,20 +110,20 @@ def gateway_pod(manifests: Manifests, directory: Path, **body: Any) -> dict[str,
     sys.path.insert(0, str(CHART / "files"))
     from docker_gateway import model, pods, settings
 
-    rendered = manifests.one("ConfigMap", name="airdock-worker-default-docker-gateway")
+    rendered = manifests.one("ConfigMap", name=f"{worker_of(manifests, group).name}-docker-gateway")
     file = directory / "settings.json"
     file.write_text(rendered.raw["data"]["settings.json"])
     given = {
         "AIRDOCK_GATEWAY_CONFIG": str(file),
         "AIRDOCK_GATEWAY_OWNER": "0b5e1d3c-5f0e-4a7e-9d56-6b0a0f3d7a11",
     }
-    tasks = settings.load(worker_env(manifests) | given).tasks
+    tasks = settings.load(worker_env(manifests, group) | given).tasks
     request = {"Image": "busybox:1.37", "Cmd": ["echo", "hello"], "HostConfig": {}, **body}
     made = pods.build(
         model.parse_create(json.dumps(request).encode()),
         "c0ffee" * 10 + "abcd",
         "0b5e1d3c-5f0e-4a7e-9d56-6b0a0f3d7a11",
-        "default",
+        group,
         tasks,
         always_pull=False,
         userns=False,

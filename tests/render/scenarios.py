@@ -113,6 +113,31 @@ GATEWAY: dict[str, Any] = {
         "plain": {"queues": ["plain"], "dockerGateway": {"enabled": False}},
     },
 }
+#: A task namespace for one group, with settings of its own; one that two share; the release's for the others.
+TASK_NAMESPACES: dict[str, Any] = {
+    "workers": {
+        "default": {"tasks": {"resources": {"limits": {"cpu": "3"}}}},
+        "blue": {
+            "queues": ["blue"],
+            "tasks": {
+                "namespace": "blue-tasks",
+                "quota": {"hard": {"pods": "5", "requests.cpu": None}},
+                "admission": {"secrets": ["warehouse"], "exemptUsers": ["debugger"]},
+                "rbac": {"events": False},
+                "imagePullSecrets": ["registry"],
+                "userNamespaces": "auto",
+                "user": 1234,
+            },
+        },
+        "green": {"queues": ["green"], "tasks": {"namespace": "green-tasks"}},
+        "lime": {
+            "queues": ["lime"],
+            "dockerGateway": {"enabled": False},
+            "tasks": {"namespace": "green-tasks", "checkSeconds": 5},
+        },
+        "plain": {"queues": ["plain"], "kubernetesOperators": False},
+    },
+}
 EXTERNAL_STORES: dict[str, Any] = {
     "database": {"existingSecret": "airflow-database"},
     "broker": {"existingSecret": "airflow-broker"},
@@ -349,6 +374,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("socket", SOCKET),
     Scenario("raw-socket", RAW_SOCKET),
     Scenario("gateway", GATEWAY),
+    Scenario("task-namespaces", TASK_NAMESPACES),
     Scenario("external-stores", EXTERNAL_STORES, external=STORES_SECRETS),
     Scenario("external-database", {"database": EXTERNAL_STORES["database"]}, external=STORES_SECRETS),
     Scenario("external-broker", {"broker": EXTERNAL_STORES["broker"]}, external=STORES_SECRETS),
@@ -403,5 +429,6 @@ SCENARIOS: tuple[Scenario, ...] = (
 BY_NAME: Mapping[str, Scenario] = {scenario.name: scenario for scenario in SCENARIOS}
 #: Rendered with Helm 3 too.
 HELM3_SCENARIOS = tuple(
-    BY_NAME[name] for name in ("default", "modes", "gateway", "maximal", "groups", "minimal", "attached")
+    BY_NAME[name]
+    for name in ("default", "modes", "gateway", "task-namespaces", "maximal", "groups", "minimal", "attached")
 )

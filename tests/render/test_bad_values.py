@@ -232,6 +232,30 @@ CONTRADICTIONS = (
     ),
     Bad("kube-system for tasks", {"tasks": {"namespace": "kube-system"}}, ("tasks.namespace",)),
     Bad(
+        "kube-system for a group's tasks",
+        group(tasks={"namespace": "kube-system"}),
+        ("workers.default.tasks.namespace", "kube-system"),
+    ),
+    Bad(
+        "a group's own worker exempt from its fence",
+        group(tasks={"admission": {"exemptUsers": ["system:serviceaccount:airdock:airdock-worker-default"]}}),
+        ("workers.default.tasks.admission.exemptUsers", "worker's account"),
+    ),
+    Bad(
+        "two sets of settings for the release's task namespace",
+        {"workers": {"a": {"queues": ["a"], "tasks": {"admission": {"secrets": ["x"]}}}}},
+        ("workers.default", "workers.a", '"airdock-tasks"', "different settings"),
+    ),
+    Bad(
+        "two sets of settings for a further namespace",
+        {
+            "tasks": {"extraNamespaces": ["more"]},
+            "workers": {"a": {"queues": ["a"], "tasks": {"namespace": "b", "extraNamespaces": ["more"]}}},
+        },
+        ("workers.default", "workers.a", '"more"', "different settings"),
+    ),
+    Bad("a typo in a group's tasks", group(tasks={"admision": {}}), ("/workers/default/tasks", "admision")),
+    Bad(
         "two Secrets for the database",
         overlaid(EXTERNAL_STORES, {"secrets": {"postgres": "x"}}),
         ("secrets.postgres", "database.existingSecret"),

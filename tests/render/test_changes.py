@@ -108,6 +108,14 @@ CHANGES = (
         {"database": {"embedded": {"resources": {"limits": {"cpu": "3"}}}}},
     ),
     Change("workerDefaults.env", WORKERS, {"workerDefaults": {"env": {"X": "1"}}}),
+    Change(
+        "one group's task namespace",
+        {"worker-default"},
+        {"workers": {"default": {"tasks": {"namespace": "other"}}}},
+    ),
+    Change(
+        "one group's quota", NOBODY, {"workers": {"default": {"tasks": {"quota": {"hard": {"pods": "3"}}}}}}
+    ),
     Change("one group's concurrency", {"worker-dind"}, {"workers": {"dind": {"concurrency": 3}}}),
     Change(
         "the dind resources",
@@ -222,8 +230,12 @@ def test_two_renders_are_identical(name: str, helm: str) -> None:
     assert first == second, "a render holds something random, a time, or a map in no order"
 
 
+#: Scenarios whose values name what is shared.
+NAMED = ("maximal", "task-namespaces")
+
+
 @pytest.mark.parametrize(
-    "name", [s.name for s in BY_NAME.values() if s.release == "airdock" and s.name != "maximal"]
+    "name", [s.name for s in BY_NAME.values() if s.release == "airdock" and s.name not in NAMED]
 )
 def test_releases_of_one_name_share_nothing(name: str) -> None:
     """Two releases of one name in two namespaces: no object of theirs is the same, wherever it is."""

@@ -84,6 +84,8 @@ def places(found: Mapping[str, Any] | None = None, path: tuple[str, ...] = ()) -
     """Every place that the schema describes, from the root on; map keys are ANY, list items []."""
     whole = resolved(schema() if found is None else found)
     yield Place(path, whole)
+    if path[-1:] == ("tasks",) and len(path) > 1:
+        return  # A group's has the keys of the top-level one: test_task_namespaces.py.
     for name, inner in whole.get("properties", {}).items():
         if inner is False:  # A key that is refused by name.
             continue

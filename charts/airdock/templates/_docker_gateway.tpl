@@ -11,7 +11,7 @@ The settings file of a group's gateway, as JSON; what names the release's object
 {{- define "airdock.dockerGatewaySettings" -}}
 {{- $settings := dict "workerGroup" .name -}}
 {{- if include "airdock.serves" (dict "group" .group "what" "clusterGateway") -}}
-{{- $settings = merge $settings (dict "backend" "cluster" "tasks" (pick .root.Values.tasks "user" "userNamespaces" "resources" "registries" "claims" "binds" "networks" "imagePullSecrets")) -}}
+{{- $settings = merge $settings (dict "backend" "cluster" "tasks" (pick .group.tasks "user" "userNamespaces" "resources" "registries" "claims" "binds" "networks" "imagePullSecrets")) -}}
 {{- else -}}
 {{- $socket := .group.socket -}}
 {{- $settings = merge $settings (dict "backend" "daemon" "daemon" (merge (dict) $socket.limits $socket.allowed)) -}}
@@ -59,6 +59,7 @@ initContainers:
       AIRDOCK_GATEWAY_OWNER: {valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
       PYTHONUNBUFFERED: "1"
     {{- if $cluster }}
+      {{- include "airdock.groupTasksEnv" . | trim | nindent 6 }}
     # Names that Kustomize may change.
     envFrom: [{configMapRef: {name: {{ include "airdock.fullname" .root }}-env}}]
     {{- end }}

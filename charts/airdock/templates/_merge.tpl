@@ -17,7 +17,7 @@ Lays one map over another and returns JSON: maps deep, lists replaced, null remo
 {{- toJson $result -}}
 {{- end }}
 
-{{- /* All worker groups as JSON, by name, each over workerDefaults. */ -}}
+{{- /* All worker groups as JSON, by name, each over workerDefaults, and its `tasks` over the top-level ones. */ -}}
 {{- define "airdock.workers" -}}
 {{- $groups := dict -}}
 {{- range $name, $group := .Values.workers -}}
@@ -25,6 +25,7 @@ Lays one map over another and returns JSON: maps deep, lists replaced, null remo
 {{- $merged := include "airdock.merge" (dict "base" $.Values.workerDefaults "over" $group) | fromJson -}}
 {{- /* A volume has one source: the group's takes the place of the default one, whatever its kind. */ -}}
 {{- with ($group.dind | default dict).dataVolume }}{{ $_ := set $merged.dind "dataVolume" . }}{{ end -}}
+{{- $_ := set $merged "tasks" (include "airdock.groupTasks" (dict "root" $ "own" (list $.Values.workerDefaults.tasks $group.tasks)) | fromJson) -}}
 {{- $_ := set $groups $name $merged -}}
 {{- end -}}
 {{- end -}}

@@ -8,7 +8,7 @@ Call with (dict "root" $ "name" $name "group" $group).
 {{- if include "airdock.serves" (dict "group" .group "what" "clusterGateway") -}}
 {{- $gateway = include "airdock.dockerGateway" . | fromYaml -}}
 {{- end -}}
-{{- $env := include "airdock.overlay" (list $operators $gateway.env) | fromJson -}}
+{{- $env := include "airdock.overlay" (list (include "airdock.groupTasksEnv" . | fromYaml) $operators $gateway.env) | fromJson -}}
 {{- include "airdock.overlay" (list $gateway (dict "token" .group.kubernetesOperators "env" $env)) -}}
 {{- end }}
 

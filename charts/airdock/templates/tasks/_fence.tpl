@@ -1,5 +1,5 @@
 {{- /*
-The rules of the fence. Each is a CEL expression that gives a list of strings: what is wrong with the pod, and the value that opens it.
+The rules of the fence of one task namespace; call them with (dict "root" $ "tasks" $tasks). Each is a CEL expression that gives a list of strings: what is wrong with the pod, and the value that opens it.
 An empty list is a pass, so that one refusal names everything that its author has to change.
 
 The expressions keep to what Kubernetes 1.30 has (CEL's optionals, no sets, no flatten): lists of lists are flattened by join and split,
@@ -15,7 +15,7 @@ since no name has a comma in it. Fields that 1.30 does not know are read through
 {{- define "airdock.fenceTerms" -}}
 # A label holds the name where the chart makes the namespace: Kustomize can rename what a label holds, and nothing inside an expression.
 account: |
-  namespaceObject.metadata.?labels[?"airdock.dev/task-account"].orValue("{{ include "airdock.fullname" . }}-task")
+  namespaceObject.metadata.?labels[?"airdock.dev/task-account"].orValue("{{ include "airdock.fullname" .root }}-task")
 changed: |
   request.operation == "CREATE" || object.spec != oldObject.spec
 containers: |
@@ -50,17 +50,17 @@ imageNames: |
 
 {{- /* The rules for what a pod is made of: applied to a new pod, and to one whose spec changes. */ -}}
 {{- define "airdock.fenceRules" -}}
-{{- $a := .Values.tasks.admission -}}
+{{- $a := .tasks.admission -}}
 {{- /* What DockerOperator may use by other values, task pods may have. */ -}}
-{{- $pullSecrets := concat (.Values.tasks.imagePullSecrets | default list) ($a.imagePullSecrets | default list) -}}
-{{- range .Values.tasks.registries }}{{ $pullSecrets = append $pullSecrets .pullSecret }}{{ end -}}
+{{- $pullSecrets := concat (.tasks.imagePullSecrets | default list) ($a.imagePullSecrets | default list) -}}
+{{- range .tasks.registries }}{{ $pullSecrets = append $pullSecrets .pullSecret }}{{ end -}}
 {{- $claims := $a.persistentVolumeClaims | default list -}}
-{{- range list .Values.tasks.claims .Values.tasks.binds }}{{ range . }}{{ $claims = append $claims .claimName }}{{ end }}{{ end -}}
-{{- $levels := get (dict "restricted" (list "restricted") "baseline" (list "baseline" "restricted")) .Values.tasks.podSecurity.level -}}
+{{- range list .tasks.claims .tasks.binds }}{{ range . }}{{ $claims = append $claims .claimName }}{{ end }}{{ end -}}
+{{- $levels := get (dict "restricted" (list "restricted") "baseline" (list "baseline" "restricted")) .tasks.podSecurity.level -}}
 {{- if $levels }}
 podSecurity: |
   namespaceObject.metadata.?labels[?"pod-security.kubernetes.io/enforce"].orValue("") in {{ toJson $levels }} ? [] :
-    ["namespace " + namespaceObject.metadata.name + " does not enforce Pod Security {{ .Values.tasks.podSecurity.level }}: label it pod-security.kubernetes.io/enforce={{ .Values.tasks.podSecurity.level }}, or set tasks.podSecurity.level"]
+    ["namespace " + namespaceObject.metadata.name + " does not enforce Pod Security {{ .tasks.podSecurity.level }}: label it pod-security.kubernetes.io/enforce={{ .tasks.podSecurity.level }}, or set tasks.podSecurity.level"]
 {{- end }}
 serviceAccount: |
   [object.spec.?serviceAccountName.orValue("")]
@@ -95,7 +95,7 @@ imagePullSecrets: |
     .filter(n, n != "" && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $pullSecrets) }}))
     .map(n, "pull secret " + n + " (tasks.admission.imagePullSecrets)")
 {{- with $a.images }}
-{{- $exact := list (include "airdock.image" $.Values.images.xcomSidecar) }}
+{{- $exact := list (include "airdock.image" $.root.Values.images.xcomSidecar) }}
 {{- $prefixes := list }}
 {{- range . }}
 {{- if regexMatch "[/:@]$" . }}{{ $prefixes = append $prefixes . }}{{ else }}{{ $exact = append $exact . }}{{ end }}
@@ -140,11 +140,11 @@ ephemeralContainers: |
 
 {{- /* The rules for what a change may not touch, and for labels, which change without the spec. */ -}}
 {{- define "airdock.fenceUpdateRules" -}}
-{{- $labels := concat (include "airdock.gatewayLabels" . | fromJsonArray) (.Values.tasks.admission.labels | default list) -}}
+{{- $labels := concat (include "airdock.gatewayLabels" . | fromJsonArray) (.tasks.admission.labels | default list) -}}
 labels: |
   object.metadata.?labels.orValue({})
     .filter(k, k.startsWith("airdock.dev/") && !({{ include "airdock.celAllowed" (dict "name" "k" "list" $labels) }})
-      || k == "app.kubernetes.io/instance" && object.metadata.labels[k] == {{ toJson .Release.Name }})
+      || k == "app.kubernetes.io/instance" && object.metadata.labels[k] == {{ toJson .root.Release.Name }})
     .filter(k, request.operation == "CREATE" || oldObject.metadata.?labels[?k].orValue("") != object.metadata.labels[k])
     .map(k, "label " + k + " makes the pod pass for a part of the release (tasks.admission.labels)")
 fixedImages: |
@@ -166,7 +166,7 @@ fixedImages: |
 {{- /* The tolerations that pods may have, each as "key operator value effect": what Kubernetes adds, then the user's. */ -}}
 {{- define "airdock.fenceTolerations" -}}
 {{- $allowed := list "node.kubernetes.io/not-ready Exists  NoExecute" "node.kubernetes.io/unreachable Exists  NoExecute" "node.kubernetes.io/memory-pressure Exists  NoSchedule" -}}
-{{- range .Values.tasks.admission.tolerations -}}
+{{- range .tasks.admission.tolerations -}}
 {{- $toleration := . -}}
 {{- range $effect := empty .effect | ternary (list "" "NoSchedule" "PreferNoSchedule" "NoExecute") (list .effect) -}}
 {{- $allowed = append $allowed (printf "%s %s %s %s" ($toleration.key | default "") ($toleration.operator | default "Equal") ($toleration.value | default "") $effect) -}}

@@ -15,8 +15,8 @@ AIRDOCK_{{ upper $what }}_QUEUE: {{ $queue | quote }}
 AIRDOCK_DOCKER_HOSTS: {{ join "," .root.Values.airflow.dockerHosts | quote }}
 {{- end }}
 {{- if include "airdock.serves" (dict "group" .group "what" "kubernetes") }}
-AIRDOCK_TASK_RUN_AS_USER: {{ .root.Values.tasks.user | int | quote }}
-AIRDOCK_TASK_CHECK_SECONDS: {{ .root.Values.tasks.checkSeconds | quote }}
-AIRDOCK_TASK_RESOURCES: {{ toJson .root.Values.tasks.resources | quote }}
+AIRDOCK_TASK_RUN_AS_USER: {{ .group.tasks.user | int | quote }}
+AIRDOCK_TASK_CHECK_SECONDS: {{ .group.tasks.checkSeconds | quote }}
+AIRDOCK_TASK_RESOURCES: {{ toJson .group.tasks.resources | quote }}
 {{- end }}
 {{- end }}

@@ -1,0 +1,164 @@
+"""workers.<name>.tasks: the top-level tasks, for one group, in a namespace of its own or not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from scripts.manifests import Manifests
+from scripts.render import render
+from tests.render.scenarios import TASK_NAMESPACES, overlaid
+from tests.render.test_schema import BASES, concrete, defaults, put
+from tests.render.values_schema import places, samples
+
+#: Where they stand decides what they mean: the tests below say it.
+ELSEWHERE = {"tasks.namespace", "tasks.extraNamespaces"}
+
+
+def changed(switches: bool) -> dict[str, Any]:
+    """Settings of which all switches, or all others, are not the default."""
+    values: dict[str, Any] = {"tasks": BASES["gateway"]["tasks"]}
+    for place in places():
+        if place.path[:1] != ("tasks",) or not place.leaf or str(place) in ELSEWHERE:
+            continue
+        if ("boolean" in place.types) is switches:
+            current: Any = defaults()
+            for step in place.path:
+                current = current.get(step) if isinstance(current, dict) else None
+            *_, sample = samples(place, current)
+            values = put(values, concrete(place.path), sample)
+    found: dict[str, Any] = values["tasks"]
+    return found
+
+
+@pytest.mark.parametrize("switches", [True, False], ids=["switches", "all else"])
+def test_a_groups_settings_have_the_same_effect(switches: bool) -> None:
+    """Where it is the only group: every key works under it as it does at the top."""
+    tasks = changed(switches)
+    at_top, at_group = render({"tasks": tasks}), render({"workers": {"default": {"tasks": tasks}}})
+    assert [m.raw for m in at_top] != [m.raw for m in render()]
+    # What a ConfigMap tells all components may stand in the group's own environment.
+    assert without_env(at_group) == without_env(at_top)
+    for container in ("worker", "wait-for-fence", "docker-gateway"):
+        assert environment(at_group, container) == environment(at_top, container)
+
+
+def without_env(manifests: Manifests) -> list[str]:
+    found = []
+    for manifest in manifests:
+        raw = json.loads(json.dumps(manifest.raw))
+        if manifest.kind == "ConfigMap" and manifest.name.endswith("-env"):
+            continue
+        if manifest.pod:
+            template = raw["spec"]["template"]
+            template["metadata"].get("annotations", {}).pop("checksum/env", None)
+            for container in (*template["spec"]["containers"], *template["spec"].get("initContainers", ())):
+                container.pop("env", None)
+        found.append(json.dumps(raw, sort_keys=True))
+    return found
+
+
+def environment(manifests: Manifests, container: str, group: str = "default") -> dict[str, str]:
+    worker = manifests.one("Deployment", name=f"airdock-worker-{group}")
+    assert worker.pod
+    found = manifests.environment(worker, worker.pod.container(container))
+    # Empty counts as absent to all that read it.
+    return {name: value for name, value in found.items() if value}
+
+
+@pytest.fixture(scope="module")
+def manifests() -> Manifests:
+    return render(TASK_NAMESPACES)
+
+
+@pytest.mark.parametrize(
+    ("group", "namespace"),
+    [
+        ("default", "airdock-tasks"),
+        ("plain", "airdock-tasks"),
+        ("blue", "blue-tasks"),
+        ("green", "green-tasks"),
+        ("lime", "green-tasks"),
+    ],
+)
+def test_a_group_runs_pods_in_its_namespace_alone(manifests: Manifests, group: str, namespace: str) -> None:
+    """Rights, and what worker, gateway and the wait for the fence are told."""
+    account = f"airdock-worker-{group}"
+    bound = {
+        binding.namespace
+        for binding in manifests.all("RoleBinding")
+        if account in {subject["name"] for subject in binding.raw["subjects"]}
+    }
+    assert bound == {namespace}
+    worker = manifests.one("Deployment", name=account)
+    assert worker.pod
+    told = {
+        container.name: environment(manifests, container.name, group)["AIRDOCK_TASK_NAMESPACE"]
+        for container in worker.pod.containers
+        if container.name in ("worker", "docker-gateway", "wait-for-fence")
+    }
+    assert set(told.values()) == {namespace}
+    assert "wait-for-fence" in told
+    if group != "plain":
+        connection = json.loads(environment(manifests, "worker", group)["AIRFLOW_CONN_KUBERNETES_DEFAULT"])
+        assert connection["extra"]["namespace"] == namespace
+
+
+@pytest.mark.parametrize("namespace", ["airdock-tasks", "blue-tasks", "green-tasks"])
+def test_each_namespace_has_everything_once(manifests: Manifests, namespace: str) -> None:
+    own = manifests.one("Namespace", name=namespace)
+    assert own.labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    for kind, name in (
+        ("ResourceQuota", "airdock-tasks"),
+        ("LimitRange", "airdock-tasks"),
+        ("ServiceAccount", "airdock-task"),
+        ("NetworkPolicy", "airdock-tasks"),
+        ("NetworkPolicy", "airdock-tasks-egress"),
+        ("Role", "airdock-task-launcher"),
+        ("Role", "airdock-docker-gateway"),
+        ("Role", "airdock-task-watcher"),
+    ):
+        assert len(manifests.all(kind, name=name, namespace=namespace)) == 1, kind
+    watcher = manifests.one("RoleBinding", name="airdock-task-watcher", namespace=namespace)
+    assert [subject["name"] for subject in watcher.raw["subjects"]] == ["airdock-triggerer"]
+    holding = [
+        binding.raw["spec"]["policyName"]
+        for binding in manifests.all("ValidatingAdmissionPolicyBinding")
+        if binding.get("spec", "matchResources", "namespaceSelector", "matchLabels")["airdock.dev/tasks"]
+        == own.labels["airdock.dev/tasks"]
+    ]
+    assert len(holding) == len(set(holding)) == 2, "its own fence and no other"
+
+
+def test_its_own_settings_hold_in_its_namespace(manifests: Manifests) -> None:
+    def hard(namespace: str) -> dict[str, Any]:
+        found: dict[str, Any] = manifests.one("ResourceQuota", namespace=namespace).raw["spec"]["hard"]
+        return found
+
+    assert hard("green-tasks") == hard("airdock-tasks") == defaults()["tasks"]["quota"]["hard"]
+    assert hard("blue-tasks") == {k: v for k, v in hard("green-tasks").items() if k != "requests.cpu"} | {
+        "pods": "5"
+    }
+    policies = {policy.name: json.dumps(policy.raw) for policy in manifests.all("ValidatingAdmissionPolicy")}
+    assert [name for name, text in policies.items() if "warehouse" in text] == [
+        "airdock-airdock-task-pods.blue-tasks"
+    ]
+    readers = manifests.one("ClusterRoleBinding", name="airdock-airdock-list-nodes").raw["subjects"]
+    assert [subject["name"] for subject in readers] == ["airdock-worker-blue"]
+
+
+def test_namespaces_beside_the_releases_are_not_beside_a_groups() -> None:
+    """But one that a group names is its own, and the release's holds where no other is named."""
+    values = overlaid(TASK_NAMESPACES, {"tasks": {"extraNamespaces": ["more"]}})
+    values = overlaid(values, {"workers": {"blue": {"tasks": {"extraNamespaces": ["bluer"]}}}})
+    found = render(values)
+    for namespace, groups in {"more": ["default"], "bluer": ["blue"]}.items():
+        binding = found.one("RoleBinding", name="airdock-task-launcher", namespace=namespace)
+        assert [s["name"] for s in binding.raw["subjects"]] == [f"airdock-worker-{name}" for name in groups]
+
+
+def test_worker_defaults_have_tasks_too() -> None:
+    found = render({"workerDefaults": {"tasks": {"namespace": "others"}}})
+    assert [namespace.name for namespace in found.all("Namespace")] == ["others"]
