@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.cluster import cgroups, images, mounts, network, node, preflight, supervisor
+from scripts.cluster import calico, cgroups, images, mounts, network, node, preflight, supervisor
 from scripts.cluster.errors import ClusterError
 from scripts.cluster.run import run
 from scripts.cluster.settings import (
@@ -115,12 +115,16 @@ def _start(archive: Path) -> None:
         process,
         "kubelet",
         *("kubeadm", "init", "--config", _KUBEADM_CONFIG, f"--ignore-preflight-errors={_IGNORED}"),
+        "--skip-phases=addon",
         timeout=300,
     )
+    _calico(process)
+    _on_node(process, "kubelet", "kubeadm", "init", "phase", "addon", "coredns", "--config", _KUBEADM_CONFIG)
     _kube_proxy(process)
     _write_kubeconfig()
     _on_node(process, "kubelet", *_KUBECTL, "apply", "-f", "/etc/kubernetes/local-path.yaml")
     say("waiting for node, DNS and volume provisioner")
+    _step("felix", calico.enforces, 60)
     _step("kubelet", lambda: why_not_ready() is None, 180)
     _step("dockerd", DOCKER_SOCKET.exists, 30)
     _step("registry", _registry_answers, 30)
@@ -158,6 +162,20 @@ def _step(service: str, met: Callable[[], bool], seconds: float) -> None:
         raise ClusterError(
             f"{service} is not ready within {seconds:.0f} s ({reason}).\n{_log(service)}\n{_log('node')}"
         )
+
+
+def _calico(process: int) -> None:
+    """Define Calico's kinds, without which no pod gets a network, and let Felix start."""
+    _apply(process, "kinds", calico.kinds())
+    established = ("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    _on_node(process, "kubelet", *_KUBECTL, *established)
+    _apply(process, "ready", calico.ready())
+
+
+def _apply(process: int, name: str, objects: str) -> None:
+    file = NODE_ROOT / "etc/calico" / f"{name}.json"
+    file.write_text(objects)
+    _on_node(process, "kubelet", *_KUBECTL, "apply", "-f", f"/etc/calico/{name}.json")
 
 
 def _kube_proxy(process: int) -> None:
@@ -216,6 +234,8 @@ def why_not_ready() -> str | None:
         # Not the condition Available: with one replica that may be unavailable, it is always true.
         if not objects.get(("Deployment", name), {}).get("availableReplicas"):
             return f"{name} has no pod that is ready"
+    if not calico.enforces():
+        return "Felix does not enforce NetworkPolicies yet"
     return None
 
 

@@ -28,6 +28,14 @@ def unpack(packages: list[str], scratch: Path, tree: Path) -> None:
     shutil.rmtree(tree / "usr/share", ignore_errors=True)
 
 
+def with_dependencies(*packages: str) -> list[str]:
+    """Packages and everything that they depend on."""
+    options = ["--recurse", "--no-recommends", "--no-suggests", "--no-enhances"]
+    options += ["--no-conflicts", "--no-breaks", "--no-replaces"]
+    lines = run(["apt-cache", "depends", *options, *packages]).splitlines()
+    return sorted({line for line in lines if line and not line.startswith((" ", "<", "|"))})
+
+
 def binary(package: str, path: str) -> Path:
     """A static binary of a Debian package, in the cache under the package's name.
 

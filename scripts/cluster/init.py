@@ -60,7 +60,7 @@ def main() -> None:
     if not sys.stdin.readline():
         sys.exit("The host went away before the node could start.")
     root = Path(plan.root)
-    services = _services(Path(plan.logs))
+    services = _services(Path(plan.logs), plan.path)
     _mount_root(root, plan)
     _mount_cgroups(root, [Mount(Path(place), kind, tuple(with_)) for place, kind, with_ in plan.cgroups])
     _pretend(root)
@@ -200,7 +200,7 @@ class Service:
         self.not_before = time.monotonic() + 1
 
 
-def _services(logs: Path) -> list[Service]:
+def _services(logs: Path, path: str) -> list[Service]:
     """The node's services. Their logs are opened here, while the host's files are still in sight."""
     flags = "/var/lib/kubelet/kubeadm-flags.env"
     kubelet = [
@@ -209,6 +209,7 @@ def _services(logs: Path) -> list[Service]:
         "--kubeconfig=/etc/kubernetes/kubelet.conf",
         "--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf",
     ]
+    felix = ["KUBECONFIG=/etc/kubernetes/admin.conf", f"PATH=/opt/airdock/calico:{path}"]
 
     def log(name: str) -> IO[bytes]:
         return (logs / f"{name}.log").open("ab", buffering=0)
@@ -235,6 +236,12 @@ def _services(logs: Path) -> list[Service]:
             ["kube-proxy", "--config=/etc/kubernetes/kube-proxy.yaml"],
             log("kube-proxy"),
             needs=("/etc/kubernetes/kube-proxy.conf",),
+        ),
+        Service(
+            "felix",
+            ["env", *felix, "calico-felix", "--config-file=/etc/calico/felix.cfg"],
+            log("felix"),
+            needs=("/etc/calico/ready.json",),
         ),
     ]
 

@@ -35,8 +35,12 @@ def root() -> Path:
         installed = shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin")
         if installed:
             _copy_with_libraries(Path(installed), tree)
+        elif shutil.which("apt-get") is None:
+            raise ClusterError(
+                "nft is needed for Services in the cluster: install your system's nftables package."
+            )
         else:
-            debian.unpack(_closure(), scratch, tree)
+            debian.unpack(debian.with_dependencies(_PACKAGE), scratch, tree)
         (tree / "etc").mkdir(exist_ok=True)
         (tree / "etc/protocols").write_text(_PROTOCOLS)
         run(["chroot", tree, "/usr/sbin/nft", "--version"])
@@ -44,19 +48,6 @@ def root() -> Path:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return target
-
-
-def _closure() -> list[str]:
-    """Debian's nftables and everything that it depends on."""
-    if shutil.which("apt-get") is None:
-        raise ClusterError(
-            "nft is needed for Services in the cluster: install your system's nftables package."
-        )
-    options = ["--recurse", "--no-recommends", "--no-suggests", "--no-enhances"]
-    options += ["--no-conflicts", "--no-breaks", "--no-replaces"]
-    lines = run(["apt-cache", "depends", *options, _PACKAGE]).splitlines()
-    names = {line for line in lines if line and not line.startswith((" ", "<", "|"))}
-    return sorted(names)
 
 
 def _copy_with_libraries(program: Path, tree: Path) -> None:

@@ -12,7 +12,7 @@ import string
 import uuid
 from pathlib import Path
 
-from scripts.cluster import debian, images, network, nft
+from scripts.cluster import calico, debian, images, network, nft
 from scripts.cluster.run import run
 from scripts.cluster.settings import (
     DOCKER_GID,
@@ -43,10 +43,12 @@ _PATH_TOOLS = (
     "dockerd",
     "docker",
     "registry",
+    "calico-felix",
 )
 _DIRECTORIES = (
     *("dev", "etc/kubernetes", "home", "mnt", "proc", "root", "run", "srv", "sys", "tmp", "usr"),
     *("opt/airdock/bin", "opt/airdock/proc", "opt/airdock/tools"),
+    "run/calico",
     *("var/cache", "var/lib/kubelet", "var/lib/registry", "var/log", "var/tmp"),
 )
 _FILES = {
@@ -54,6 +56,7 @@ _FILES = {
     "docker.io.hosts.toml": "etc/containerd/certs.d/docker.io/hosts.toml",
     "registry.hosts.toml": f"etc/containerd/certs.d/{REGISTRY}/hosts.toml",
     "daemon.json": "etc/docker/daemon.json",
+    "felix.cfg": "etc/calico/felix.cfg",
     "registry.yaml": "etc/registry.yaml",
     "cni.conflist": "etc/cni/net.d/10-airdock.conflist",
     "kubeadm.yaml": "etc/kubernetes/kubeadm.yaml",
@@ -122,9 +125,13 @@ def lay_out() -> None:
         if Path("/etc", name).exists():
             shutil.copy(Path("/etc", name), NODE_ROOT / "etc" / name)
     (NODE_ROOT / "etc/mtab").symlink_to("/proc/self/mounts")
-    wrapper = NODE_ROOT / "opt/airdock/bin/nft"
-    wrapper.write_text(f'#!/bin/sh\nexec chroot {inside(nft.root())} /usr/sbin/nft "$@"\n')
-    wrapper.chmod(0o755)
+    scripts = {"opt/airdock/bin/nft": f'#!/bin/sh\nexec chroot {inside(nft.root())} /usr/sbin/nft "$@"\n'}
+    for name, script in calico.programs(str(inside(calico.root()))).items():
+        scripts[str(calico.PROGRAMS / name)] = script
+    for place, script in scripts.items():
+        (NODE_ROOT / place).parent.mkdir(parents=True, exist_ok=True)
+        (NODE_ROOT / place).write_text(script)
+        (NODE_ROOT / place).chmod(0o755)
     init = inside(debian.binary("tini", "usr/bin/tini-static"))
     (NODE_ROOT / "opt/airdock/bin/docker-init").symlink_to(init)
     REGISTRY_STORAGE.mkdir(parents=True, exist_ok=True)
@@ -134,10 +141,12 @@ def lay_out() -> None:
 def _configure() -> None:
     """Write the configuration of every program on the node."""
     values = {
+        "CALICO": inside(pinned("calico").parent),
         "CNI_PLUGINS": inside(pinned("cni").parent),
         "COREDNS_TAG": images.COREDNS_TAG,
         "DOCKER_GID": DOCKER_GID,
         "ETCD_TAG": images.ETCD_TAG,
+        "HEALTH_PORT": calico.HEALTH_PORT,
         "HELPER": images.HELPER,
         "KUBERNETES_VERSION": KUBERNETES_VERSION,
         "MTU": network.mtu(),

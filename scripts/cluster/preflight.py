@@ -19,6 +19,7 @@ BINARIES = (
     "containerd",
     "runc",
     "cni",
+    "calico",
     "etcd",
     "dockerd",
     "docker",

@@ -113,6 +113,14 @@ TOOLS: tuple[Tool, ...] = (
             for name in ("main/ptp", "main/loopback", "ipam/host-local", "meta/portmap")
         },
     ),
+    # Its BPF programs need clang and are left out: without cgo it enforces policies with iptables and ipset.
+    Tool(
+        "calico",
+        {
+            "calico": "github.com/projectcalico/calico/cni-plugin/cmd/calico",
+            "calico-felix": "github.com/projectcalico/calico/felix/cmd/calico-felix",
+        },
+    ),
     Tool("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
     Tool(
         "dockerd",
