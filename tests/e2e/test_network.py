@@ -1,75 +1,85 @@
 """Who reaches whom: each flow that Airflow needs; where the cluster enforces policies, no other.
 
-Every address that must not be reached from one place is reached from another, so that a wrong one is noticed.
+Every probe that must fail is first made without any policy, and succeeds: what nobody reaches proves nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from scripts.target import NAMESPACE, RELEASE, TASKS
+from scripts import up
+from scripts.cluster import node, supervisor
+from scripts.overlays.definitions import merged
+from scripts.target import NAMESPACE, RELEASE, TASKS, Target
 from tests.e2e.conftest import Release, wait_until
 
 #: Somebody else's namespace in the same cluster.
 ELSEWHERE = "e2e-network"
+#: Where clouds tell any pod that asks the credentials of its node.
+METADATA = "169.254.169.254"
 #: Where from -> what must be reached, or must not. "task" is a task pod, "alone" one that asked for no
-#: network, "stranger" a pod of another namespace.
+#: network, "stranger" a pod of another namespace; "gateway" is the metrics of a worker's Docker gateway.
 NEEDED: Mapping[str, set[str]] = {
     "api-server": {"worker", "triggerer", "postgres", "kubernetes", "dns"},
     "scheduler": {"postgres", "redis", "dns"},
     "dag-processor": {"postgres", "dns"},
     "triggerer": {"postgres", "kubernetes", "dns"},
-    "worker": {"api-server", "redis", "kubernetes", "dns"},
+    "worker": {"api-server", "redis", "kubernetes", "dns", "stranger"},
+    "worker dind": {"api-server", "redis", "dns", "stranger"},
+    "worker socket": {"api-server", "redis", "dns", "stranger"},
     "task": {"dns"},
     "stranger": {"kubernetes", "dns"},
 }
+_STORES = {"postgres", "redis"}
+_SERVERS = {"api-server", "worker", "triggerer", "gateway"}
 FORBIDDEN: Mapping[str, set[str]] = {
-    "api-server": {"redis"},
-    "scheduler": {"api-server", "worker", "triggerer", "kubernetes"},
-    "dag-processor": {"redis", "worker", "triggerer", "api-server"},
-    "triggerer": {"redis", "worker", "api-server"},
-    "worker": {"postgres", "triggerer"},
-    "task": {"api-server", "worker", "triggerer", "postgres", "redis", "kubernetes", "stranger"},
-    "alone": {"dns", "postgres", "kubernetes", "stranger"},
-    "stranger": {"api-server", "worker", "triggerer", "postgres", "redis", "task"},
+    "api-server": {"redis", "gateway", "task", "metadata"},
+    "scheduler": _SERVERS | {"kubernetes", "task", "stranger", "metadata"},
+    "dag-processor": _SERVERS | {"redis", "task", "metadata"},
+    "triggerer": {"redis", "worker", "gateway", "api-server", "task", "metadata"},
+    "worker": {"postgres", "triggerer", "task", "metadata"},
+    "worker dind": {"postgres", "triggerer", "task", "metadata", "worker", "gateway"},
+    "worker socket": {"postgres", "triggerer", "task", "metadata", "worker", "gateway"},
+    "postgres": _SERVERS | {"dns", "redis", "kubernetes", "task", "stranger", "metadata"},
+    "redis": _SERVERS | {"dns", "postgres", "kubernetes", "task", "stranger", "metadata"},
+    "task": _SERVERS | _STORES | {"kubernetes", "alone", "stranger", "metadata"},
+    "alone": _SERVERS | _STORES | {"dns", "kubernetes", "task", "stranger", "metadata"},
+    "stranger": _SERVERS | _STORES | {"task", "alone"},
 }
 PORTS = {
     "api-server": 8080,
     "worker": 8793,
+    "gateway": 9323,
     "triggerer": 8794,
     "postgres": 5432,
     "redis": 6379,
-    "task": 9999,
-    "stranger": 9999,
+    **dict.fromkeys(("task", "alone", "stranger", "other", "metadata"), 9999),
 }
-#: Prints as JSON which of the addresses in its argument answer; a name is looked up, a pair connected to.
+NOT_ENFORCED = "this cluster's network plugin enforces no NetworkPolicy: a closed pod still answers"
+#: Prints the names of those arguments, NAME=HOST:PORT or NAME=HOST, that can be connected to or looked up.
 PROBE = """
-import json, socket, sys
-from concurrent.futures import ThreadPoolExecutor
-
-def answers(address):
-    try:
-        if isinstance(address, str):
-            return bool(socket.getaddrinfo(address, 443))
-        socket.create_connection(address, timeout=4).close()
-        return True
-    except OSError:
-        return False
-
-wanted = json.loads(sys.argv[1])
-with ThreadPoolExecutor(len(wanted)) as pool:
-    print(json.dumps(dict(zip(wanted, pool.map(answers, wanted.values())))))
+for wanted in "$@"; do
+  (
+    address=${wanted#*=}
+    case $address in
+      *:*) timeout 4 bash -c "</dev/tcp/${address/://}" ;;
+      *) timeout 4 getent hosts "$address" >&2 ;;
+    esac && echo "${wanted%%=*}"
+  ) 2>/dev/null &
+done
+wait
 """
 
 
-def listener(name: str, namespace: str, account: str = "") -> dict[str, Any]:
+def listener(name: str, namespace: str, account: str = "", address: str = "0.0.0.0") -> dict[str, Any]:
     """Give a pod that listens and can be asked: the fence lets commands run in a container of this name."""
-    server = f"import http.server; http.server.test(port={PORTS['task']}, bind='0.0.0.0')"
+    server = f"import http.server; http.server.test(port={PORTS['task']}, bind='{address}')"
     security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     container = {
         "name": "airflow-xcom-sidecar",
@@ -107,34 +117,66 @@ class Network:
             "task": (TASKS, "e2e-network", "airflow-xcom-sidecar"),
             "alone": (TASKS, "e2e-network-alone", "airflow-xcom-sidecar"),
             "stranger": (ELSEWHERE, "stranger", "airflow-xcom-sidecar"),
+            "other": (ELSEWHERE, "other", "airflow-xcom-sidecar"),
+            "postgres": (NAMESPACE, f"{RELEASE}-postgres-0", "postgres"),
+            "redis": (NAMESPACE, f"{RELEASE}-redis-0", "redis"),
         }
-        self.addresses: dict[str, Any] = {"dns": "kubernetes.default.svc"}
-        (service,) = (s for s in self.target.items("services", "-n", "default")
-                      if s["metadata"]["name"] == "kubernetes")  # fmt: skip
-        self.addresses["kubernetes"] = [service["spec"]["clusterIP"], 443]
         for component in ("api-server", "scheduler", "dag-processor", "triggerer", "worker"):
-            pod = next(
-                pod for pod in release.staying(component)
-                # Workers with a daemon have their own rights; the default group's are the least.
-                if pod["metadata"]["labels"].get("airdock.dev/worker-group", "default") == "default"
-            )  # fmt: skip
-            self.places[component] = (NAMESPACE, pod["metadata"]["name"], component)
+            for pod in release.staying(component):
+                group = pod["metadata"]["labels"].get("airdock.dev/worker-group", "default")
+                place = component if group == "default" else f"{component} {group}"
+                self.places[place] = (NAMESPACE, pod["metadata"]["name"], component)
+        self.addresses = {"dns": "kubernetes.default.svc"}
+        service = self.target.get("service", "kubernetes", "-n", "default")
+        self.addresses["kubernetes"] = f"{service['spec']['clusterIP']}:443"
         for name, port in PORTS.items():
-            pods = {"task": (TASKS, "e2e-network"), "stranger": (ELSEWHERE, "stranger")}
-            namespace, pod_name = pods.get(name) or self.places.get(name, ("", ""))[:2]
-            if not pod_name:
-                namespace, pod_name = NAMESPACE, f"{RELEASE}-{name}-0"
+            if name == "metadata":
+                continue
+            namespace, pod_name, _ = self.places["worker" if name == "gateway" else name]
             found = self.target.get("pod", pod_name, "-n", namespace)
-            self.addresses[name] = [found["status"]["podIP"], port]
+            self.addresses[name] = f"{found['status']['podIP']}:{port}"
 
     def reached(self, place: str, names: set[str]) -> set[str]:
         """Give those of the names that a place reaches."""
         namespace, pod, container = self.places[place]
-        wanted = json.dumps({name: self.addresses[name] for name in sorted(names)})
+        wanted = [f"{name}={self.addresses[name]}" for name in sorted(names)]
         said = self.target.kubectl(
-            "exec", pod, "-n", namespace, "-c", container, "--", "python", "-c", PROBE, wanted
+            "exec", pod, "-n", namespace, "-c", container, "--", "bash", "-c", PROBE, "probe", *wanted
         )
-        return {name for name, answered in json.loads(said.splitlines()[-1]).items() if answered}
+        return set(said.split())
+
+    def skip_without(self, place: str) -> None:
+        """Skip the test if this cluster's release has no such worker group."""
+        if place not in self.places:
+            pytest.skip(f"this cluster's release has no {place}")
+
+    def forbidden(self, place: str) -> set[str]:
+        """What a place must not reach, of what this cluster has."""
+        return {name for name in FORBIDDEN[place] if name in self.addresses}
+
+    def settled(self, place: str, wanted: set[str]) -> set[str]:
+        """What a place reaches of what it must not, once that is what is wanted or after 15 s."""
+        end = time.monotonic() + 15
+        while (found := self.reached(place, self.forbidden(place))) != wanted and time.monotonic() < end:
+            pass
+        return found
+
+
+@contextlib.contextmanager
+def metadata_service(target: Target) -> Iterator[str]:
+    """A listener at the metadata address of the node of the native cluster; elsewhere that may be real."""
+    process = supervisor.running()
+    assert process
+    pod = listener("metadata", ELSEWHERE, address=METADATA)
+    pod["spec"]["hostNetwork"] = True
+    address = (f"{METADATA}/32", "dev", "lo")
+    node.execute(process, "ip", "address", "replace", *address)
+    try:
+        target.apply(pod)
+        yield f"{METADATA}:{PORTS['metadata']}"
+    finally:
+        target.kubectl("delete", "pod", "metadata", "-n", ELSEWHERE, "--ignore-not-found")
+        node.execute(process, "ip", "address", "delete", *address)
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +188,10 @@ def network(release: Release) -> Iterator[Network]:
         listener("e2e-network", TASKS, f"{RELEASE}-task"),
         alone,
         listener("stranger", ELSEWHERE),
-        listener("guarded", ELSEWHERE),
+        listener("other", ELSEWHERE),
     ]
+    for pod in pods[2:]:
+        pod["metadata"]["labels"] = {"app": pod["metadata"]["name"]}
     target.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ELSEWHERE}})
     with contextlib.ExitStack() as stack:
         stack.callback(target.kubectl, "delete", "namespace", ELSEWHERE, "--wait=false")
@@ -157,25 +201,54 @@ def network(release: Release) -> Iterator[Network]:
         for pod in pods:
             name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
             target.kubectl("wait", f"pod/{name}", "-n", namespace, "--for=condition=Ready", "--timeout=90s")
-        yield Network(release)
+        found = Network(release)
+        if target.native:
+            found.addresses["metadata"] = stack.enter_context(metadata_service(target))
+            wait_until(
+                lambda: found.reached("stranger", {"metadata"}), 60, "a listener at the metadata address"
+            )
+        yield found
 
 
 @pytest.fixture(scope="module")
-def enforcing(network: Network) -> bool:
-    """Whether the cluster's network plugin enforces policies, shown by one that closes a pod."""
+def unguarded(network: Network) -> Mapping[str, set[str]]:
+    """What each place reaches of what it must not while there is no policy at all."""
+    target, kept = network.target, []
+    for namespace in (NAMESPACE, TASKS):
+        kept += target.items("networkpolicies", "-n", namespace)
+    for policy in kept:
+        meta = policy["metadata"]
+        policy["metadata"] = {
+            key: meta.get(key, {}) for key in ("name", "namespace", "labels", "annotations")
+        }
+    try:
+        for namespace in (NAMESPACE, TASKS):
+            target.kubectl("delete", "networkpolicies", "--all", "-n", namespace)
+        there = [place for place in FORBIDDEN if place in network.places]
+        return {place: network.settled(place, network.forbidden(place)) for place in there}
+    finally:
+        policies = json.dumps({"apiVersion": "v1", "kind": "List", "items": kept})
+        # As Helm's own: what is another's it would not change.
+        target.kubectl("apply", "--server-side", "--field-manager=helm", "-f", "-", stdin=policies)
+
+
+@pytest.fixture(scope="module")
+def enforcing(network: Network, unguarded: Mapping[str, set[str]]) -> bool:
+    """Whether the cluster's network plugin enforces policies, shown by one that closes a pod.
+
+    It is the last that the plugin hears of: once it holds, those that are back hold.
+    """
     target = network.target
-    found = target.get("pod", "guarded", "-n", ELSEWHERE)
-    network.addresses["guarded"] = [found["status"]["podIP"], PORTS["stranger"]]
-    assert network.reached("stranger", {"guarded"}), "pods do not reach each other without any policy"
+    assert network.reached("stranger", {"other"}), "pods do not reach each other without any policy"
     policy = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": {"name": "closed", "namespace": ELSEWHERE},
-        "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
+        "spec": {"podSelector": {"matchLabels": {"app": "other"}}, "policyTypes": ["Ingress"]},
     }
     target.apply(policy)
     try:
-        wait_until(lambda: not network.reached("stranger", {"guarded"}), 15, "closed")
+        wait_until(lambda: not network.reached("stranger", {"other"}), 15, "closed")
     except pytest.fail.Exception:
         return False
     finally:
@@ -183,26 +256,48 @@ def enforcing(network: Network) -> bool:
     return True
 
 
+@pytest.fixture
+def narrowed(release: Release, network: Network) -> Iterator[Network]:
+    """The release with strict egress: of the world, only one pod; and this one may read the metrics."""
+    peer = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": ELSEWHERE}},
+        "podSelector": {"matchLabels": {"app": "stranger"}},
+    }
+    rules = {"egress": "strict", "egressRules": [{"to": [peer]}], "metricsFrom": [peer]}
+    up.install(release.target, merged(release.values, {"networkPolicy": rules}))
+    try:
+        yield network
+    finally:
+        up.install(release.target, dict(release.values))
+
+
 @pytest.mark.parametrize("place", NEEDED)
 def test_needed_flows(network: Network, place: str) -> None:
+    network.skip_without(place)
     assert network.reached(place, NEEDED[place]) == NEEDED[place]
 
 
 @pytest.mark.parametrize("place", FORBIDDEN)
-def test_forbidden_flows(network: Network, enforcing: bool, place: str) -> None:
-    reached = network.reached(place, FORBIDDEN[place])
+def test_forbidden_flows(
+    network: Network, unguarded: Mapping[str, set[str]], enforcing: bool, place: str
+) -> None:
+    network.skip_without(place)
+    assert unguarded[place] == network.forbidden(place), "the probe is wrong: nothing was closed to it"
     if not enforcing:
-        # The probe is right: where nothing is closed, it reaches all that it must not.
-        assert reached == FORBIDDEN[place]
-        pytest.skip("this cluster's network plugin enforces no NetworkPolicy: a closed pod still answers")
-    assert reached == set()
+        pytest.skip(NOT_ENFORCED)
+    assert network.reached(place, network.forbidden(place)) == set()
 
 
-def test_every_forbidden_address_answers_somebody(network: Network) -> None:
-    """What nobody reaches proves nothing; who listens for nobody is asked on his own address."""
-    needed = set().union(*NEEDED.values())
-    for name in set().union(*FORBIDDEN.values()) - needed:
-        assert network.reached(name, {name}) == {name}
+def test_strict_egress_and_metrics(narrowed: Network, enforcing: bool) -> None:
+    for place, names in NEEDED.items():
+        if place in narrowed.places:
+            assert narrowed.reached(place, names) == names, place
+    assert narrowed.reached("stranger", {"gateway"})
+    if not enforcing:
+        pytest.skip(NOT_ENFORCED)
+    for place in ("api-server", "dag-processor", "triggerer", "worker"):
+        assert narrowed.reached(place, {"other"}) == set(), place
+    assert narrowed.reached("other", {"gateway"}) == set()
 
 
 def test_policies_select_what_they_are_for(network: Network) -> None:
