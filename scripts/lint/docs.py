@@ -187,7 +187,8 @@ def _network(manifests: Manifests) -> str:
         "## Network\n",
         "Which ports a pod (row) gets through to (column), computed from the NetworkPolicies of a default",
         "release. DNS is open to all but the data stores; the API server (443, 6443) to those that hold a",
-        "token and to those that reach the internet. A network plugin that enforces them is needed.\n",
+        "token and to those that reach the internet. A network plugin that enforces them is needed. The",
+        "cluster that `make up` starts has Calico's, and tests/e2e/test_network.py makes each attempt.\n",
         f"| from | {' | '.join(targets)} |",
         f"|---|{'---|' * len(targets)}",
     ]

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from scripts.cluster import nft
+from scripts.cluster import calico, nft
 from scripts.cluster.mounts import mounts
 
 #: Where programs of a node would write if it were not kept apart. Caches are meant to stay.
@@ -47,6 +47,11 @@ def rules() -> set[str]:
     """Lines of the nftables ruleset, without counters, and of iptables where it is there."""
     tables = _lines("chroot", str(nft.root()), "/usr/sbin/nft", "--stateless", "list", "ruleset")
     return tables | _lines("sh", "-c", "command -v iptables-save && iptables-save | grep -v '^[#:]'")
+
+
+def ipsets() -> set[str]:
+    """Names of the sets that iptables rules match against."""
+    return _lines("chroot", str(calico.root()), "/usr/sbin/ipset", "list", "-name")
 
 
 def mount_points() -> set[str]:
@@ -129,7 +134,7 @@ def sysctls() -> set[str]:
 
 def snapshot() -> dict[str, set[str]]:
     """All of it, by kind."""
-    kinds = (interfaces, routes, rules, mount_points, cgroups, files, sysctls)
+    kinds = (interfaces, routes, rules, ipsets, mount_points, cgroups, files, sysctls)
     return {kind.__name__: kind() for kind in kinds}
 
 

@@ -6,6 +6,7 @@ It starts a second cluster of another name, so that one of the user's is left al
 from __future__ import annotations
 
 import contextlib
+import http.client
 import io
 import json
 import os
@@ -23,7 +24,7 @@ from typing import Any
 import pytest
 
 from scripts import tools
-from scripts.cluster import images
+from scripts.cluster import calico, images
 from scripts.cluster.nft import root as nft_root
 from tests.e2e import host_state
 
@@ -31,7 +32,8 @@ NAME = "airdock-e2e"
 STATE = Path("/var/lib") / NAME
 KUBECONFIG = STATE / "kubeconfig"
 DOCKER_SOCKET = STATE / "node/run/docker.sock"
-REGISTRY = "198.19.96.2:5000"
+NODE_ADDRESS = "198.19.96.2"
+REGISTRY = f"{NODE_ADDRESS}:5000"
 ENVIRONMENT = os.environ | {"AIRDOCK_INSTANCE": NAME, "AIRDOCK_NETWORK": "198.19.64.0/18"}
 IMAGE = "airdock-e2e/busybox:1"
 WARM_SECONDS = 60
@@ -85,6 +87,12 @@ def node_processes() -> set[str]:
     for file in Path("/sys/fs/cgroup").glob(f"**/{NAME}/**/cgroup.procs"):
         found |= set(file.read_text().split())
     return found
+
+
+def _command(process: str) -> str:
+    with contextlib.suppress(OSError):
+        return Path("/proc", process, "cmdline").read_text().replace("\0", " ")
+    return ""
 
 
 def everything_on_the_node() -> set[tuple[str, str]]:
@@ -208,6 +216,45 @@ class TestNode:
             "for i in 1 2 3 4 5; do timeout 3 wget -qO- http://web.default.svc && exit; sleep 1; done; exit 1"
         )
         assert run_pod(pod("client", fetch)) == "served\n"
+
+    def test_a_network_policy_holds_and_nothing_else_is_closed(self) -> None:
+        serve = "mkdir /www && echo served > /www/index.html && httpd -f -p 8080 -h /www"
+        port = {"ports": [{"containerPort": 8080, "hostPort": 8099}]}
+        for manifest in (pod("closed", serve, container=port), pod("asking", "sleep 600")):
+            kubectl("apply", "--filename=-", stdin=json.dumps(manifest))
+        kubectl("wait", "--for=condition=Ready", "pod/closed", "pod/asking", "--timeout=60s")
+        address = kubectl("get", "pod", "closed", "--output=jsonpath={.status.podIP}")
+
+        def fetch(url: str) -> str:
+            command = ("exec", "asking", "--", "timeout", "2", "wget", "-qO-", url)
+            done = subprocess.run(
+                [str(tools.pinned("kubectl")), f"--kubeconfig={KUBECONFIG}", *command],
+                capture_output=True,
+                text=True,
+            )
+            return done.stdout
+
+        inside, outside = f"http://{address}:8080", f"http://{NODE_ADDRESS}:8099"
+        assert fetch(inside) == fetch(outside) == "served\n"
+        with contextlib.closing(http.client.HTTPConnection(NODE_ADDRESS, 8099, timeout=5)) as host:
+            host.request("GET", "/")
+            assert host.getresponse().read() == b"served\n"
+        assert docker("run", "--rm", IMAGE, "wget", "-qO-", inside) == "served\n"
+        policy = {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": "closed"},
+            "spec": {"podSelector": {"matchLabels": {"app": "closed"}}, "policyTypes": ["Ingress"]},
+        }
+        kubectl("apply", "--filename=-", stdin=json.dumps(policy))
+        until(lambda: not fetch(inside) and not fetch(outside), 20)
+        (felix,) = (process for process in node_processes() if _command(process).startswith("calico-felix"))
+        os.kill(int(felix), signal.SIGKILL)
+        assert not fetch(inside)
+        until(lambda: cluster("status").returncode == 0)
+        assert not fetch(inside)
+        kubectl("delete", "networkpolicy", "closed")
+        until(lambda: fetch(inside) == fetch(outside) == "served\n", 20)
 
     def test_a_claim_is_bound_writable_by_any_user_and_deleted_with_its_files(self) -> None:
         claim = {
@@ -457,16 +504,21 @@ LEAKS = {
         "echo 0 > /proc/sys/net/ipv4/conf/lo/log_martians",
     ),
     "rules": ("$NFT add table leak_e2e", "$NFT delete table leak_e2e"),
+    "ipsets": ("$IPSET create leak-e2e hash:ip", "$IPSET destroy leak-e2e"),
     "routes": ("ip route add unreachable 198.19.255.0/24", "ip route delete unreachable 198.19.255.0/24"),
 }
 
 
 @pytest.mark.parametrize("kind", LEAKS)
 def test_the_comparison_would_see_a_leak(kind: str) -> None:
-    make, undo = (step.replace("$NFT", f"chroot {nft_root()} /usr/sbin/nft") for step in LEAKS[kind])
+    make, undo = LEAKS[kind]
+    programs = {
+        "NFT": f"chroot {nft_root()} /usr/sbin/nft",
+        "IPSET": f"chroot {calico.root()} /usr/sbin/ipset",
+    }
     before = host_state.snapshot()
-    subprocess.run(["sh", "-c", make], check=True)
+    subprocess.run(["sh", "-c", make], check=True, env=os.environ | programs)
     try:
         assert kind in host_state.difference(before, host_state.snapshot())
     finally:
-        subprocess.run(["sh", "-c", undo], check=True)
+        subprocess.run(["sh", "-c", undo], check=True, env=os.environ | programs)
