@@ -234,8 +234,6 @@ def why_not_ready() -> str | None:
         # Not the condition Available: with one replica that may be unavailable, it is always true.
         if not objects.get(("Deployment", name), {}).get("availableReplicas"):
             return f"{name} has no pod that is ready"
-    if not calico.enforces():
-        return "Felix does not enforce NetworkPolicies yet"
     return None
 
 
