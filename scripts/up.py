@@ -137,6 +137,31 @@ def create_pull_secret(target: Target) -> None:
     )
 
 
+def refuse_another(target: Target, overlay: str) -> None:
+    """Let nothing be installed over what another tool, or another overlay, has put there.
+
+    Helm would refuse the overlay's objects one by one, and `kubectl apply` leaves the others' groups running.
+
+    Raises:
+        UpError: such a thing is there; says what, and the way out.
+    """
+    releases = json.loads(target.helm("list", f"--namespace={NAMESPACE}", "--output=json"))
+    workers = target.items(
+        "deployments,statefulsets", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=worker"
+    )
+    if any(release["name"] == RELEASE for release in releases):
+        there = "" if not overlay else "a release of Helm's"
+    else:
+        groups = {worker["metadata"]["labels"]["airdock.dev/worker-group"] for worker in workers}
+        there = "an overlay" if groups and groups != overlays.groups(overlay) else ""
+    if there:
+        wanted = f"overlays/{overlay}" if overlay else "the chart"
+        raise UpError(
+            f"Namespace {NAMESPACE} holds {there}: run `make down` before `make up` installs {wanted}, or go "
+            "from one to the other with its database kept as docs/kustomize.md says."
+        )
+
+
 def unlock(target: Target) -> None:
     """Clean up after a killed helm: it leaves the release pending, and no other helm touches that."""
     pending = json.loads(target.helm("list", f"--namespace={NAMESPACE}", "--pending", "--output=json"))
@@ -170,7 +195,9 @@ def up(target: Target, run_examples: bool) -> int:
     create_namespace(target)
     chosen: dict[str, Any] = {}
     skipped: dict[str, str] = {}
-    if overlay := os.environ.get("OVERLAY", ""):
+    overlay = os.environ.get("OVERLAY", "")
+    refuse_another(target, overlay)
+    if overlay:
         say(f"applying overlays/{overlay} in namespace {NAMESPACE}")
         gid = None
         if overlay == "socket":

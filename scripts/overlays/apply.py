@@ -44,6 +44,14 @@ def has_registry(target: Target, overlay: str) -> bool:
     return target.native and "mode-kubernetes" not in OVERLAYS[overlay].components
 
 
+def groups(overlay: str) -> set[str]:
+    """Names of an overlay's worker groups; none for no overlay."""
+    if not overlay:
+        return set()
+    workers = build(OVERLAYS_DIR / overlay).all("Deployment", component="worker")
+    return {worker.get("metadata", "labels", "airdock.dev/worker-group") for worker in workers}
+
+
 def write(
     target: Target,
     overlay: str,

@@ -86,6 +86,14 @@ FAB: Values = {"auth": {"manager": "fab"}}
 INGRESS: Values = {
     "ingress": {"enabled": True, "host": "airflow.example.com", "tlsSecretName": "airflow-tls"}
 }
+#: The Prometheus operator's usual namespace.
+MONITORING: Values = {
+    "workers": {**KUBERNETES["workers"], **SOCKET["workers"]},
+    "metrics": {"podMonitor": {"enabled": True}},
+    "networkPolicy": {
+        "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    },
+}
 
 COMPONENTS: Mapping[str, Component] = {
     "mode-kubernetes": Component(
@@ -147,6 +155,12 @@ COMPONENTS: Mapping[str, Component] = {
         "and merge AIRFLOW__API__BASE_URL into the ConfigMap airdock-env, as examples/kustomize does.",
         INGRESS,
     ),
+    "monitoring": Component(
+        "The Docker gateways' metrics, for a Prometheus operator in the namespace `monitoring`: patch the\n"
+        "NetworkPolicy airdock-metrics for another one.",
+        MONITORING,
+        lambda manifest: manifest.name == "airdock-metrics" or manifest.kind == "PodMonitor",
+    ),
 }
 
 _SPREAD = {
@@ -163,21 +177,6 @@ def _several(component: str) -> dict[str, Any]:
     return {"replicas": 2, "topologySpreadConstraints": [spread]}
 
 
-def _budget(component: str) -> dict[str, Any]:
-    """A drained node takes one pod of a component at a time."""
-    labels = {
-        "app.kubernetes.io/name": "airdock",
-        "app.kubernetes.io/instance": "airdock",
-        "app.kubernetes.io/component": component,
-    }
-    return {
-        "apiVersion": "policy/v1",
-        "kind": "PodDisruptionBudget",
-        "metadata": {"name": f"airdock-{component}", "namespace": "airdock", "labels": labels},
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}},
-    }
-
-
 _SEVERAL = {"api-server": "apiServer", "scheduler": "scheduler", "triggerer": "triggerer"}
 PRODUCTION: Values = {
     "dags": {"examples": False},
@@ -192,10 +191,7 @@ PRODUCTION: Values = {
             },
         }
     },
-    "extraObjects": [
-        _budget(component)
-        for component in ("api-server", "scheduler", "triggerer", "dag-processor", "worker")
-    ],
+    "podDisruptionBudget": {"enabled": True},
 }
 
 

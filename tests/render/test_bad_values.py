@@ -276,6 +276,16 @@ CONTRADICTIONS = (
         {"airflow": {"env": {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://a:b@c/d"}}},
         ("airflow.env.AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",),
     ),
+    Bad(
+        "a PodMonitor behind closed doors",
+        {"metrics": {"podMonitor": {"enabled": True}}},
+        ("networkPolicy.metricsFrom", "metrics.podMonitor.enabled"),
+    ),
+    Bad(
+        "a PodMonitor of nothing",
+        group(mode="dind") | {"metrics": {"podMonitor": {"enabled": True}}},
+        ("metrics.podMonitor.enabled", "Docker gateway"),
+    ),
     Bad("workers for no Airflow", {"controlPlane": {"enabled": False}}, ("controlPlane.executionApiUrl",)),
 )
 ALL = (*SHAPE, *RANGES, *COLLISIONS, *INJECTION, *CONTRADICTIONS)

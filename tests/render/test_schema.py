@@ -74,6 +74,12 @@ BASES: dict[str, dict[str, Any]] = {
         },
     },
     "strict": {"networkPolicy": {"egress": "strict", "apiServerCIDR": "10.0.0.1/32"}},
+    "readers": {"networkPolicy": {"metricsFrom": [{"podSelector": {}}]}},
+    "watched": {
+        "metrics": {"podMonitor": {"enabled": True}},
+        "networkPolicy": {"metricsFrom": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]},
+        "podDisruptionBudget": {"enabled": True},
+    },
     "host-without-ingress": {"ingress": {"host": "a.example.com"}},
     "attachable": {
         "controlPlane": {"executionApiUrl": "http://a.b:8080/execution/"},

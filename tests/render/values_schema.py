@@ -133,6 +133,8 @@ SAMPLES: Mapping[str, Any] = {
     "uiFrom": [{"podSelector": {}}],
     "logsFrom": [{"podSelector": {}}],
     "metricsFrom": [{"podSelector": {}}],
+    "interval": "7s",
+    "maxUnavailable": 7,
     "volume": {"emptyDir": {}},
     "volumeMounts": {"tmp": {"mountPath": "/sample"}},
     "volumes": {"sample": {"emptyDir": {}}},
