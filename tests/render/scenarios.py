@@ -323,7 +323,9 @@ MAXIMAL: dict[str, Any] = {
         "egressRules": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
         "apiServerCIDR": "10.96.0.1/32",
         "uiFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}],
-        "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+        "metricsFrom": [
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+        ],
     },
     "metrics": {"podMonitor": {"enabled": True, "interval": "1m", "labels": {"release": "prometheus"}}},
     "podDisruptionBudget": {"enabled": True, "maxUnavailable": "50%"},
