@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from scripts.cluster import REGISTRY
 from scripts.target import NAMESPACE as RELEASE_NAMESPACE
 from scripts.target import CommandError, Target
 from tests.e2e import private_registry
@@ -21,6 +22,7 @@ from tests.e2e.conftest import Release
 from tests.e2e.dind_pods import (
     IMAGE,
     NAMESPACE,
+    RESOURCES,
     DindPod,
     container,
     group,
@@ -230,6 +232,37 @@ def test_prune_keeps_what_is_used(target: Target) -> None:
         assert images(pod) == {IMAGE}
         assert pod.docker("inspect", "--format", "{{.State.Running}}", "stays").strip() == "true"
         until(lambda: f"removed image {PYTHON}" in pod.logs("docker-prune"), 30, "the line that says so")
+
+
+def test_prune_leaves_tasks_their_containers(target: Target) -> None:
+    """Tasks that remove what they made, as auto_remove does it, while the pruner looks all the time.
+
+    With the least `stoppedMinutes`; the test above shows that with none the pruner would be first.
+    """
+    scripts, workload = objects(group(prune={"stoppedMinutes": 1}))
+    body = pod_of(workload, "beside")
+    set_env(body, "docker-prune", AIRDOCK_PRUNE_SECONDS="0.1")
+    # `rm` without --force says so when there is nothing to remove, or when somebody else is at it.
+    script = f"""
+        docker pull --quiet {IMAGE} >&2
+        task() {{
+            for i in 1 2 3 4 5; do
+                id=$(docker create --network none {IMAGE} echo done) || return 1
+                [ $i = 1 ] || docker start --attach $id || return 1
+                sleep 1
+                docker rm $id >&2 || return 1
+            done
+        }}
+        task & one=$!
+        task & two=$!
+        wait $one
+        wait $two
+    """
+    with running(target, body, scripts) as pod:
+        assert pod.sh(script, timeout=300).split() == ["done"] * 8
+        log = pod.logs("docker-prune")
+        assert "removed container" not in log
+        assert "already in progress" not in log
 
 
 def images(pod: DindPod) -> set[str]:
@@ -446,6 +479,30 @@ def test_build_with_cache(pod: DindPod) -> None:
     assert first == second != ""
 
 
+def test_build_cache_in_a_registry_and_in_a_directory(pod: DindPod) -> None:
+    """A daemon that has never built it takes the steps from where another left them."""
+
+    def build(where: str, options: str) -> str:
+        """What a daemon without a cache of its own puts into the image: random, or what was kept."""
+        dockerfile = f"FROM {IMAGE}\\nRUN echo {where} && cp /proc/sys/kernel/random/uuid /built\\n"
+        return pod.sh(
+            "cd $(mktemp -d); export HOME=$PWD; docker builder prune --all --force >&2; "
+            f"printf '{dockerfile}' > Dockerfile; docker buildx build -q -t {where} {options} . >&2; "
+            f"docker run --rm {where} cat /built; docker rmi {where} >&2",
+            timeout=300,
+        )
+
+    repository = f"type=registry,ref={REGISTRY}/airdock-e2e/cache:one"
+    directory = "type=local,{}=/run/airdock-tmp/cache"
+    for where, to, kept in (
+        ("registry", f"{repository},mode=max", repository),
+        ("directory", directory.format("dest"), directory.format("src")),
+    ):
+        first = build(where, f"--cache-to {to}")
+        assert build(where, "") != first, "without the cache it is another"
+        assert build(where, f"--cache-from {kept}") == first != ""
+
+
 def test_compose(pod: DindPod) -> None:
     services = {
         "server": {"image": IMAGE, "command": f"sh -c '{SERVER}'"},
@@ -496,6 +553,29 @@ def test_docker_from_a_task(pod: DindPod) -> None:
     assert said.strip() == "hello"
 
 
+def test_a_daemon_with_a_gpu_goes_where_one_is(target: Target) -> None:
+    """The node says that it has one, as a device plugin makes it; there is no device behind it here."""
+    (node,) = (each["metadata"]["name"] for each in target.items("nodes"))
+    limits = {"resources": {"limits": {**RESOURCES["limits"], "nvidia.com/gpu": 1}}}
+
+    def advertise(count: str | None) -> None:
+        patch = json.dumps({"status": {"capacity": {"nvidia.com/gpu": count}}})
+        target.kubectl("patch", "node", node, "--subresource=status", "--type=merge", "-p", patch)
+
+    scripts, workload = objects(group(**limits))
+    with running(target, pod_of(workload, "gpu"), scripts, ready=False) as pod:
+        conditions = "{.status.conditions[*].message}"
+        said = ("get", "pod", "gpu", "-n", NAMESPACE, "-o", f"jsonpath={conditions}")
+        until(lambda: "Insufficient nvidia.com/gpu" in target.kubectl(*said), 30, "no node for the pod")
+        advertise("1")
+        try:
+            pod.wait_ready()
+            # Docker's own image has none of NVIDIA's tools: a task is told so, and does not run without.
+            assert "could not select device driver" in pod.fails("run", "--rm", "--gpus=all", IMAGE, "true")
+        finally:
+            advertise(None)
+
+
 def test_a_plain_sidecar_has_the_faults(target: Target) -> None:
     """What the start script cures is there without it, or the tests above would prove nothing."""
     scripts, workload = objects(group())
@@ -529,6 +609,38 @@ def dind_dag(release: Release) -> str:
     """The DAG whose container runs on the daemon of mode dind."""
     (group,) = [group for group in release.groups if group.mode == "dind"]
     return f"e2e_docker_{group.queue}"
+
+
+#: It ends by itself long after the worker was told to.
+LONG = "echo begun; for i in $(seq 40); do sleep 1; done"
+
+
+def test_a_drained_node_loses_no_task(dags: Release, worker: str) -> None:
+    """kubectl drain, of this pod alone: the only node has the cluster's own on it."""
+    target = dags.target
+    (node,) = (each["metadata"]["name"] for each in target.items("nodes"))
+    (group,) = [group for group in dags.groups if group.mode == "dind"]
+    run = dags.start(dind_dag(dags), LONG)
+    run.wait_for_log("begun")
+    pods = f"--pod-selector=airdock.dev/worker-group={group.name}"
+    command = [*target.kubectl_command, "drain", node, pods, "--delete-emptydir-data", "--timeout=300s"]
+    drain = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        until(lambda: worker not in names(dags.staying("worker")), 60, "the pod evicted")
+        late = dags.start(dind_dag(dags), "echo late")
+        assert drain.poll() is None, f"it waits for the task: {drain.communicate()[0]}"
+        assert (run.wait(), run.task.try_number) == ("success", 1)
+        assert drain.wait(120) == 0
+        # Its successor finds no node, and the other task waits.
+        assert late.task.state == "queued"
+    finally:
+        drain.kill()
+        target.kubectl("uncordon", node)
+    assert late.wait() == "success"
+
+
+def names(pods: list[dict[str, Any]]) -> set[str]:
+    return {pod["metadata"]["name"] for pod in pods}
 
 
 def test_no_task_is_taken_while_the_daemon_is_away(dags: Release, worker: str) -> None:

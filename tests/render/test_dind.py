@@ -113,6 +113,19 @@ def test_the_users_celery_config_stays(given: dict[str, Any] | None, text: bool)
     assert found == {**(given or {}), "imports": [*(given or {}).get("imports", []), "airdock_docker_watch"]}
 
 
+def test_a_gpu_is_the_daemons() -> None:
+    """The example: no other container asks for it, which would take a second one, and the limits stay."""
+    values = yaml.safe_load((ROOT / "examples" / "values" / "docker-in-docker-gpu.yaml").read_text())
+    pod = render(values).one("Deployment", name="airdock-worker-gpu").raw["spec"]["template"]["spec"]
+    asking = {
+        c["name"]: c["resources"]["limits"]
+        for c in pod["initContainers"] + pod["containers"]
+        if "nvidia.com/gpu" in json.dumps(c["resources"])
+    }
+    assert asking == {"docker": {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": 1}}
+    assert container(pod, "docker")["image"] == "registry.example.com/docker-nvidia:29-dind"
+
+
 def test_the_example_renders() -> None:
     values = yaml.safe_load((ROOT / "examples" / "values" / "docker-in-docker.yaml").read_text())
     assert render(values).one("StatefulSet", component="worker").name == "airdock-worker-builds"
