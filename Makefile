@@ -42,6 +42,7 @@ e2e-cgroup2: .venv/installed ## mode dind on cgroup v2, in an emulated machine: 
 bench: .venv/installed ## the measured claims of the README
 	@$(run) scripts.bench_checks
 	@$(run) scripts.bench
+	@$(run) scripts.bench_dind
 
 lint: .venv/installed ## check your values: VALUES=my.yaml [FORMAT=text|junit|sarif]
 	@$(run) scripts.lint --format $(FORMAT) $(if $(VALUES),--values $(VALUES))
