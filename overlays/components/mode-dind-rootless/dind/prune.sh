@@ -80,7 +80,8 @@ note_use() {
 # By what the daemon has in mind: where it could not write down an end, for lack of space, its lists still call that running.
 remove_stopped() {
     limit=$(minutes_ago "$AIRDOCK_STOPPED_MINUTES")
-    state='{{if eq .State.Status "created"}}{{.Created}}{{else}}{{.State.FinishedAt}}{{end}}'
+    # One that never ran has no end, and may be being removed by the task that made it: not only "created".
+    state='{{if eq .State.FinishedAt "0001-01-01T00:00:00Z"}}{{.Created}}{{else}}{{.State.FinishedAt}}{{end}}'
     docker ps -aq --no-trunc | xargs -r docker inspect --format "{{.State.Running}} {{.Id}} {{.Name}} $state" |
         while read -r running id name ended; do
             # As text: sort puts the older one first.
