@@ -699,6 +699,8 @@ _PSA = "pod-security.kubernetes.io/enforce"
 def _label(name: str, key: str, value: str | None) -> None:
     def mutate(manifest: Dict) -> bool:
         labels = manifest["metadata"].setdefault("labels", {})
+        if key == _PSA and labels.get(key) == "privileged":
+            return False  # there is nothing to weaken
         return _drop(labels, key) if value is None else _set(labels, key, value)
 
     _object(name, "Namespace")(mutate)
@@ -844,8 +846,8 @@ def _moved_roles(manifests: Manifests) -> Iterator[Mutant]:
 
 def _shared_accounts(manifests: Manifests) -> Iterator[Mutant]:
     """A workload that runs as another one."""
-    for (manifest, pod), (_, other) in itertools.pairwise(manifests.pods):
-        if pod.service_account != other.service_account:
+    for (manifest, pod), (neighbour, other) in itertools.pairwise(manifests.pods):
+        if pod.service_account != other.service_account and manifest.namespace == neighbour.namespace:
             raw, template = _fresh(json.dumps(manifest.raw), manifest.kind)
             template["spec"]["serviceAccountName"] = other.service_account
             yield Mutant("another workload's service account", str(manifest), manifest, Manifest(raw))

@@ -20,7 +20,8 @@ class Scenario:
     values: Mapping[str, Any] = field(default_factory=dict)
     release: str = "airdock"
     namespace: str = "airdock"
-    #: (kind, name) -> keys of objects that the user made beforehand; an empty set for objects without keys.
+    #: (kind, name) -> keys of objects that the user made beforehand, in each namespace with pods of the
+    #: release; an empty set for objects without keys.
     external: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -102,6 +103,32 @@ MODES: dict[str, Any] = {
         "default": {"mode": "kubernetes", "queues": ["default", "kubernetes"]},
         "dind": {"mode": "dind", "queues": ["dind"]},
         "socket": {"mode": "socket", "queues": ["socket"], "socket": {"gid": 999}},
+    },
+}
+#: Groups in namespaces of their own: two that share one, one that is as strict as the release's.
+NAMESPACES: dict[str, Any] = {
+    "dags": {"examples": True},
+    "workers": {
+        "default": {"queues": ["default"]},
+        "pods": {"queues": ["pods"], "namespace": "team-pods"},
+        "dind": {
+            "mode": "dind",
+            "queues": ["dind"],
+            "namespace": "team-docker",
+            "dind": {"claim": {"size": "1Gi"}},
+        },
+        "socket": {
+            "mode": "socket",
+            "queues": ["socket"],
+            "namespace": "team-docker",
+            "socket": {"gid": 999},
+        },
+        "sysbox": {
+            "mode": "dind",
+            "queues": ["sysbox"],
+            "namespace": "team-sysbox",
+            "dind": {"variant": "sysbox"},
+        },
     },
 }
 #: The node's socket in the worker itself.
@@ -415,6 +442,21 @@ SCENARIOS: tuple[Scenario, ...] = (
         },
         external={**STORES_SECRETS, **GIVEN},
     ),
+    Scenario("namespaces", NAMESPACES),
+    Scenario(
+        "namespaces-given",
+        {
+            **ATTACHED,
+            "workerDefaults": {"namespace": "elsewhere", "createNamespace": False},
+            "logs": {"claim": {"existingClaim": "shared-logs"}},
+        },
+        external={**STORES_SECRETS, **GIVEN, ("PersistentVolumeClaim", "shared-logs"): frozenset()},
+    ),
+    Scenario(
+        "namespaces-external",
+        overlaid(NAMESPACES, EXTERNAL_STORES),
+        external=STORES_SECRETS,
+    ),
     Scenario("maximal", MAXIMAL, external=MAXIMAL_EXTERNAL),
     Scenario("groups", GROUPS),
     Scenario(
@@ -435,5 +477,15 @@ BY_NAME: Mapping[str, Scenario] = {scenario.name: scenario for scenario in SCENA
 #: Rendered with Helm 3 too.
 HELM3_SCENARIOS = tuple(
     BY_NAME[name]
-    for name in ("default", "modes", "gateway", "task-namespaces", "maximal", "groups", "minimal", "attached")
+    for name in (
+        "default",
+        "modes",
+        "gateway",
+        "task-namespaces",
+        "namespaces",
+        "maximal",
+        "groups",
+        "minimal",
+        "attached",
+    )
 )

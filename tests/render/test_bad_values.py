@@ -255,6 +255,33 @@ CONTRADICTIONS = (
         ("workers.default", "workers.a", '"more"', "different settings"),
     ),
     Bad("a typo in a group's tasks", group(tasks={"admision": {}}), ("/workers/default/tasks", "admision")),
+        "a group's namespace with everybody",
+        group(namespace="default"),
+        ("workers.default.namespace", "broker's password"),
+    ),
+    Bad(
+        "a group's namespace with task pods",
+        {**group(namespace="shared"), "tasks": {"extraNamespaces": ["shared"]}},
+        ("workers.default.namespace", "task pods"),
+    ),
+    Bad(
+        "a claim for logs that other namespaces cannot mount",
+        {**group(namespace="elsewhere"), "logs": {"claim": {"size": "1Gi"}}},
+        ("workers.default.namespace", "logs.claim.existingClaim"),
+    ),
+    Bad(
+        "a worker in another namespace exempt from the fence",
+        {
+            **group(namespace="elsewhere"),
+            "tasks": {
+                "admission": {
+                    "exemptUsers": ["system:serviceaccount:elsewhere:airdock-worker-default"],
+                    "exemptGroups": ["system:serviceaccounts:elsewhere"],
+                }
+            },
+        },
+        ("tasks.admission.exemptUsers", "tasks.admission.exemptGroups", "elsewhere"),
+    ),
     Bad(
         "two Secrets for the database",
         overlaid(EXTERNAL_STORES, {"secrets": {"postgres": "x"}}),

@@ -274,6 +274,57 @@ FAULTS = (
         "names other-postgres:5432, which no Service of the release serves",
     ),
     Fault(
+        "made-secrets",
+        "a Secret that is not made where a group reads it",
+        DEPLOYMENT,
+        API,
+        lambda raw: container(raw, "share-secrets")["command"].append("nowhere"),
+        "the Secret nowhere/airdock-redis is made, and nobody reads it",
+        "namespaces",
+    ),
+    Fault(
+        "references",
+        "a group without its Secrets",
+        DEPLOYMENT,
+        API,
+        lambda raw: container(raw, "share-secrets")["command"].remove("team-pods"),
+        "needs the Secret airdock-redis, which is neither rendered nor made",
+        "namespaces",
+    ),
+    Fault(
+        "made-secrets",
+        "a broker's URL without its namespace",
+        DEPLOYMENT,
+        API,
+        lambda raw: variable(raw, "share-secrets", "AIRDOCK_REDIS_HOST").update(value="airdock-redis"),
+        "names airdock-redis:6379, which no Service of the release serves for team-pods",
+        "namespaces",
+    ),
+    Fault(
+        "in-cluster-urls",
+        "a URL without its namespace",
+        DEPLOYMENT,
+        "airdock-worker-pods",
+        lambda raw: container(raw, "worker")["env"].append(
+            {"name": "X", "value": "http://airdock-api-server:8080/"}
+        ),
+        "no Service of the release serves airdock-api-server:8080",
+        "namespaces",
+    ),
+    Fault(
+        "network-peers",
+        "a peer in the wrong namespace",
+        POLICY,
+        "airdock-api-server",
+        lambda raw: [
+            peer["namespaceSelector"]["matchLabels"].update({"kubernetes.io/metadata.name": "nowhere"})
+            for peer in raw["spec"]["ingress"][0]["from"]
+            if "namespaceSelector" in peer
+        ],
+        "matches no pod of the release in nowhere",
+        "namespaces",
+    ),
+    Fault(
         "ports",
         "a probe of an unknown port",
         DEPLOYMENT,

@@ -65,6 +65,8 @@ BASES: dict[str, dict[str, Any]] = {
     "dind-full-group": {"workers": {"sample": {"mode": "dind", "queues": ["sample"], "dind": CLAIM_AND_CA}}},
     "socket": SOCKET,
     "modes": MODES,
+    "elsewhere": {"workers": {"sample": {"namespace": "elsewhere"}}},
+    "elsewhere-by-default": {"workerDefaults": {"namespace": "elsewhere"}},
     "gateway": {
         "tasks": {
             "claims": {"sample": {"claimName": "claim"}},

@@ -83,14 +83,19 @@ logging:
 {{- end -}}
 {{- end }}
 
-{{- /* The data of the ConfigMap whose keys are environment variables of every Airflow container. */ -}}
+{{- /*
+The data of the ConfigMap whose keys are environment variables of every Airflow container of a namespace. Call with
+(dict "root" $ "namespace" $namespace).
+*/ -}}
 {{- define "airdock.envData" -}}
+{{- $scope := . -}}
+{{- with .root -}}
 # Names and paths from which pods compose URLs and connections: Kustomize can follow a rename here, and not inside a longer string.
 AIRDOCK_BASE_PATH: {{ include "airdock.basePath" . | quote }}
 {{- if .Values.controlPlane.enabled }}
-AIRDOCK_API_SERVER_HOST: {{ include "airdock.fullname" . }}-api-server
-AIRDOCK_POSTGRES_HOST: {{ include "airdock.fullname" . }}-postgres
-AIRDOCK_REDIS_HOST: {{ include "airdock.fullname" . }}-redis
+{{- range $name := list "api-server" "postgres" "redis" }}
+AIRDOCK_{{ $name | snakecase | upper }}_HOST: {{ include "airdock.serviceHost" (merge (dict "name" $name) $scope) }}
+{{- end }}
 {{- end }}
 {{- if include "airdock.runsPods" . }}
 AIRDOCK_TASK_NAMESPACE: {{ include "airdock.taskNamespace" . | quote }}
@@ -105,6 +110,7 @@ AIRDOCK_ADMISSION_FENCE: "true"
 {{- $path := splitList "." . }}
 {{- with get (get $config (first $path) | default dict) (last $path) }}
 AIRFLOW__{{ join "__" $path | upper }}: {{ . | quote }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -25,7 +25,7 @@ image, environment, configuration and scripts. Further keys of the component:
 {{- end -}}
 {{- end -}}
 {{- $_ := set $c.container "volumeMounts" (include "airdock.overlay" (list $c.container.volumeMounts $logs.volumeMounts $dags.volumeMounts) | fromJson) -}}
-{{- $checksums := dict "checksum/config" (include "airdock.configData" $root | sha256sum) "checksum/env" (include "airdock.envData" $root | sha256sum) "checksum/scripts" (include "airdock.scriptsData" $root | sha256sum) -}}
+{{- $checksums := dict "checksum/config" (include "airdock.configData" $root | sha256sum) "checksum/env" (include "airdock.envData" (dict "root" $root "namespace" ($c.namespace | default $root.Release.Namespace)) | sha256sum) "checksum/scripts" (include "airdock.scriptsData" $root | sha256sum) -}}
 {{- $_ := set $c "podAnnotations" (include "airdock.overlay" (list $checksums $c.podAnnotations) | fromJson) -}}
 {{- include "airdock.workload" . -}}
 {{- end }}

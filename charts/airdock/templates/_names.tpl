@@ -20,6 +20,31 @@
 {{- .Values.tasks.namespace | default (gt (len $release) 57 | ternary (printf "%s-%s-tasks" (trunc 48 $release | trimSuffix "-") (sha256sum $release | trunc 8)) (printf "%s-tasks" $release)) -}}
 {{- end }}
 
+{{- /* The namespace of a worker group's pods. Call with (dict "root" $ "group" $group). */ -}}
+{{- define "airdock.workerNamespace" -}}
+{{- .group.namespace | default .root.Release.Namespace -}}
+{{- end }}
+
+{{- /* The namespaces with pods of the release as a JSON list: its own first, then those of worker groups elsewhere. */ -}}
+{{- define "airdock.homes" -}}
+{{- $homes := list -}}
+{{- range include "airdock.workers" . | fromJson }}{{ $homes = append $homes (include "airdock.workerNamespace" (dict "root" $ "group" .)) }}{{ end -}}
+{{- $own := list .Release.Namespace -}}
+{{- if not (or .Values.controlPlane.enabled (has .Release.Namespace $homes)) }}{{ $own = list }}{{ end -}}
+{{- concat $own (without $homes .Release.Namespace | uniq | sortAlpha) | toJson -}}
+{{- end }}
+
+{{- /* The release's namespaces but its own, as a JSON list. */ -}}
+{{- define "airdock.otherHomes" -}}
+{{- without (include "airdock.homes" . | fromJsonArray) .Release.Namespace | toJson -}}
+{{- end }}
+
+{{- /* A Service of the release as pods of a namespace name it. Call with (dict "root" $ "namespace" $namespace "name" "redis"). */ -}}
+{{- define "airdock.serviceHost" -}}
+{{- $name := printf "%s-%s" (include "airdock.fullname" .root) .name -}}
+{{- eq .namespace .root.Release.Namespace | ternary $name (printf "%s.%s.svc" $name .root.Release.Namespace) -}}
+{{- end }}
+
 {{- /* Labels that select a component's pods. Call with (dict "root" $ "component" "scheduler"). */ -}}
 {{- define "airdock.selectorLabels" -}}
 app.kubernetes.io/name: {{ .root.Values.nameOverride | default .root.Chart.Name | quote }}

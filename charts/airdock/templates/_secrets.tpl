@@ -58,6 +58,17 @@ redis:
 {{- end -}}
 {{- end }}
 
+{{- /* Those of them that worker groups in other namespaces read: the cluster makes them there too, with the same content. */ -}}
+{{- define "airdock.secretsToShare" -}}
+{{- if include "airdock.otherHomes" . | fromJsonArray -}}
+{{- range $name, $purpose := include "airdock.secretsToCreate" . | fromYaml -}}
+{{- if has $purpose (list "apiSecretKey" "redis") }}
+{{ $name }}: {{ $purpose }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{- /* Environment variables from Secrets, as a YAML map. Call with (dict "root" $ "purposes" (list "database")). */ -}}
 {{- define "airdock.secretEnv" -}}
 {{- $secrets := include "airdock.secrets" .root | fromYaml -}}

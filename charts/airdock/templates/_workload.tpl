@@ -3,6 +3,7 @@ The one builder of workloads. A component is a map, written as YAML by its own f
 
   name              suffix of the object's name; the component label unless `component` is given
   component         the component label
+  namespace         the release's unless given
   kind              Deployment (default) or StatefulSet
   strategy          a Deployment's strategy
   podManagementPolicy  a StatefulSet's
@@ -25,7 +26,7 @@ unless `name` is given).
 {{- $c := .component -}}
 {{- if hasKey $c "Error" }}{{ fail $c.Error }}{{ end -}}
 {{- $values := $c.values -}}
-{{- $scope := dict "root" $root "component" ($c.component | default $c.name) "name" $c.name -}}
+{{- $scope := dict "root" $root "component" ($c.component | default $c.name) "name" $c.name "namespace" $c.namespace -}}
 apiVersion: v1
 kind: ServiceAccount
 metadata:

@@ -67,8 +67,10 @@ def in_cluster_urls(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
     stems = {service.name for service in manifests.all("Service")}
     for manifest, pod, container in manifests.containers:
         for where, text in urls_in(manifest, container, pod, manifests):
-            for host, port in re.findall(r"//(?:[^/@\s]*@)?([a-z0-9][a-z0-9-]*):(\d+)", text):
-                if host not in stems and not host.startswith(scenario.release):
+            for host, port in re.findall(
+                r"//(?:[^/@\s]*@)?([a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+\.svc)?):(\d+)", text
+            ):
+                if host.partition(".")[0] not in stems and not host.startswith(scenario.release):
                     continue
                 if not serves(manifests, manifest.namespace, host, int(port)):
                     yield (
@@ -89,8 +91,10 @@ def urls_in(
 
 
 def serves(manifests: Manifests, namespace: str, host: str, port: int | None) -> bool:
-    """Whether a rendered Service of that name has that port and selects pods."""
-    service = manifests.find("Service", name=host, namespace=namespace)
+    """Whether a rendered Service of that name has that port and selects pods; `namespace` is the asker's."""
+    name, _, domain = host.partition(".")
+    home = domain.removesuffix(".svc") or namespace
+    service = manifests.find("Service", name=name, namespace=home)
     if service is None or not list(selected_by(service, manifests)):
         return False
     return any(entry["port"] == port for entry in service.get("spec", "ports") or ())

@@ -9,7 +9,7 @@ from types import ModuleType
 from unittest import mock
 from urllib.parse import urlsplit
 
-from scripts.manifests import Container, Manifests, Reference
+from scripts.manifests import Container, Manifest, Manifests, Reference
 from scripts.render import CHART
 from tests.render.contracts.ports import serves
 from tests.render.contracts.registry import contract
@@ -65,8 +65,9 @@ def made_secrets(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
                     f"{', '.join(module.PURPOSES)}"
                 )
                 continue
-            if (manifest.namespace, name) not in read:
-                yield f"{manifest}: the Secret {name} is made, and nobody reads it"
+            for namespace in made_in(manifest, container):
+                if (namespace, name) not in read:
+                    yield f"{manifest}: the Secret {namespace}/{name} is made, and nobody reads it"
             hosts = {
                 name: value
                 for name, value in manifests.environment(manifest, container).items()
@@ -74,15 +75,14 @@ def made_secrets(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
             }
             for key, value in made(purpose, hosts).items():
                 url = urlsplit(value)
-                if (
-                    url.scheme
+                yield from (
+                    f"{manifest}: the key {key} of the Secret {name} names {url.hostname}:{url.port}, "
+                    f"which no Service of the release serves for {namespace}"
+                    for namespace in made_in(manifest, container)
+                    if url.scheme
                     and url.hostname
-                    and not serves(manifests, manifest.namespace, url.hostname, url.port)
-                ):
-                    yield (
-                        f"{manifest}: the key {key} of the Secret {name} names {url.hostname}:{url.port}, "
-                        "which no Service of the release serves"
-                    )
+                    and not serves(manifests, namespace, url.hostname, url.port)
+                )
 
 
 @lru_cache
@@ -103,6 +103,11 @@ def to_make(container: Container) -> dict[str, str]:
         if match := create_secrets().MAKE.fullmatch(variable.name):
             found[match[1]] = variable.value or ""
     return found
+
+
+def made_in(manifest: Manifest, container: Container) -> tuple[str, ...]:
+    """The namespaces in which a container makes its Secrets."""
+    return container.words[2:] or (manifest.namespace,)
 
 
 def made(purpose: str, environment: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -128,9 +133,11 @@ def objects_there(manifests: Manifests, scenario: Scenario) -> There:
     for manifest, _, container in manifests.containers:
         for purpose, name in to_make(container).items():
             keys = frozenset(made(purpose)) if purpose in create_secrets().PURPOSES else frozenset()
-            there[("Secret", manifest.namespace, name)] = keys
-    for given, keys in {**GIVEN_BY_KUBERNETES, **scenario.external}.items():
-        there[(given[0], scenario.namespace, given[1])] = keys or None
+            for namespace in made_in(manifest, container):
+                there[("Secret", namespace, name)] = keys
+    for namespace in {manifest.namespace for manifest, _ in manifests.pods}:
+        for given, keys in {**GIVEN_BY_KUBERNETES, **scenario.external}.items():
+            there[(given[0], namespace, given[1])] = keys or None
     return there
 
 

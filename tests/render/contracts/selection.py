@@ -65,13 +65,18 @@ def network_peers(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
             for rule in policy.get("spec", direction) or ():
                 for peer in rule.get("from", rule.get("to")) or ():
                     labels = (peer.get("podSelector") or {}).get("matchLabels") or {}
-                    if (
-                        labels.get("app.kubernetes.io/instance") != scenario.release
-                        or "namespaceSelector" in peer
-                    ):
+                    if labels.get("app.kubernetes.io/instance") != scenario.release:
                         continue
-                    if not any(labels.items() <= pod.labels.items() for _, pod in manifests.pods):
-                        yield f"{policy}: an {direction} peer {dict(labels)} matches no pod of the release"
+                    where = (peer.get("namespaceSelector") or {}).get("matchLabels") or {}
+                    namespace = where.get("kubernetes.io/metadata.name", policy.namespace)
+                    if not any(
+                        manifest.namespace == namespace and labels.items() <= pod.labels.items()
+                        for manifest, pod in manifests.pods
+                    ):
+                        yield (
+                            f"{policy}: an {direction} peer {dict(labels)} matches no pod of the release in "
+                            f"{namespace}"
+                        )
 
 
 @contract
