@@ -132,10 +132,7 @@ class Target:
     def groups(self) -> list[Group]:
         """Give the installed worker groups."""
         workers = self.items(
-            "deployments,statefulsets",
-            "--all-namespaces",
-            "-l",
-            f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=worker",
+            "deployments,statefulsets", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=worker"
         )
         processor = self.get("deployment", f"{RELEASE}-dag-processor", "-n", NAMESPACE)
         env = processor["spec"]["template"]["spec"]["containers"][0]["env"]

@@ -98,6 +98,13 @@ ACCEPTED: tuple[Acceptance, ...] = (
         mode="kubernetes",
         container="wait-for-fence",
     ),
+    Acceptance(
+        "token-shared",
+        "workers.<name>.namespace: a second init container makes the group's Secrets from the release's, "
+        "which have to be there when it starts. Both run one script, whose token may only create Secrets.",
+        component="api-server",
+        container="share-secrets",
+    ),
     *(
         Acceptance(
             "rbac-cluster-wide",

@@ -47,7 +47,8 @@ What a mode hands to those who write DAGs: with **kubernetes** the right to crea
 namespace, which enforces Pod Security *restricted*; with **dind** a Docker daemon of the pod's own,
 which by default is root on the node ([dind.md](dind.md) has its variants); with **socket** containers of
 the node's daemon, and root on the nodes if `socket.filter` is false. Queues are no security boundary: a DAG
-chooses its queue itself.
+chooses its queue itself. `workers.<name>.namespace` keeps such a group out of the release's namespace, so
+that this can enforce *restricted* ([modes.md](modes.md#a-namespace-for-a-group)).
 """
 
 

@@ -108,6 +108,20 @@ def test_rights_of_the_docker_gateway(install: Install, control_plane: ControlPl
     assert release.account("triggerer").rights(further) == (TRIGGERER_DEFAULT if operators else NONE)
 
 
+def test_group_in_a_namespace_of_its_own(install: Install, control_plane: ControlPlane) -> None:
+    """The rights in the task namespace follow the account; nobody gets any where the group's Secrets are."""
+    name, there = "elsewhere", "elsewhere-pods"
+    release = install({"workers": {"default": {"namespace": there}}}, release=name, namespace=name)
+    worker = control_plane.service_account(there, f"{name}-airdock-worker-default")
+    assert worker.rights(release.task_namespace) == WORKER_DEFAULT | rights(*GATEWAY)
+    assert worker.rights(there) == worker.rights(name) == NONE
+    namesake = control_plane.service_account(name, f"{name}-airdock-worker-default")
+    assert namesake.rights(release.task_namespace) == NONE
+    assert release.account("api-server").rights(there) == rights("secrets create")
+    for component in ("scheduler", "dag-processor", "triggerer"):
+        assert release.account(component).rights(there) == NONE, component
+
+
 def test_which_nodes_can_do_user_namespaces(install: Install) -> None:
     """Only with tasks.userNamespaces: auto, and to list them alone."""
     for setting in ("auto", "on"):

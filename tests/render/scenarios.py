@@ -108,6 +108,7 @@ MODES: dict[str, Any] = {
 #: Groups in namespaces of their own: two that share one, one that is as strict as the release's.
 NAMESPACES: dict[str, Any] = {
     "dags": {"examples": True},
+    "podDisruptionBudget": {"enabled": True},
     "workers": {
         "default": {"queues": ["default"]},
         "pods": {"queues": ["pods"], "namespace": "team-pods"},

@@ -255,6 +255,7 @@ CONTRADICTIONS = (
         ("workers.default", "workers.a", '"more"', "different settings"),
     ),
     Bad("a typo in a group's tasks", group(tasks={"admision": {}}), ("/workers/default/tasks", "admision")),
+    Bad(
         "a group's namespace with everybody",
         group(namespace="default"),
         ("workers.default.namespace", "broker's password"),
