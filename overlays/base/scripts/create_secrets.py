@@ -1,11 +1,14 @@
 """Makes the Secrets that the release lacks: random, in the cluster, once.
 
 It may only create. A Secret that is there (HTTP 409) stays as it is, so that upgrades and restarts change
-nothing and a user can put one there first. Standard library only; runs in an init container of the
-api-server.
+nothing and a user can put one there first. Standard library only; runs in init containers of the
+api-server: one makes the release's Secrets, a second one those of worker groups in other namespaces, which
+are the same as the release's.
 
-Environment: AIRDOCK_MAKE_<purpose>_AS, the name of a Secret to make; AIRDOCK_POSTGRES_HOST and
-AIRDOCK_REDIS_HOST, the Services that its URLs name; AIRDOCK_ADMIN_USERNAME; AIRDOCK_LABELS, JSON map.
+Arguments: the namespaces, none for the pod's own. Environment: AIRDOCK_MAKE_<purpose>_AS, the name of a
+Secret to make; AIRDOCK_POSTGRES_HOST and AIRDOCK_REDIS_HOST, the Services that its URLs name;
+AIRDOCK_ADMIN_USERNAME; AIRDOCK_LABELS, JSON map; REDIS_PASSWORD and AIRFLOW__API__SECRET_KEY, where these are
+not to be random.
 """
 
 import base64
@@ -26,9 +29,9 @@ ATTEMPTS = 60
 MAKE = re.compile("AIRDOCK_MAKE_([A-Z_]+)_AS")
 
 
-def password() -> str:
-    """A random password of 256 bits, safe inside a URL."""
-    return secrets.token_urlsafe(32)
+def password(variable: str = "") -> str:
+    """What the variable holds; without it, a random password of 256 bits, safe inside a URL."""
+    return os.environ.get(variable) or secrets.token_urlsafe(32)
 
 
 def admin() -> dict[str, str]:
@@ -47,7 +50,7 @@ def postgres() -> dict[str, str]:
 
 def redis() -> dict[str, str]:
     """Keys of the embedded broker's Secret: the password and the URLs of broker and result backend."""
-    word = password()
+    word = password("REDIS_PASSWORD")
     url = f"redis://:{word}@{os.environ['AIRDOCK_REDIS_HOST']}:6379"
     return {"password": word, "broker-url": f"{url}/0", "result-backend": f"{url}/1"}
 
@@ -59,7 +62,7 @@ def fernet_key() -> str:
 
 PURPOSES: dict[str, Callable[[], dict[str, str]]] = {
     "ADMIN": admin,
-    "API_SECRET_KEY": lambda: {"api-secret-key": password()},
+    "API_SECRET_KEY": lambda: {"api-secret-key": password("AIRFLOW__API__SECRET_KEY")},
     "FERNET_KEY": lambda: {"fernet-key": fernet_key()},
     "JWT_SECRET": lambda: {"jwt-secret": password()},
     "POSTGRES": postgres,
@@ -67,12 +70,11 @@ PURPOSES: dict[str, Callable[[], dict[str, str]]] = {
 }
 
 
-def create(name: str, data: dict[str, str]) -> str:
-    """Creates one Secret in the pod's namespace and says what became of it.
+def create(namespace: str, name: str, data: dict[str, str]) -> str:
+    """Creates one Secret and says what became of it.
 
     Raises urllib.error.HTTPError for every answer but 201 and 409, OSError where no API server answers.
     """
-    namespace = (ACCOUNT / "namespace").read_text()
     server = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
     body = {
         "apiVersion": "v1",
@@ -98,22 +100,24 @@ def create(name: str, data: dict[str, str]) -> str:
     return "created"
 
 
-def create_patiently(name: str, data: dict[str, str]) -> str:
+def create_patiently(namespace: str, name: str, data: dict[str, str]) -> str:
     """As create, but waits for an API server that cannot be reached yet: at most ATTEMPTS seconds."""
     for attempt in range(ATTEMPTS):
         try:
-            return create(name, data)
+            return create(namespace, name, data)
         except urllib.error.HTTPError as error:
             if error.code < 500:
                 reason = json.loads(error.read() or b"{}").get("message", error.reason)
-                sys.exit(f"Secret {name}: the API server refused it ({error.code}): {reason}")
+                sys.exit(f"Secret {namespace}/{name}: the API server refused it ({error.code}): {reason}")
         except OSError as error:
-            print(f"Secret {name}: {error}; attempt {attempt + 1} of {ATTEMPTS}", flush=True)
+            print(f"Secret {namespace}/{name}: {error}; attempt {attempt + 1} of {ATTEMPTS}", flush=True)
         time.sleep(1)
-    sys.exit(f"Secret {name}: the API server could not be reached in {ATTEMPTS} seconds")
+    sys.exit(f"Secret {namespace}/{name}: the API server could not be reached in {ATTEMPTS} seconds")
 
 
 if __name__ == "__main__":
-    for variable, secret_name in sorted(os.environ.items()):
-        if match := MAKE.fullmatch(variable):
-            print(f"Secret {secret_name}: {create_patiently(secret_name, PURPOSES[match[1]]())}", flush=True)
+    for place in sys.argv[1:] or [(ACCOUNT / "namespace").read_text()]:
+        for variable, secret_name in sorted(os.environ.items()):
+            if match := MAKE.fullmatch(variable):
+                outcome = create_patiently(place, secret_name, PURPOSES[match[1]]())
+                print(f"Secret {place}/{secret_name}: {outcome}", flush=True)
