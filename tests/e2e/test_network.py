@@ -24,7 +24,8 @@ ELSEWHERE = "e2e-network"
 #: Where clouds tell any pod that asks the credentials of its node.
 METADATA = "169.254.169.254"
 #: Where from -> what must be reached, or must not. "task" is a task pod, "alone" one that asked for no
-#: network, "stranger" a pod of another namespace; "gateway" is the metrics of a worker's Docker gateway.
+#: network, "stranger" a pod of another namespace; "gateway" is the metrics of a worker's Docker gateway,
+#: "container dind" a container that a task of that group runs.
 NEEDED: Mapping[str, set[str]] = {
     "api-server": {"worker", "triggerer", "postgres", "kubernetes", "dns"},
     "scheduler": {"postgres", "redis", "dns"},
@@ -46,6 +47,9 @@ FORBIDDEN: Mapping[str, set[str]] = {
     "worker": {"postgres", "triggerer", "task", "metadata"},
     "worker dind": {"postgres", "triggerer", "task", "metadata", "worker", "gateway"},
     "worker socket": {"postgres", "triggerer", "task", "metadata", "worker", "gateway"},
+    "container dind": {"postgres", "triggerer", "task", "metadata", "worker", "gateway"},
+    # The node's daemon runs it, on no pod's network: what is closed to it is what is closed to strangers.
+    "container socket": _SERVERS | _STORES | {"task", "alone"},
     "postgres": _SERVERS | {"dns", "redis", "kubernetes", "task", "stranger", "metadata"},
     "redis": _SERVERS | {"dns", "postgres", "kubernetes", "task", "stranger", "metadata"},
     "task": _SERVERS | _STORES | {"kubernetes", "alone", "stranger", "metadata"},
@@ -74,6 +78,16 @@ for wanted in "$@"; do
   ) 2>/dev/null &
 done
 wait
+"""
+#: Runs the same in a container, by the calls that a DockerOperator makes.
+IN_CONTAINER = """
+import docker, sys
+api = docker.from_env().api
+container = api.create_container("python:3.13-slim", ["bash", "-c", *sys.argv[1:]])
+output = api.attach(container, stdout=True, stderr=True, stream=True, logs=True)
+api.start(container)
+print(b"".join(output).decode())
+api.remove_container(container)
 """
 
 
@@ -126,6 +140,8 @@ class Network:
                 group = pod["metadata"]["labels"].get("airdock.dev/worker-group", "default")
                 place = component if group == "default" else f"{component} {group}"
                 self.places[place] = (NAMESPACE, pod["metadata"]["name"], component)
+                if group in ("dind", "socket"):
+                    self.places[f"container {group}"] = self.places[place]
         self.addresses = {"dns": "kubernetes.default.svc"}
         service = self.target.get("service", "kubernetes", "-n", "default")
         self.addresses["kubernetes"] = f"{service['spec']['clusterIP']}:443"
@@ -140,8 +156,9 @@ class Network:
         """Give those of the names that a place reaches."""
         namespace, pod, container = self.places[place]
         wanted = [f"{name}={self.addresses[name]}" for name in sorted(names)]
+        shell = ["python", "-c", IN_CONTAINER] if place.startswith("container ") else ["bash", "-c"]
         said = self.target.kubectl(
-            "exec", pod, "-n", namespace, "-c", container, "--", "bash", "-c", PROBE, "probe", *wanted
+            "exec", pod, "-n", namespace, "-c", container, "--", *shell, PROBE, "probe", *wanted
         )
         return set(said.split())
 
