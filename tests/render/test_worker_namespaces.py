@@ -1,0 +1,83 @@
+"""Worker groups in namespaces of their own: who reaches whom, and what they need there."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.lint import reach
+from scripts.lint.reach import Endpoint
+from scripts.manifests import Manifests
+from scripts.render import render
+from tests.render.scenarios import BY_NAME, NAMESPACES, overlaid
+
+LEVEL = "pod-security.kubernetes.io/enforce"
+
+
+@pytest.fixture(scope="module")
+def manifests() -> Manifests:
+    return BY_NAME["namespaces"].render()
+
+
+def end(manifests: Manifests, component: str, group: str = "") -> Endpoint:
+    """The pods of a component, or of a worker group."""
+    (found,) = (
+        (manifest, pod)
+        for manifest, pod in manifests.pods
+        if manifest.component == component and manifest.group == group
+    )
+    return reach.endpoint(*found)
+
+
+@pytest.mark.parametrize("group", NAMESPACES["workers"])
+def test_flows_cross_namespaces(manifests: Manifests, group: str) -> None:
+    worker = end(manifests, "worker", group)
+    api, redis = end(manifests, "api-server"), end(manifests, "redis")
+    assert reach.connects(manifests, worker, api, 8080)
+    assert reach.connects(manifests, worker, redis, 6379)
+    assert reach.connects(manifests, api, worker, 8793), "logs are read from it"
+    assert not reach.connects(manifests, worker, end(manifests, "postgres"), 5432)
+    assert not reach.connects(manifests, redis, worker, 8793)
+    for other in set(NAMESPACES["workers"]) - {group}:
+        assert not reach.connects(manifests, worker, end(manifests, "worker", other), 8793)
+    # Labels alone open nothing: a stranger may give himself any.
+    stranger = Endpoint("stranger", worker.labels)
+    assert not reach.connects(manifests, stranger, api, 8080)
+    assert not reach.connects(manifests, stranger, redis, 6379)
+
+
+def test_secrets_that_leave_the_release_namespace(manifests: Manifests) -> None:
+    referenced = {
+        (manifest.namespace, reference.name)
+        for manifest, pod in manifests.pods
+        for reference in pod.references
+        if reference.kind == "Secret" and manifest.namespace != "airdock"
+    }
+    assert referenced == {
+        (namespace, name)
+        for namespace in ("team-docker", "team-pods", "team-sysbox")
+        for name in ("airdock-redis", "airdock-api-secret-key")
+    }
+
+
+def test_level_that_the_groups_need(manifests: Manifests) -> None:
+    levels = {m.name: m.labels[LEVEL] for m in manifests.all("Namespace") if m.component == "worker"}
+    assert levels == {"team-docker": "privileged", "team-pods": "restricted", "team-sysbox": "baseline"}
+
+
+def test_one_group_that_says_no_keeps_the_namespace_from_being_made() -> None:
+    values = overlaid(NAMESPACES, {"workers": {"socket": {"createNamespace": False}}})
+    made = {m.name for m in render(values).all("Namespace")}
+    assert "team-docker" not in made
+    assert {"team-pods", "team-sysbox"} <= made
+
+
+def test_given_secrets_are_not_made_there() -> None:
+    """Whoever gives a Secret gives it in each namespace; only what the cluster makes is copied."""
+    api = render(overlaid(NAMESPACES, {"secrets": {"redis": "given"}})).one(
+        "Deployment", component="api-server"
+    )
+    assert api.pod
+    share = api.pod.container("share-secrets").env
+    assert "AIRDOCK_MAKE_API_SECRET_KEY_AS" in share
+    assert "AIRDOCK_MAKE_REDIS_AS" not in share
+    assert "REDIS_PASSWORD" not in share
