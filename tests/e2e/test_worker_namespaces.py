@@ -148,6 +148,10 @@ def test_namespaces_go_with_their_last_group(
 ) -> None:
     target = moved.target
     target.kubectl("label", "namespace", NAMESPACE, f"{ENFORCE}-")
+    for mode in refused:  # Workers that drain there later could no longer reach the broker.
+        where = ("-n", namespace_of(mode))
+        target.kubectl("scale", f"deployment/{RELEASE}-worker-{mode}", *where, "--replicas=0")
+        target.kubectl("wait", "--for=delete", "pod", "--all", *where, "--timeout=120s", timeout=130)
     up.install(target, dict(release.values))
     for mode in refused:
         target.kubectl(
