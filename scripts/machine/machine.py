@@ -6,10 +6,11 @@ import base64
 import json
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,11 +114,13 @@ class Machine:
         self._agent.sendall(b'{"execute": "guest-sync", "arguments": {"id": 1}}\n')
         end = time.monotonic() + _BOOT_SECONDS
         while time.monotonic() < end and self._process.poll() is None:
-            with suppress(TimeoutError):
+            with suppress(TimeoutError, ConnectionResetError):
                 if self._agent.recv(4096):
                     self._agent.settimeout(_BOOT_SECONDS)
                     return
-        raise MachineError(f"The emulated machine did not boot within {_BOOT_SECONDS} s.\n{self.console()}")
+        ended = self._process.poll()
+        why = f"did not boot within {_BOOT_SECONDS} s" if ended is None else f"ended (QEMU: {ended})"
+        raise MachineError(f"The emulated machine {why}.\n{self.console()}")
 
     def console(self) -> str:
         """The last lines of the serial console."""
@@ -133,21 +136,34 @@ def boot(disk: Disk | None = None) -> Iterator[Machine]:
         MachineError: if it does not boot.
     """
     disk = disk or build()
-    with tempfile.TemporaryDirectory(prefix="airdock-machine-") as scratch:
-        agent, console = Path(scratch, "agent"), Path(scratch, "console")
-        process = subprocess.Popen(
-            ["setpriv", "--pdeathsig=KILL", "nice", "-n", "15", *_qemu(disk, agent, console)],
-            stdin=subprocess.DEVNULL,
-        )
-        try:
-            with socket.socket(socket.AF_UNIX) as connection:
-                _connect(connection, agent, process)
-                machine = Machine(process, connection, console)
-                machine._wait()
-                yield machine
-        finally:
-            process.kill()
-            process.wait()
+    for last in (False, True):
+        with tempfile.TemporaryDirectory(prefix="airdock-machine-") as scratch, ExitStack() as stack:
+            try:
+                machine = _start(disk, Path(scratch), stack)
+            except MachineError as error:
+                # An emulated boot dies now and then: see _qemu.
+                if last:
+                    raise
+                print(f"{error}\nbooting once more", file=sys.stderr, flush=True)
+                continue
+            yield machine
+            return
+
+
+def _start(disk: Disk, scratch: Path, stack: ExitStack) -> Machine:
+    """Start QEMU and wait for the agent; the stack ends it."""
+    agent, console = scratch / "agent", scratch / "console"
+    process = subprocess.Popen(
+        ["setpriv", "--pdeathsig=KILL", "nice", "-n", "15", *_qemu(disk, agent, console)],
+        stdin=subprocess.DEVNULL,
+    )
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+    connection = stack.enter_context(socket.socket(socket.AF_UNIX))
+    _connect(connection, agent, process)
+    machine = Machine(process, connection, console)
+    machine._wait()
+    return machine
 
 
 def _qemu(disk: Disk, agent: Path, console: Path) -> list[str]:
