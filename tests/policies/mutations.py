@@ -815,7 +815,9 @@ def together(manifests: Manifests) -> Iterator[Mutant]:
             if raw and mutate(raw) and not _harmless(name, manifest, manifests):
                 yield Mutant(name, str(manifest), manifest, Manifest(raw))
         if manifest.kind in DROPPED and "Ingress" in manifest.get("spec", "policyTypes", default=["Ingress"]):
-            yield Mutant(f"{manifest.kind} dropped", str(manifest), manifest, None)
+            name = f"{manifest.kind} dropped"
+            if not _harmless(name, manifest, manifests):
+                yield Mutant(name, str(manifest), manifest, None)
     yield from _moved_roles(manifests)
     yield from _shared_accounts(manifests)
     for name, base in ADDED.items():
@@ -823,16 +825,37 @@ def together(manifests: Manifests) -> Iterator[Mutant]:
         yield Mutant(name, "release", None, Manifest({**base, "metadata": metadata}))
 
 
+#: Mutators of NetworkPolicies after which pods are open unless another policy closes them.
+_OPENERS: dict[str, set[str]] = {
+    "policyType Ingress removed": {"Ingress"},
+    "policyType Egress removed": {"Egress"},
+    "selects nothing": {"Ingress", "Egress"},
+    "NetworkPolicy dropped": {"Ingress", "Egress"},
+}
+
+
 def _harmless(name: str, manifest: Manifest, manifests: Manifests) -> bool:
-    """Without its Egress, a policy leaves its pods to other policies of Egress, if there are any."""
-    if name != "policyType Egress removed":
+    """A policy that goes leaves its pods to others that close them; rules without their type are unread."""
+    if manifest.kind != "NetworkPolicy":
         return False
+    types = manifest.get("spec", "policyTypes")
+    if name == "egress to everything":
+        return "Egress" not in types
+    opened = _OPENERS.get(name, set()).intersection(types)
     others = [m for m in manifests.all("NetworkPolicy", namespace=manifest.namespace) if m is not manifest]
-    return all(
-        any("Egress" in other.get("spec", "policyTypes") and other.selects(pod.labels) for other in others)
-        for workload, pod in manifests.pods
-        if workload.namespace == manifest.namespace and manifest.selects(pod.labels)
-    ) and not manifest.selects({})
+    return (
+        bool(opened)
+        and not manifest.selects({})
+        and all(
+            any(
+                direction in other.get("spec", "policyTypes") and other.selects(pod.labels)
+                for other in others
+            )
+            for workload, pod in manifests.pods
+            if workload.namespace == manifest.namespace and manifest.selects(pod.labels)
+            for direction in opened
+        )
+    )
 
 
 def _moved_roles(manifests: Manifests) -> Iterator[Mutant]:
