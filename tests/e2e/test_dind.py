@@ -355,8 +355,10 @@ def test_address_ranges_are_the_values(target: Target) -> None:
 
 
 def test_images_are_pulled_before_the_worker_starts(target: Target) -> None:
-    scripts, workload = objects(group(pullBeforeStart=[IMAGE]), script="docker images; exec sleep 3600")
+    script = "docker images; echo listed; exec sleep 3600"
+    scripts, workload = objects(group(pullBeforeStart=[IMAGE]), script=script)
     with running(target, pod_of(workload, "pull"), scripts) as pod:
+        until(lambda: "listed" in pod.logs("worker"), 30, "the images that are there when the worker starts")
         assert IMAGE.split(":")[0] in pod.logs("worker")
 
 
