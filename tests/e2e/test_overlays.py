@@ -285,7 +285,7 @@ def production(target: Target, tmp_path: Path) -> Iterator[Target]:
         apply.wait(target, PRODUCTION, SECONDS)
         yield target
     finally:
-        # With their namespace go the policies that let workers reach the broker: they would drain to their grace.
+        # Their namespace takes the policies with it: without a broker workers would drain to their grace.
         target.kubectl("delete", "deployments", "--all", "-n", PRODUCTION, "--cascade=orphan")
         target.kubectl("delete", "pods", "--all", "-n", PRODUCTION, "--grace-period=1", "--wait=false")
         target.kubectl("delete", "-k", str(folder), "--ignore-not-found", "--timeout=300s", timeout=310)
