@@ -6,18 +6,14 @@ nodes to have routes to, and Felix reads pods and policies from the API server i
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from scripts.cluster import debian
 from scripts.cluster.run import run
 from scripts.cluster.settings import NODE_ADDRESS
-from scripts.tools.build import CACHE
 
 #: Where Felix finds, on the node, what it runs. Not in PATH of the others: a kubelet or dockerd that found
 #: iptables would make rules of its own.
@@ -56,22 +52,13 @@ _GROUP = "crd.projectcalico.org"
 
 def root() -> Path:
     """A directory to chroot into with iptables, ipset and conntrack, made on demand from Debian packages."""
-    system = Path("/etc/os-release").read_text() if Path("/etc/os-release").exists() else ""
-    target = CACHE / f"iptables-{hashlib.sha256((system + repr(_PACKAGES)).encode()).hexdigest()[:16]}"
-    if target.is_dir():
-        return target
-    CACHE.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".tmp-iptables-", dir=CACHE))
-    try:
-        tree = scratch / "root"
-        tree.mkdir()
-        debian.unpack(debian.with_dependencies(*_PACKAGES), scratch, tree)
-        for program in sorted(set(_PROGRAMS.values())):
-            run(["chroot", tree, f"/usr/sbin/{program}", "--version"])
-        tree.rename(target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return target
+    return debian.tree("iptables", repr(_PACKAGES), _fill)
+
+
+def _fill(scratch: Path, tree: Path) -> None:
+    debian.unpack(debian.with_dependencies(*_PACKAGES), scratch, tree)
+    for program in sorted(set(_PROGRAMS.values())):
+        run(["chroot", tree, f"/usr/sbin/{program}", "--version"])
 
 
 def programs(place: str) -> dict[str, str]:

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from scripts.cluster.errors import ClusterError
 from scripts.cluster.run import run
 from scripts.tools.build import CACHE
+
+
+def tree(name: str, made_of: str, fill: Callable[[Path, Path], None]) -> Path:
+    """A directory to chroot into, in the cache under its name, the system's release and what it is made of.
+
+    ``fill`` gets a scratch directory and the empty tree; what it leaves in the tree appears by one rename.
+    """
+    system = Path("/etc/os-release").read_text() if Path("/etc/os-release").exists() else ""
+    target = CACHE / f"{name}-{hashlib.sha256((system + made_of).encode()).hexdigest()[:16]}"
+    if target.is_dir():
+        return target
+    CACHE.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".tmp-{name}-", dir=CACHE))
+    try:
+        root = scratch / "root"
+        root.mkdir()
+        fill(scratch, root)
+        root.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
 
 
 def unpack(packages: list[str], scratch: Path, tree: Path) -> None:

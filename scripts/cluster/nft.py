@@ -5,15 +5,12 @@ It serves three: kube-proxy, the CNI plugins and dockerd on the node, and the ho
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-import tempfile
 from pathlib import Path
 
 from scripts.cluster import debian
 from scripts.cluster.errors import ClusterError
 from scripts.cluster.run import run
-from scripts.tools.build import CACHE
 
 _PACKAGE = "nftables"
 #: Without names nft prints numbers, and kube-proxy, which compares what is listed with what it wants, takes
@@ -23,31 +20,22 @@ _PROTOCOLS = "icmp 1\ntcp 6\nudp 17\nipv6-icmp 58\nsctp 132\n"
 
 def root() -> Path:
     """A directory that ``chroot DIRECTORY /usr/sbin/nft`` works in, made on demand from Debian packages."""
-    system = Path("/etc/os-release").read_text() if Path("/etc/os-release").exists() else ""
-    target = CACHE / f"nft-{hashlib.sha256((system + _PROTOCOLS).encode()).hexdigest()[:16]}"
-    if target.is_dir():
-        return target
-    CACHE.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".tmp-nft-", dir=CACHE))
-    try:
-        tree = scratch / "root"
-        tree.mkdir()
-        installed = shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin")
-        if installed:
-            _copy_with_libraries(Path(installed), tree)
-        elif shutil.which("apt-get") is None:
-            raise ClusterError(
-                "nft is needed for Services in the cluster: install your system's nftables package."
-            )
-        else:
-            debian.unpack(debian.with_dependencies(_PACKAGE), scratch, tree)
-        (tree / "etc").mkdir(exist_ok=True)
-        (tree / "etc/protocols").write_text(_PROTOCOLS)
-        run(["chroot", tree, "/usr/sbin/nft", "--version"])
-        tree.rename(target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return target
+    return debian.tree("nft", _PROTOCOLS, _fill)
+
+
+def _fill(scratch: Path, tree: Path) -> None:
+    installed = shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin")
+    if installed:
+        _copy_with_libraries(Path(installed), tree)
+    elif shutil.which("apt-get") is None:
+        raise ClusterError(
+            "nft is needed for Services in the cluster: install your system's nftables package."
+        )
+    else:
+        debian.unpack(debian.with_dependencies(_PACKAGE), scratch, tree)
+    (tree / "etc").mkdir(exist_ok=True)
+    (tree / "etc/protocols").write_text(_PROTOCOLS)
+    run(["chroot", tree, "/usr/sbin/nft", "--version"])
 
 
 def _copy_with_libraries(program: Path, tree: Path) -> None:
