@@ -25,13 +25,19 @@
 {{- .group.namespace | default .root.Release.Namespace -}}
 {{- end }}
 
+{{- /* The namespaces with workers, as a JSON list. */ -}}
+{{- define "airdock.workerNamespaces" -}}
+{{- $namespaces := list -}}
+{{- range include "airdock.workers" . | fromJson }}{{ $namespaces = append $namespaces (include "airdock.workerNamespace" (dict "root" $ "group" .)) }}{{ end -}}
+{{- uniq $namespaces | sortAlpha | toJson -}}
+{{- end }}
+
 {{- /* The namespaces with pods of the release as a JSON list: its own first, then those of worker groups elsewhere. */ -}}
 {{- define "airdock.homes" -}}
-{{- $homes := list -}}
-{{- range include "airdock.workers" . | fromJson }}{{ $homes = append $homes (include "airdock.workerNamespace" (dict "root" $ "group" .)) }}{{ end -}}
+{{- $homes := include "airdock.workerNamespaces" . | fromJsonArray -}}
 {{- $own := list .Release.Namespace -}}
 {{- if not (or .Values.controlPlane.enabled (has .Release.Namespace $homes)) }}{{ $own = list }}{{ end -}}
-{{- concat $own (without $homes .Release.Namespace | uniq | sortAlpha) | toJson -}}
+{{- concat $own (without $homes .Release.Namespace) | toJson -}}
 {{- end }}
 
 {{- /* The release's namespaces but its own, as a JSON list. */ -}}
