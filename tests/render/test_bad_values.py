@@ -310,6 +310,15 @@ CONTRADICTIONS = (
         ("networkPolicy.metricsFrom", "metrics.podMonitor.enabled"),
     ),
     Bad(
+        "a PodMonitor beside a group without queues",
+        {
+            "workers": {"other": {"mode": "kubernetes"}},
+            "metrics": {"podMonitor": {"enabled": True}},
+            "networkPolicy": {"metricsFrom": [{"podSelector": {}}]},
+        },
+        ("workers.other.queues",),
+    ),
+    Bad(
         "a PodMonitor of nothing",
         group(mode="dind") | {"metrics": {"podMonitor": {"enabled": True}}},
         ("metrics.podMonitor.enabled", "Docker gateway"),
