@@ -17,8 +17,17 @@ Lays one map over another and returns JSON: maps deep, lists replaced, null remo
 {{- toJson $result -}}
 {{- end }}
 
-{{- /* All worker groups as JSON, by name, each over workerDefaults, and its `tasks` over the top-level ones. */ -}}
+{{- /*
+All worker groups as JSON, by name, each over workerDefaults, and its `tasks` over the top-level ones. Many templates ask, so they are
+worked out once in a render and kept beside .Values and .Release, in the map that all templates of the chart share. What is kept is text:
+nobody changes another's groups.
+*/ -}}
 {{- define "airdock.workers" -}}
+{{- if not (hasKey . "airdockWorkers") }}{{ $_ := set . "airdockWorkers" (include "airdock.mergedWorkers" .) }}{{ end -}}
+{{- .airdockWorkers -}}
+{{- end }}
+
+{{- define "airdock.mergedWorkers" -}}
 {{- $groups := dict -}}
 {{- range $name, $group := .Values.workers -}}
 {{- if $group -}}
