@@ -1,8 +1,7 @@
-"""Pods of mode dind as the chart renders them, apart from the release: with a shell in the worker's place."""
+"""Pods of mode dind as scripts.dind_pod makes them, in a namespace of their own: to run and to change."""
 
 from __future__ import annotations
 
-import copy
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -10,16 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.cluster import REGISTRY
-from scripts.render import render
+from scripts import dind_pod
 from scripts.target import CommandError, Target
 
 NAMESPACE = "airdock-e2e-dind"
 IMAGE = "busybox:1.37"
 #: Of the daemon's container: enough for it and a few tasks.
 RESOURCES = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}
-#: Of the worker, that a shell in its place has too.
-VARIABLES = ("DOCKER_HOST", "DOCKER_CONFIG", "TMPDIR")
 
 
 @dataclass(frozen=True)
@@ -83,55 +79,13 @@ class DindPod:
 
 
 def group(**dind: Any) -> dict[str, Any]:
-    """Values with one worker group `w` of mode dind, whose daemons pull from the test cluster's registry."""
-    settings = {
-        "registryMirrors": [f"http://{REGISTRY}"],
-        "insecureRegistries": [REGISTRY],
-        "resources": RESOURCES,
-        **dind,
-    }
-    return {"workers": {"default": None, "w": {"mode": "dind", "queues": ["w"], "dind": settings}}}
+    """Values with one worker group of mode dind, whose daemons pull from the test cluster's registry."""
+    return dind_pod.values({**dind_pod.NATIVE, "resources": RESOURCES, **dind})
 
 
 def objects(values: Mapping[str, Any], script: str = "exec sleep 3600") -> tuple[Any, Any]:
     """Give the scripts' ConfigMap and the group's workload, with a shell in the worker's place."""
-    manifests = render(values, release="e", namespace=NAMESPACE)
-    scripts = copy.deepcopy(manifests.one("ConfigMap", name="e-airdock-dind").raw)
-    kind = "StatefulSet" if values["workers"]["w"]["dind"].get("claim") else "Deployment"
-    workload = copy.deepcopy(manifests.one(kind, name="e-airdock-worker-w").raw)
-    spec = workload["spec"]["template"]["spec"]
-    del spec["serviceAccountName"]
-    spec["terminationGracePeriodSeconds"] = 30
-    (worker,) = spec["containers"]
-    kept = {"docker-socket", "docker-tmp", "docker-registries"}
-    spec["containers"] = [
-        {
-            "name": "worker",
-            "image": next(c["image"] for c in spec["initContainers"] if c["name"] == "docker-prune"),
-            "command": ["sh", "-c", script],
-            "env": [
-                entry
-                for entry in worker["env"]
-                if entry["name"] in ("DOCKER_HOST", "DOCKER_CONFIG", "TMPDIR")
-            ],
-            "securityContext": worker["securityContext"],
-            "volumeMounts": [mount for mount in worker["volumeMounts"] if mount["name"] in kept],
-        }
-    ]
-    used = {mount["name"] for c in spec["initContainers"] + spec["containers"] for mount in c["volumeMounts"]}
-    spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] in used]
-    return scripts, workload
-
-
-def pod_of(workload: Any, name: str) -> Any:
-    """Give a bare pod of a workload's template."""
-    template = workload["spec"]["template"]
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"app": name}},
-        "spec": copy.deepcopy(template["spec"]),
-    }
+    return dind_pod.objects(values, NAMESPACE, script)
 
 
 def container(pod: Any, name: str) -> Any:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import subprocess
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from scripts import tools
+from scripts import registry_image
 from scripts.cluster import REGISTRY
 from scripts.target import Target
 
@@ -43,47 +39,24 @@ def docker_config(host: str) -> dict[str, Any]:
 
 def push_image() -> None:
     """Push the registry's own image, IMAGE, to the native cluster's registry."""
-    with TemporaryDirectory() as directory:
-        layer = Path(directory, "layer.tar")
-        _write_layer(layer)
-        _crane("append", "--base", f"{REGISTRY}/library/busybox:1.37", "--new_layer", str(layer),
-               "--new_tag", IMAGE)  # fmt: skip
+    registry_image.push(IMAGE, {"etc/registry/config.yml": _CONFIG, "etc/registry/htpasswd": _HTPASSWD})
 
 
 @contextmanager
 def running(target: Target) -> Iterator[None]:
     """Run the registry on the native cluster, with busybox as <HOST>/private/busybox:1.37."""
+    push_image()
     node = REGISTRY.partition(":")[0]
-    with TemporaryDirectory() as directory:
-        layer = Path(directory, "layer.tar")
-        _write_layer(layer)
-        _crane("append", "--base", f"{REGISTRY}/library/busybox:1.37", "--new_layer", str(layer),
-               "--new_tag", IMAGE)  # fmt: skip
-        target.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, _pod())
-        try:
-            target.kubectl("wait", "pod/registry", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=60s")
+    target.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, _pod())
+    try:
+        target.kubectl("wait", "pod/registry", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=60s")
+        with TemporaryDirectory() as directory:
             Path(directory, "config.json").write_text(json.dumps(docker_config(f"{node}:{PORT}")))
-            _crane("copy", f"{REGISTRY}/library/busybox:1.37", f"{node}:{PORT}/private/busybox:1.37",
-                   config=directory)  # fmt: skip
-            yield
-        finally:
-            target.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
-
-
-def _write_layer(file: Path) -> None:
-    with tarfile.open(file, "w") as layer:
-        layer.add(tools.pinned("registry"), "usr/bin/registry")
-        for name, text in (("config.yml", _CONFIG), ("htpasswd", _HTPASSWD)):
-            entry = tarfile.TarInfo(f"etc/registry/{name}")
-            entry.size = len(text)
-            layer.addfile(entry, BytesIO(text.encode()))
-
-
-def _crane(*arguments: str, config: str = "") -> None:
-    command = [str(tools.pinned("crane")), *arguments, "--insecure"]
-    environment = os.environ | ({"DOCKER_CONFIG": config} if config else {})
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+            image = f"{node}:{PORT}/private/busybox:1.37"
+            registry_image.crane("copy", f"{REGISTRY}/library/busybox:1.37", image, config=directory)
+        yield
+    finally:
+        target.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 def _pod() -> dict[str, Any]:

@@ -9,12 +9,14 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.cluster import REGISTRY
+from scripts.dind_pod import pod_of
 from scripts.target import NAMESPACE as RELEASE_NAMESPACE
 from scripts.target import CommandError, Target
 from tests.e2e import private_registry
@@ -28,7 +30,6 @@ from tests.e2e.dind_pods import (
     group,
     objects,
     plain,
-    pod_of,
     running,
     set_env,
     until,
@@ -134,20 +135,44 @@ def test_cpu_is_bounded(pod: DindPod) -> None:
 
 
 def test_stats_tell_the_truth(pod: DindPod) -> None:
-    task = pod.docker("run", "--detach", "--rm", "--memory=64m", PYTHON, "python", "-c", HOLD).strip()
+    """What docker stats says is what the kernel counts in the task's own cgroup."""
+    given = ("--memory=64m", "--pids-limit=50")
+    task = pod.docker("run", "--detach", "--rm", *given, PYTHON, "python", "-c", HOLD).strip()
     try:
-        shown = until(lambda: _memory(pod, task), 20, "memory in docker stats")
-        assert 32 <= shown[0] < 64
-        assert shown[1] == 64
+        shown = until(lambda: _shown(pod, task), 20, "memory in docker stats")
+        counted = _counted(pod, task)
     finally:
         pod.docker("rm", "--force", task)
+    assert shown.limit == counted.limit == 64
+    assert 32 <= shown.memory < 64
+    assert abs(shown.memory - counted.memory) < 1, (shown, counted)
+    assert shown.processes == counted.processes
 
 
-def _memory(pod: DindPod, task: str) -> tuple[float, float] | None:
-    """What `docker stats` says that a container has and may have, in MiB; None before it has 32."""
-    said = pod.docker("stats", "--no-stream", "--format", "{{.MemUsage}}", task)
-    used, limit = (float(part.strip().removesuffix("MiB")) for part in said.split("/"))
-    return (used, limit) if used >= 32 else None
+@dataclass(frozen=True)
+class Stats:
+    """What a task has: memory and its limit in MiB, processes."""
+
+    memory: float
+    limit: float
+    processes: int
+
+
+def _shown(pod: DindPod, task: str) -> Stats | None:
+    """What `docker stats` says; None before the task has 32 MiB."""
+    said = json.loads(pod.docker("stats", "--no-stream", "--format", "{{json .}}", task))
+    used, limit = (float(part.strip().removesuffix("MiB")) for part in said["MemUsage"].split("/"))
+    return Stats(used, limit, int(said["PIDs"])) if used >= 32 else None
+
+
+def _counted(pod: DindPod, task: str) -> Stats:
+    """What the kernel says of its cgroup (v1), without what it can drop at once: Docker leaves that out."""
+    memory, pids = (f"/sys/fs/cgroup/{each}/containers/{task}" for each in ("memory", "pids"))
+    files = [f"{memory}/memory.{name}" for name in ("limit_in_bytes", "usage_in_bytes", "stat")]
+    said = pod.inside("docker", "cat", f"{pids}/pids.current", *files)
+    processes, limit, used, *stat = said.splitlines()
+    (idle,) = (int(line.split()[1]) for line in stat if line.startswith("total_inactive_file "))
+    return Stats((int(used) - idle) / 2**20, int(limit) / 2**20, int(processes))
 
 
 # Requirements of the variants, which only the container itself can see
