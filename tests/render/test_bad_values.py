@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from kubernetes.utils.quantity import parse_quantity
 
 from scripts.render import HELM3, HELM4, RenderError, render
 from tests.render.scenarios import DIND, EXTERNAL_STORES, SOCKET, overlaid
@@ -323,6 +324,47 @@ CONTRADICTIONS = (
         group(mode="dind") | {"metrics": {"podMonitor": {"enabled": True}}},
         ("metrics.podMonitor.enabled", "Docker gateway"),
     ),
+    Bad(
+        "a request above the limit that workerDefaults give",
+        group(resources={"requests": {"memory": "8Gi"}}),
+        ("workers.default.resources.requests.memory: 8Gi is above limits.memory, 4Gi",),
+    ),
+    Bad(
+        "a request of workerDefaults above a group's limit",
+        group(resources={"limits": {"cpu": "50m"}}),
+        ("workers.default.resources.requests.cpu: 100m is above limits.cpu, 50m",),
+    ),
+    Bad(
+        "a request above the limit in every other block",
+        {
+            "controlPlane": {"scheduler": {"resources": {"requests": {"cpu": "2001m"}}}},
+            "database": {"embedded": {"resources": {"requests": {"memory": 1073741825}}}},
+            "broker": {"embedded": {"resources": {"limits": {"memory": "31Mi"}}}},
+            "tasks": {"resources": {"requests": {"memory": "1Gi"}}},
+            "workers": {
+                "a": {"queues": ["a"], "tasks": {"namespace": "a", "resources": {"limits": {"cpu": 0}}}},
+                "b": {
+                    "mode": "dind",
+                    "queues": ["b"],
+                    "dockerGateway": {"resources": {"requests": {"cpu": 2}}},
+                    "dind": {
+                        "prune": {"resources": {"requests": {"memory": "1G"}}},
+                        "resources": {"requests": {"nvidia.com/gpu": 2}, "limits": {"nvidia.com/gpu": 1}},
+                    },
+                },
+            },
+        },
+        (
+            "controlPlane.scheduler.resources.requests.cpu: 2001m is above limits.cpu, 2,",
+            "database.embedded.resources.requests.memory: 1073741825 is above limits.memory, 1Gi,",
+            "broker.embedded.resources.requests.memory: 32Mi is above limits.memory, 31Mi,",
+            "- tasks.resources.requests.memory: 1Gi is above limits.memory, 512Mi,",
+            "workers.a.tasks.resources.requests.cpu: 100m is above limits.cpu, 0,",
+            "workers.b.dockerGateway.resources.requests.cpu: 2 is above limits.cpu, 1,",
+            "workers.b.dind.prune.resources.requests.memory: 1G is above limits.memory, 128Mi,",
+            "workers.b.dind.resources.requests.nvidia.com/gpu: 2 is above limits.nvidia.com/gpu, 1,",
+        ),
+    ),
     Bad("workers for no Airflow", {"controlPlane": {"enabled": False}}, ("controlPlane.executionApiUrl",)),
 )
 ALL = (*SHAPE, *RANGES, *COLLISIONS, *INJECTION, *CONTRADICTIONS)
@@ -340,6 +382,41 @@ def test_is_refused(bad: Bad, helm: str) -> None:
     ]
     assert not missing, f"the message does not say {missing}: {message}"
     assert not TRACE.search(message), f"the message shows a template's inside: {message}"
+
+
+#: From the smallest to the largest, with some that are equal.
+QUANTITIES = (
+    0, "1m", "100m", "0.1", "999m", "1000m", "1", 1, "1001m", "1.5", 2, "999", "1k", 1000, "1Ki", "999k",
+    "1M", "1Mi", "1024Ki", "1048577", 1048577, "1.1Mi", "999M", "1G", "1023Mi", "1Gi", "1024Mi", 1073741824,
+    1073741825, "1.5G", "1T", "1Ti", "1024Gi", "1P", "1Pi", "1E", "1Ei",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("helm", [HELM4, HELM3])
+def test_quantities_compare_as_kubernetes_has_them(helm: str) -> None:
+    """Each with those near it, by the Kubernetes client's own reading: all of a kind in one render."""
+    pairs = [
+        (request, limit)
+        for index, request in enumerate(QUANTITIES)
+        for limit in QUANTITIES[max(0, index - 4) : index + 5]
+    ]
+    groups: dict[str, Any] = {
+        f"g{number}": {
+            "queues": ["q"],
+            "mode": "kubernetes",
+            "resources": {"requests": {"example.com/x": request}, "limits": {"example.com/x": limit}},
+        }
+        for number, (request, limit) in enumerate(pairs)
+    }
+    above = {
+        f"g{number}"
+        for number, (request, limit) in enumerate(pairs)
+        if parse_quantity(request) > parse_quantity(limit)
+    }
+    assert 0 < len(above) < len(pairs)
+    with pytest.raises(RenderError) as caught:
+        render({"workers": groups}, helm=helm)
+    assert set(re.findall(r"- workers\.(g\d+)\.resources\.requests", str(caught.value))) == above
 
 
 def test_all_problems_in_one_message() -> None:

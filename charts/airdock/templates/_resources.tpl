@@ -1,0 +1,39 @@
+{{- /*
+Requests above their limits, which the API server refuses for each pod anew, long after the install: a JSON list of messages, of all blocks
+named `resources` in a map of values. Call with (dict "key" "workers.default" "values" $group).
+*/ -}}
+{{- define "airdock.resourceProblems" -}}
+{{- $problems := list -}}
+{{- $key := .key -}}
+{{- range $name, $value := .values -}}
+{{- if kindIs "map" $value -}}
+{{- $at := printf "%s.%s" $key $name -}}
+{{- range include "airdock.resourceProblems" (dict "key" $at "values" $value) | fromJsonArray -}}
+{{- $problems = append $problems . -}}
+{{- end -}}
+{{- if eq $name "resources" -}}
+{{- $limits := $value.limits | default dict -}}
+{{- range $resource, $request := $value.requests -}}
+{{- $limit := get $limits $resource -}}
+{{- if not (or (kindIs "invalid" $request) (kindIs "invalid" $limit) (eq (toString $limit) "")) -}}
+{{- if gt (include "airdock.quantity" $request | float64) (include "airdock.quantity" $limit | float64) -}}
+{{- $problems = append $problems (printf "%s.requests.%s: %s is above limits.%s, %s, and no pod could be made. Lower it, or raise %s.limits.%s." $at $resource (toJson $request | trimAll "\"") $resource (toJson $limit | trimAll "\"") $at $resource) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end }}
+
+{{- /* A Kubernetes quantity, as the schema allows it, as a number. */ -}}
+{{- define "airdock.quantity" -}}
+{{- if kindIs "string" . -}}
+{{- $number := regexFind "^[0-9.]+" . -}}
+{{- $units := dict "" 1 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 "Ei" 1152921504606846976 -}}
+{{- mulf (float64 $number) (get $units (trimPrefix $number .)) -}}
+{{- else -}}
+{{- float64 . -}}
+{{- end -}}
+{{- end }}
