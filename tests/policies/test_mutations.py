@@ -37,12 +37,14 @@ FLOWS = "flows"
 OBJECT_POLICIES = tuple(policy for policy in POLICIES if policy.check_object)
 RELEASE_POLICIES = tuple(policy for policy in POLICIES if policy.check_release)
 
+ACCEPTED_OF = {policy.id: [one for one in ACCEPTED if one.policy == policy.id] for policy in POLICIES}
+
 #: What is wrong, and whether nothing accepts it.
 Wrong = tuple[str, str, Found, bool]
 
 
 def _wrong(policy: Policy, manifest: Manifest, found: Found) -> Wrong:
-    is_open = not any(acceptance.covers(policy, manifest, found) for acceptance in ACCEPTED)
+    is_open = not any(acceptance.covers(policy, manifest, found) for acceptance in ACCEPTED_OF[policy.id])
     return policy.id, str(manifest), found, is_open
 
 
