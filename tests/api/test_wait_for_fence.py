@@ -51,7 +51,7 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         assert spec.loader
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        monkeypatch.setattr(module, "ACCOUNT", tmp_path)
+        monkeypatch.setattr(module.api_server, "ACCOUNT", tmp_path)
         monkeypatch.setattr(module, "LAST_WORDS", tmp_path / "last-words")
         monkeypatch.setattr(module, "TIMEOUT_SECONDS", 2)
         return module

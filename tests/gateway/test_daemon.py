@@ -113,6 +113,23 @@ def test_the_pods_own_cgroup(cgroups: str, driver: str, parent: str) -> None:
     assert pod_cgroup(cgroups, driver) == parent
 
 
+@pytest.mark.parametrize(
+    ("cgroups", "why"), [("0::/\n", "with cgroup v2"), ("4:memory:/docker/abc\n0::/\n", "no pod's cgroup")]
+)
+def test_a_cgroup_that_is_not_found_is_logged(
+    cgroups: str, why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backend = Daemon(
+        Settings(owner="pod-uid", daemon=dataclasses.replace(RULES, cgroup_parent="auto")), Metrics()
+    )
+    monkeypatch.setattr(backend, "_call", lambda *_: {"CgroupDriver": "cgroupfs"})
+    monkeypatch.setattr("docker_gateway.daemon.Path.read_text", lambda _: cgroups)
+    assert backend._cgroup_parent() == ""
+    said = json.loads(capsys.readouterr().err)
+    assert said["event"] == "cgroup-parent"
+    assert why in said["reason"]
+
+
 def test_cpu_in_the_pods_cgroup() -> None:
     backend = Daemon(
         Settings(owner="pod-uid", daemon=dataclasses.replace(RULES, cgroup_parent="auto")), Metrics()

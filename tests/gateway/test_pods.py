@@ -381,6 +381,7 @@ def test_retrieval() -> None:
     built = retrieve("/tmp/out.pickle", host={"Mounts": [TMP_MOUNT]})
     sidecar = built.manifest["spec"]["initContainers"][0]
     assert sidecar["restartPolicy"] == "Always"
+    assert sidecar["imagePullPolicy"] == "IfNotPresent"
     assert sidecar["command"][-1] == "/tmp/out.pickle"
     main_mount = next(
         m for m in built.manifest["spec"]["containers"][0]["volumeMounts"] if m["mountPath"] == "/tmp"

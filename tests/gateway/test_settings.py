@@ -58,6 +58,7 @@ def test_all_levels_are_read(tmp_path: Path) -> None:
         ({"tasks": {"images": "x"}}, "tasks.images: must be a list"),
         ({"tasks": {"userNamespaces": "maybe"}}, "tasks.userNamespaces: 'maybe' is not one of auto, on, off"),
         ({"backend": "docker"}, "backend: 'docker'"),
+        ({"tasks": {"retrievePullPolicy": "Often"}}, "tasks.retrievePullPolicy: 'Often'"),
         ([], "must be an object"),
         ("{", "AIRDOCK_GATEWAY_CONFIG"),
     ],
@@ -84,10 +85,11 @@ def test_names_in_variables_win_over_the_file(tmp_path: Path) -> None:
         "AIRDOCK_TASK_NAMESPACE": "team-tasks",
         "AIRDOCK_TASK_SERVICE_ACCOUNT": "team-task",
         "AIRDOCK_XCOM_SIDECAR_IMAGE": "registry/busybox:1",
+        "AIRDOCK_XCOM_SIDECAR_PULL_POLICY": "Never",
     }
     tasks = settings.load(given).tasks
     assert (tasks.namespace, tasks.service_account) == ("team-tasks", "team-task")
-    assert tasks.retrieve_image == "registry/busybox:1"
+    assert (tasks.retrieve_image, tasks.retrieve_pull_policy) == ("registry/busybox:1", "Never")
     assert settings.load({**given, "AIRDOCK_TASK_NAMESPACE": ""}).tasks.namespace == "file"
 
 

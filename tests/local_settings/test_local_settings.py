@@ -354,7 +354,8 @@ def test_a_bare_pod_becomes_restricted() -> None:
     assert "serviceAccountName" not in sent
 
 
-def test_init_containers_and_the_xcom_sidecar_too() -> None:
+def test_init_containers_and_the_xcom_sidecar_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRDOCK_XCOM_SIDECAR_PULL_POLICY", "Always")
     sidecar = models.V1Container(
         name="airflow-xcom-sidecar",
         resources=models.V1ResourceRequirements(requests={"cpu": "1m", "memory": "10Mi"}),
@@ -367,6 +368,7 @@ def test_init_containers_and_the_xcom_sidecar_too() -> None:
     sent = wire(p)
     every = sent["initContainers"] + sent["containers"]
     assert [c["securityContext"] for c in every] == [RESTRICTED] * 3
+    assert [c.get("imagePullPolicy") for c in every] == [None, None, "Always"]
     assert sent["containers"][1]["resources"] == {
         "requests": {"cpu": "1m", "memory": "10Mi"},
         "limits": {"cpu": "100m", "memory": "64Mi"},

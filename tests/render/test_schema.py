@@ -51,7 +51,6 @@ SILENT: dict[str, str] = {
     "workers.*.dind.network.clusterCIDRs": "the daemon's ranges are checked against it",
     "global": "a parent chart passes it to all its children",
     "enabled": "a parent chart's condition for this one",
-    "images.xcomSidecar.pullPolicy": "the provider has no setting for its sidecar's pull policy",
 }
 
 CLAIM_AND_CA = {"claim": {"size": "1Gi"}, "registryCAs": {"sample": {"name": "a", "key": "b"}}}

@@ -69,6 +69,14 @@ redis:
 {{- end -}}
 {{- end }}
 
+{{- /* The Secrets that those groups read and the cluster does not make: the user puts them there too. A JSON list of names. */ -}}
+{{- define "airdock.secretsToBring" -}}
+{{- $names := list -}}
+{{- range pick (include "airdock.secrets" . | fromYaml) "apiSecretKey" "broker" }}{{ $names = append $names .name }}{{ end -}}
+{{- range $name, $_ := include "airdock.secretsToShare" . | fromYaml }}{{ $names = without $names $name }}{{ end -}}
+{{- toJson $names -}}
+{{- end }}
+
 {{- /* Environment variables from Secrets, as a YAML map. Call with (dict "root" $ "purposes" (list "database")). */ -}}
 {{- define "airdock.secretEnv" -}}
 {{- $secrets := include "airdock.secrets" .root | fromYaml -}}

@@ -163,7 +163,8 @@ def pod_mutation_hook(pod: Any) -> None:
 
     A value that the author set always stays, even where the task namespace will refuse it: a refusal says
     why, a silently changed pod does not. Environment of the worker: AIRDOCK_TASK_SERVICE_ACCOUNT (a name),
-    AIRDOCK_TASK_RUN_AS_USER (a uid, or empty for the image's own), AIRDOCK_TASK_RESOURCES (a JSON object).
+    AIRDOCK_TASK_RUN_AS_USER (a uid, or empty for the image's own), AIRDOCK_TASK_RESOURCES (a JSON object),
+    AIRDOCK_XCOM_SIDECAR_PULL_POLICY (as in a pod; without it Kubernetes' default).
     """
     _user_hook("pod_mutation_hook", pod)
     if ((pod.metadata and pod.metadata.labels) or {}).get("kubernetes_executor"):
@@ -196,6 +197,8 @@ def pod_mutation_hook(pod: Any) -> None:
             _set(container, "resources", models.V1ResourceRequirements(**json.loads(resources)))
         elif _get(container, "name") == XCOM_SIDECAR and not _get(given, "limits"):
             _set(given, "limits", dict(XCOM_LIMITS))
+        if _get(container, "name") == XCOM_SIDECAR:  # The provider has no setting for it.
+            _default(container, "image_pull_policy", os.environ.get("AIRDOCK_XCOM_SIDECAR_PULL_POLICY"))
 
 
 def _secure(container: Any, pod_user: int | None, models: Any) -> None:

@@ -16,15 +16,13 @@ import json
 import os
 import re
 import secrets
-import ssl
 import sys
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable
-from pathlib import Path
 
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+import api_server
+
 ATTEMPTS = 60
 MAKE = re.compile("AIRDOCK_MAKE_([A-Z_]+)_AS")
 
@@ -75,24 +73,14 @@ def create(namespace: str, name: str, data: dict[str, str]) -> str:
 
     Raises urllib.error.HTTPError for every answer but 201 and 409, OSError where no API server answers.
     """
-    server = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
-    body = {
+    body: dict[str, object] = {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": name, "labels": json.loads(os.environ["AIRDOCK_LABELS"])},
         "stringData": data,
     }
-    request = urllib.request.Request(
-        f"{server}/api/v1/namespaces/{namespace}/secrets",
-        data=json.dumps(body).encode(),
-        headers={
-            "Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}",
-            "Content-Type": "application/json",
-        },
-    )
-    context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
     try:
-        urllib.request.urlopen(request, context=context, timeout=10).close()
+        api_server.create(f"/api/v1/namespaces/{namespace}/secrets", body)
     except urllib.error.HTTPError as error:
         if error.code != 409:
             raise
@@ -116,7 +104,7 @@ def create_patiently(namespace: str, name: str, data: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    for place in sys.argv[1:] or [(ACCOUNT / "namespace").read_text()]:
+    for place in sys.argv[1:] or [(api_server.ACCOUNT / "namespace").read_text()]:
         for variable, secret_name in sorted(os.environ.items()):
             if match := MAKE.fullmatch(variable):
                 outcome = create_patiently(place, secret_name, PURPOSES[match[1]]())

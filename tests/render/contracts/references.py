@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from types import ModuleType
 from unittest import mock
 from urllib.parse import urlsplit
 
+import create_secrets
+
 from scripts.manifests import Container, Manifest, Manifests, Reference
-from scripts.render import CHART
 from tests.render.contracts.ports import serves
 from tests.render.contracts.registry import contract
 from tests.render.scenarios import Scenario
@@ -57,12 +55,11 @@ def made_secrets(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
         if reference.kind == "Secret"
     }
     for manifest, _, container in manifests.containers:
-        module = create_secrets()
         for purpose, name in to_make(container).items():
-            if purpose not in module.PURPOSES:
+            if purpose not in create_secrets.PURPOSES:
                 yield (
                     f"{manifest}: create_secrets.py knows no purpose {purpose!r}; it knows "
-                    f"{', '.join(module.PURPOSES)}"
+                    f"{', '.join(create_secrets.PURPOSES)}"
                 )
                 continue
             for namespace in made_in(manifest, container):
@@ -85,22 +82,11 @@ def made_secrets(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
                 )
 
 
-@lru_cache
-def create_secrets() -> ModuleType:
-    """The script that the chart mounts, loaded from its file."""
-    spec = importlib.util.spec_from_file_location("create_secrets", CHART / "files/scripts/create_secrets.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def to_make(container: Container) -> dict[str, str]:
     """Purpose -> name of the Secrets that a container is told to make."""
     found = {}
     for variable in container.env_list:
-        if match := create_secrets().MAKE.fullmatch(variable.name):
+        if match := create_secrets.MAKE.fullmatch(variable.name):
             found[match[1]] = variable.value or ""
     return found
 
@@ -115,7 +101,7 @@ def made(purpose: str, environment: Mapping[str, str] | None = None) -> dict[str
     hosts = {"AIRDOCK_POSTGRES_HOST": "postgres", "AIRDOCK_REDIS_HOST": "redis"}
     given = {"AIRDOCK_ADMIN_USERNAME": "admin", **(hosts if environment is None else environment)}
     with mock.patch.dict("os.environ", given):
-        found: dict[str, str] = create_secrets().PURPOSES[purpose]()
+        found: dict[str, str] = create_secrets.PURPOSES[purpose]()
     return found
 
 
@@ -132,7 +118,7 @@ def objects_there(manifests: Manifests, scenario: Scenario) -> There:
         there[(manifest.kind, manifest.namespace, manifest.name)] = keys
     for manifest, _, container in manifests.containers:
         for purpose, name in to_make(container).items():
-            keys = frozenset(made(purpose)) if purpose in create_secrets().PURPOSES else frozenset()
+            keys = frozenset(made(purpose)) if purpose in create_secrets.PURPOSES else frozenset()
             for namespace in made_in(manifest, container):
                 there[("Secret", namespace, name)] = keys
     for namespace in {manifest.namespace for manifest, _ in manifests.pods}:

@@ -139,7 +139,9 @@ def build(
     if retrieve:
         # Without a uid, the container's is its image's, which nobody knows; the sidecar's image may say root.
         unknown = 50000 if uid is None and not userns else None
-        sidecar = retrieval.sidecar(tasks.retrieve_image, retrieve, mounts.mount_of(retrieve), unknown)
+        sidecar = retrieval.sidecar(
+            tasks.retrieve_image, tasks.retrieve_pull_policy, retrieve, mounts.mount_of(retrieve), unknown
+        )
         spec["initContainers"] = [sidecar]
     if request.platform:
         spec["nodeSelector"] = {**spec.get("nodeSelector", {}), **_platform(request.platform)}

@@ -38,12 +38,14 @@ while :; do sleep 3600 & wait $!; done
 """
 
 
-def sidecar(image: str, path: str, mount: dict[str, Any], user: int | None) -> dict[str, Any]:
+def sidecar(
+    image: str, pull_policy: str, path: str, mount: dict[str, Any], user: int | None
+) -> dict[str, Any]:
     """Build the sidecar for a file on `mount`; it runs as the container's uid, or as `user` if not None."""
     return {
         "name": SIDECAR,
         "image": image,
-        "imagePullPolicy": "IfNotPresent",
+        "imagePullPolicy": pull_policy,
         "restartPolicy": "Always",
         "command": ["sh", "-c", _SCRIPT.replace("$", "$$"), "retrieve", path.replace("$", "$$")],
         "resources": {

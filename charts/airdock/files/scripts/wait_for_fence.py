@@ -11,14 +11,13 @@ AIRDOCK_ADMISSION_FENCE, there is none to wait for.
 
 import json
 import os
-import ssl
 import sys
 import time
 import urllib.error
-import urllib.request
 from pathlib import Path
 
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+import api_server
+
 # The kubelet shows the last words of a container that has failed: `kubectl describe pod` has them.
 LAST_WORDS = Path("/dev/termination-log")
 TIMEOUT_SECONDS = 60
@@ -55,18 +54,8 @@ def forbidden_pod() -> dict[str, object]:
 
 def missing(namespace: str) -> str:
     """Ask for the pod and say why it was not the fence that refused it, or nothing if it was."""
-    server = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
-    request = urllib.request.Request(
-        f"{server}/api/v1/namespaces/{namespace}/pods?dryRun=All",
-        data=json.dumps(forbidden_pod()).encode(),
-        headers={
-            "Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}",
-            "Content-Type": "application/json",
-        },
-    )
-    context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
     try:
-        urllib.request.urlopen(request, context=context, timeout=10).close()
+        api_server.create(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", forbidden_pod())
     except urllib.error.HTTPError as error:
         answer = error.read().decode(errors="replace")
         if REFUSAL in answer:

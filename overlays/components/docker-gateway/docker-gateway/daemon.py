@@ -258,8 +258,12 @@ class Daemon:
             return "" if setting == "none" else setting
         if self._pod_cgroup is None:
             driver = self._call("GET", "/info").get("CgroupDriver", "")
-            self._pod_cgroup = pod_cgroup(Path("/proc/self/cgroup").read_text(), driver)
-            log("cgroup-parent", parent=self._pod_cgroup or "the daemon's default", driver=driver)
+            cgroups = Path("/proc/self/cgroup").read_text()
+            self._pod_cgroup = pod_cgroup(cgroups, driver)
+            if self._pod_cgroup:
+                log("cgroup-parent", parent=self._pod_cgroup, driver=driver)
+            else:
+                log("cgroup-parent", parent="the daemon's default", driver=driver, reason=_no_cgroup(cgroups))
         return self._pod_cgroup
 
     def _limits(self, request: Create, in_pod: bool) -> dict[str, Any]:
@@ -751,6 +755,15 @@ def pod_cgroup(cgroups: str, driver: str) -> str:
         slice_name = match[1].rpartition("/")[2]
         return slice_name if slice_name.endswith(".slice") else ""
     return match[1]
+
+
+def _no_cgroup(cgroups: str) -> str:
+    """Say why pod_cgroup found nothing in `cgroups`, and what follows."""
+    if cgroups.strip() == "0::/":
+        why = "with cgroup v2 a container is not shown the cgroup of its pod"
+    else:
+        why = "/proc/self/cgroup names no pod's cgroup that this driver could take"
+    return f"{why}: this pod's limits do not hold the containers, each one's ceilings do"
 
 
 def _auth(header: str) -> str:

@@ -2,9 +2,10 @@
 
 AIRDOCK_GATEWAY_CONFIG  path of the file; without it every setting has its default
 AIRDOCK_GATEWAY_OWNER   uid of the worker's pod (the downward API's metadata.uid)
-AIRDOCK_TASK_NAMESPACE, AIRDOCK_TASK_SERVICE_ACCOUNT, AIRDOCK_XCOM_SIDECAR_IMAGE
-                        win over tasks.namespace, serviceAccount and retrieveImage: a deployment tool that
-                        renames them reaches variables, and not the inside of the file
+AIRDOCK_TASK_NAMESPACE, AIRDOCK_TASK_SERVICE_ACCOUNT, AIRDOCK_XCOM_SIDECAR_IMAGE,
+AIRDOCK_XCOM_SIDECAR_PULL_POLICY
+                        win over tasks.namespace, serviceAccount, retrieveImage and retrievePullPolicy: a
+                        deployment tool that renames them reaches variables, and not the inside of the file
 
 Keys of the file are the camelCase forms of the attributes below, in the same nesting.
 """
@@ -93,6 +94,7 @@ class Tasks:
     pod_annotations: dict[str, str] = field(default_factory=dict)
     pod: dict[str, Any] = field(default_factory=dict)
     retrieve_image: str = "busybox:1.37"
+    retrieve_pull_policy: str = "IfNotPresent"
     ttl_seconds: int = 600
     schedule_timeout_seconds: int = 600
     pull_timeout_seconds: int = 120
@@ -154,6 +156,8 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         namespace=environment.get("AIRDOCK_TASK_NAMESPACE") or settings.tasks.namespace,
         service_account=environment.get("AIRDOCK_TASK_SERVICE_ACCOUNT") or settings.tasks.service_account,
         retrieve_image=environment.get("AIRDOCK_XCOM_SIDECAR_IMAGE") or settings.tasks.retrieve_image,
+        retrieve_pull_policy=environment.get("AIRDOCK_XCOM_SIDECAR_PULL_POLICY")
+        or settings.tasks.retrieve_pull_policy,
     )
     settings = dataclasses.replace(
         settings, owner=environment.get("AIRDOCK_GATEWAY_OWNER", "") or settings.owner, tasks=tasks
@@ -166,6 +170,11 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         ("backend", settings.backend, ("cluster", "daemon")),
         ("tasks.userNamespaces", settings.tasks.user_namespaces, ("auto", "on", "off")),
         ("tasks.ulimits", settings.tasks.ulimits, ("ignore", "refuse")),
+        (
+            "tasks.retrievePullPolicy",
+            settings.tasks.retrieve_pull_policy,
+            ("IfNotPresent", "Always", "Never"),
+        ),
     ):
         if value not in choices:
             raise ConfigError(f"{name}: {value!r} is not one of {', '.join(choices)}")
