@@ -309,6 +309,7 @@ def _bindings(*names: str) -> list[dict[str, Any]]:
 POLICIES = ("airdock-airdock-task-pods", "airdock-airdock-task-connections")
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
 TASK_NAMESPACE = f"{RELEASE}-tasks"
+PEER = r"namespaceSelector.matchLabels.airdock\.dev/release"
 LABEL = r"metadata.labels.airdock\.dev/tasks"
 SCOPE = r"spec.matchResources.namespaceSelector.matchLabels.airdock\.dev/tasks"
 
@@ -323,7 +324,23 @@ NAMES: Mapping[str, tuple[str, list[dict[str, Any]]]] = {
                 _target({"namespace": NAMESPACE}, "metadata.namespace"),
                 _target({"kind": "Namespace", "name": NAMESPACE}, "metadata.name"),
                 *_bindings("create-secrets", "docker-gateway", "task-launcher", "task-watcher"),
-            )
+            ),
+            _replace(
+                "namespace",
+                _target(
+                    {"kind": "NetworkPolicy", "name": f"{RELEASE}-api-server"},
+                    f"spec.ingress.*.from.*.{PEER}",
+                    f"spec.egress.*.to.*.{PEER}",
+                    delimiter=".",
+                    index=0,
+                ),
+                _target(
+                    {"kind": "NetworkPolicy", "name": f"{RELEASE}-redis"},
+                    f"spec.ingress.*.from.*.{PEER}",
+                    delimiter=".",
+                    index=0,
+                ),
+            ),
         ],
     ),
     "tasks": (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +61,19 @@ def test_the_fence_follows(manifests: Manifests) -> None:
         assert manifests.find("ValidatingAdmissionPolicy", name=binding.get("spec", "policyName"))
         scope = binding.get("spec", "matchResources", "namespaceSelector", "matchLabels")
         assert scope == {"airdock.dev/tasks": "team-data.airdock"}
+
+
+def test_the_label_of_workers_namespaces_follows(manifests: Manifests) -> None:
+    """Workers of another installation, in a namespace that carries its label, do not get in here."""
+    policies = [m.raw for m in manifests.all("NetworkPolicy") if "airdock.dev/release" in json.dumps(m.raw)]
+    assert {policy["metadata"]["name"] for policy in policies} == {
+        "data-airdock-api-server",
+        "data-airdock-redis",
+    }
+    for policy in policies:
+        values = re.findall('"airdock.dev/release": "([^"]*)"', json.dumps(policy))
+        assert values
+        assert set(values) == {"team-data.airdock"}
 
 
 def test_pods_find_what_was_renamed(manifests: Manifests) -> None:

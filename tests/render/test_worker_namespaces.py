@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from scripts.lint import reach
@@ -43,6 +45,40 @@ def test_flows_cross_namespaces(manifests: Manifests, group: str) -> None:
     stranger = Endpoint("stranger", worker.labels)
     assert not reach.connects(manifests, stranger, api, 8080)
     assert not reach.connects(manifests, stranger, redis, 6379)
+
+
+@pytest.mark.parametrize("made_by", ["the chart", "the user"])
+def test_workers_that_drain_in_a_namespace_that_their_group_has_left(
+    manifests: Manifests, made_by: str
+) -> None:
+    """Its label lets them finish; nobody gets in by labels of pods, or by another release's namespace."""
+    worker = end(manifests, "worker", "dind")
+    label = {"airdock.dev/release": "airdock.airdock"}
+    if made_by == "the chart":
+        namespace = manifests.one("Namespace", name=worker.namespace).raw
+        assert label.items() <= namespace["metadata"]["labels"].items()
+    else:
+        namespace = {"kind": "Namespace", "metadata": {"name": worker.namespace, "labels": label}}
+    left = BY_NAME["modes"].render()
+    api, redis = end(left, "api-server"), end(left, "redis")
+
+    def reaches(namespace: dict[str, Any], source: Endpoint) -> tuple[bool, bool, bool]:
+        there = Manifests.of([*left.changed(), ("", namespace)])
+        return (
+            reach.connects(there, source, api, 8080),
+            reach.connects(there, source, redis, 6379),
+            reach.allowed(there, api, source, 8793, "Egress"),
+        )
+
+    assert reaches(namespace, worker) == (True, True, True)
+    assert not reach.connects(
+        Manifests.of([*left.changed(), ("", namespace)]), worker, end(left, "postgres"), 5432
+    )
+    stranger = Endpoint(worker.namespace, {"app": "other"})
+    assert reaches(namespace, stranger)[:2] == (False, False)
+    for labels in ({}, {"airdock.dev/release": "other.airdock"}, {"airdock.dev/release": "airdock.other"}):
+        foreign = {"kind": "Namespace", "metadata": {"name": worker.namespace, "labels": labels}}
+        assert reaches(foreign, worker)[:2] == (False, False), labels
 
 
 def test_secrets_that_leave_the_release_namespace(manifests: Manifests) -> None:

@@ -45,6 +45,15 @@
 {{- without (include "airdock.homes" . | fromJsonArray) .Release.Namespace | toJson -}}
 {{- end }}
 
+{{- /*
+The value of the label airdock.dev/release, by which a namespace with workers of the release stays open to it when its last group has left
+and still drains: <namespace>.<release>, with a hash where it is too long for a label.
+*/ -}}
+{{- define "airdock.releaseLabel" -}}
+{{- $value := printf "%s.%s" .Release.Namespace .Release.Name -}}
+{{- gt (len $value) 63 | ternary (printf "%s-%s" (trunc 54 $value | trimAll "-._") (sha256sum $value | trunc 8)) $value -}}
+{{- end }}
+
 {{- /* A Service of the release as pods of a namespace name it. Call with (dict "root" $ "namespace" $namespace "name" "redis"). */ -}}
 {{- define "airdock.serviceHost" -}}
 {{- $name := printf "%s-%s" (include "airdock.fullname" .root) .name -}}
