@@ -16,7 +16,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 from typing import Any, Literal, NoReturn
 
@@ -99,6 +99,8 @@ class FrozenList(_Frozen, list[Any]):
 
 def freeze(value: Any) -> Any:
     """The same JSON value, read-only all the way down."""
+    if isinstance(value, _Frozen):
+        return value
     if isinstance(value, dict):
         return FrozenDict((key, freeze(item)) for key, item in value.items())
     if isinstance(value, list):
@@ -177,23 +179,37 @@ def load_yaml(text: str, name: str = "the YAML") -> list[Any]:
     Raises:
         ManifestError: if it is not YAML, or has a key twice.
     """
-    return [document for _, document in _documents(text, name)]
+    return [copy.deepcopy(document) for _, document in _documents(text, name)]
 
 
 def _documents(text: str, name: str) -> Iterator[tuple[int, Any]]:
-    """Each document with the line on which it starts, from 0."""
+    """Each document, read-only, with the line on which it starts, from 0."""
+    line = 0
+    # A line that begins so ends a document wherever it is; one with directives is left whole.
+    for part in [text] if re.search("^%", text, re.MULTILINE) else re.split(r"(?m)^(?=---(?:\s|$))", text):
+        try:
+            for start, document in _part(part):
+                yield line + start, document
+        except (yaml.YAMLError, UnicodeError, ValueError, TypeError) as error:
+            mark = getattr(error, "problem_mark", None)
+            place = f", line {line + mark.line + 1}" if mark else ""
+            reason = getattr(error, "problem", None) or str(error)
+            raise ManifestError(f"{name}{place}: {reason}") from error
+        line += part.count("\n")
+
+
+@lru_cache(maxsize=4096)
+def _part(text: str) -> tuple[tuple[int, Any], ...]:
+    """Documents with their lines. Kept: most objects of a render are those of the one before."""
     loader = Loader(text)
+    found = []
     try:
         while loader.check_node():
             node = loader.get_node()
-            yield node.start_mark.line, loader.construct_document(node)
-    except (yaml.YAMLError, UnicodeError, ValueError, TypeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or str(error)
-        raise ManifestError(f"{name}{place}: {reason}") from error
+            found.append((node.start_mark.line, freeze(loader.construct_document(node))))
     finally:
         loader.dispose()
+    return tuple(found)
 
 
 @dataclass(frozen=True)
