@@ -118,7 +118,9 @@ def _fresh(*arguments: Any) -> dict[str, Any]:
 def _helm(values: str, release: str, namespace: str, kube_version: str, helm: str, chart: Path) -> str:
     command = [_binary(helm), "template", release, str(chart), "--namespace", namespace]
     command += ["--kube-version", kube_version, "--values", "-"]
-    done = subprocess.run(command, input=values, capture_output=True, text=True)
+    # A render is over before its garbage matters: looking for it less often saves a sixth of the time.
+    environment = {"GOGC": "400", **os.environ}
+    done = subprocess.run(command, input=values, capture_output=True, text=True, env=environment)
     if done.returncode != 0:
         raise RenderError(re.sub(r"^Error: ", "", done.stderr.strip()))
     return done.stdout
