@@ -21,11 +21,42 @@ VARIANTS = {"privileged": "privileged", "user-namespace": "userNamespace", "root
 _START_SECONDS = 300
 
 
+@dataclass(frozen=True)
+class Root:
+    """The node's root cgroup: the children, the controllers that it hands down, the processes in it."""
+
+    children: frozenset[str]
+    controllers: frozenset[str]
+    processes: frozenset[str]
+
+    @classmethod
+    def of(cls, machine: Machine) -> Root:
+        """As it is now. Those in it are the kernel's."""
+        script = "cd /sys/fs/cgroup; echo */; cat cgroup.subtree_control; echo $(cat cgroup.procs)"
+        children, controllers, processes = (line.split() for line in machine.shell(script).splitlines())
+        return cls(
+            frozenset(name.strip("/") for name in children), frozenset(controllers), frozenset(processes)
+        )
+
+    def moved(self, machine: Machine) -> dict[str, str]:
+        """Those of its processes that are in another cgroup now: process -> cgroup."""
+        script = f"""for pid in {" ".join(self.processes)}; do
+            {{ read -r cgroup < /proc/$pid/cgroup; }} 2> /dev/null && echo "$pid ${{cgroup#0::}}"
+        done; :"""
+        found = dict(line.split() for line in machine.shell(script).splitlines())
+        return {process: cgroup for process, cgroup in found.items() if cgroup != "/"}
+
+
 @dataclass
 class Node:
-    """The machine and its pods."""
+    """The machine and its pods.
+
+    Attributes:
+        root: its root cgroup before there was a pod.
+    """
 
     machine: Machine
+    root: Root
     pods: dict[str, Pod] = field(default_factory=dict)
 
 
@@ -33,8 +64,8 @@ class Node:
 def node(request: pytest.FixtureRequest) -> Iterator[Node]:
     if reason := machine.obstacle():
         pytest.skip(reason)
-    made = {UPSTREAM: upstream_pod(UPSTREAM)}
-    made |= {name: static_pod(name, variant) for name, variant in VARIANTS.items()}
+    made = {name: static_pod(name, variant) for name, variant in VARIANTS.items()}
+    made[UPSTREAM] = upstream_pod(UPSTREAM)
     disk = machine.build()
     capture = request.config.pluginmanager.get_plugin("capturemanager")
     started = time.monotonic()
@@ -46,7 +77,11 @@ def node(request: pytest.FixtureRequest) -> Iterator[Node]:
     with machine.boot(disk) as booted:
         say("booted")
         booted.shell("until ctr version > /dev/null 2>&1 && pgrep -x kubelet; do sleep 0.5; done")
-        found = Node(booted)
+        # What runc does with a node's first container.
+        booted.shell(
+            "cd /sys/fs/cgroup && sed 's/ / +/g; s/^/+/' cgroup.controllers > cgroup.subtree_control"
+        )
+        found = Node(booted, Root.of(booted))
         # One by one: a daemon gives its containerd 15 s to start, which is not much here.
         for name, (pod, files) in made.items():
             try:

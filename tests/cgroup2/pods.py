@@ -10,16 +10,21 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import shlex
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from scripts.machine import Done, Machine
 from scripts.manifests import Manifests
 from scripts.render import render
+from scripts.tools.build import lookup
 
 #: What the daemon's container gets.
 MEMORY_MIB = 512
+WORKER_MEMORY_MIB = 128
 CPUS = 1
 PIDS = 200
 _GROUP = "docker"
@@ -37,7 +42,12 @@ def values(variant: str) -> dict[str, Any]:
         }
 
     dind = {"variant": variant, "pidsLimit": PIDS, "resources": resources(CPUS, f"{MEMORY_MIB}Mi")}
-    group = {"mode": "dind", "queues": ["docker"], "dind": dind, "resources": resources(1, "128Mi")}
+    group = {
+        "mode": "dind",
+        "queues": ["docker"],
+        "dind": dind,
+        "resources": resources(1, f"{WORKER_MEMORY_MIB}Mi"),
+    }
     return {"workers": {"default": None, _GROUP: group}}
 
 
@@ -89,7 +99,18 @@ def upstream_pod(name: str) -> tuple[dict[str, Any], dict[str, str]]:
     pod, files = static_pod(name, "privileged")
     (daemon,) = pod["spec"]["initContainers"]
     daemon["command"] = ["dockerd", "--host=unix:///run/airdock/docker.sock", "--group=2375"]
+    files[f"/etc/airdock/{name}/docker-scripts/dind"] = _nesting_script()
     return pod, files
+
+
+def _nesting_script() -> str:
+    """hack/dind of the pinned Docker, which the entrypoint of docker:dind runs dockerd by."""
+    environment = os.environ | {"GOFLAGS": "", "GOWORK": "off"}
+    command = ["go", "mod", "download", "-json", "github.com/moby/moby/v2"]
+    done = subprocess.run(
+        command, cwd=lookup("dockerd").directory, env=environment, capture_output=True, check=True
+    )
+    return Path(json.loads(done.stdout)["Dir"], "hack", "dind").read_text()
 
 
 def _volume(rendered: Manifests, volume: dict[str, Any], name: str, files: dict[str, str]) -> dict[str, Any]:
@@ -154,6 +175,15 @@ class Pod:
         """How many processes the kernel has killed in the pod for want of memory."""
         events = self.machine.shell(f"cat /sys/fs/cgroup{self.cgroup}/memory.events")
         return int(dict(line.split() for line in events.splitlines())["oom_kill"])
+
+    def held(self) -> int:
+        """How often the kernel has held processes of the pod back for their limit of CPU."""
+        counts = self.machine.shell(f"grep -rh nr_throttled --include=cpu.stat /sys/fs/cgroup{self.cgroup}")
+        return sum(int(line.split()[1]) for line in counts.splitlines())
+
+    def most_memory(self) -> float:
+        """The most memory that the pod has ever had, in MiB."""
+        return int(self.machine.shell(f"cat /sys/fs/cgroup{self.cgroup}/memory.peak")) / 2**20
 
 
 def cgroup_of(machine: Machine, command: str) -> str:
