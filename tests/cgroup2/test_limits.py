@@ -89,8 +89,11 @@ class Greed:
 
 
 @cache
-def greed(pod: Pod) -> Greed:
-    """Let a task take all processors and processes that it can get: one for both, as starts are slow here."""
+def greed(pod: Pod, attempt: int = 1) -> Greed:
+    """Let a task take all processors and processes that it can get: one for both, as starts are slow here.
+
+    Each attempt is made once.
+    """
     held = pod.held()
     _code, printed = run(pod, _GREEDY)
     # `times` ends with the children's user and system time: 0m4.900000s 0m0.010000s
@@ -163,7 +166,8 @@ def test_memory_limit_kills_its_task_alone(privileged: Pod) -> None:
 
 
 def test_upstream_task_takes_more_processors_than_the_pod_may(upstream: Pod) -> None:
-    assert greed(upstream).processors > 1.1 * CPUS
+    """Once is enough to show that nothing holds it: on a busy machine others take their share."""
+    assert any(greed(upstream, attempt).processors > 1.1 * CPUS for attempt in (1, 2, 3))
 
 
 def test_processors_of_the_pod_bound(pod: Pod) -> None:
