@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,11 +14,13 @@ import pytest
 from scripts import examples, up
 from scripts.overlays.definitions import merged
 from scripts.target import NAMESPACE, RELEASE, CommandError, Target
-from tests.e2e.conftest import Release, wait_until
+from tests.e2e.conftest import DAG_FILES, Release, wait_until
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 #: Modes whose pods `restricted` refuses.
 MODES = ("dind", "socket")
+#: Of a task that runs when its group leaves its namespace: longer than Helm takes to delete that.
+DRAINING_SECONDS = 60
 #: What a group's namespace holds: Secret -> its keys.
 SECRETS = {
     f"{RELEASE}-api-secret-key": {"api-secret-key"},
@@ -143,17 +147,50 @@ def test_secrets_of_the_group(moved: Release, refused: dict[str, str]) -> None:
                         assert word not in text, f"{key} of {name} in {namespace_of(mode)}"
 
 
-def test_namespaces_go_with_their_last_group(
-    release: Release, moved: Release, refused: dict[str, str]
+def test_namespaces_go_with_their_last_group_once_its_tasks_are_done(
+    dags: Release, moved: Release, refused: dict[str, str]
 ) -> None:
-    target = moved.target
+    """The groups move back while their workers run tasks: those finish, by api-server and broker."""
+    target = dags.target
     target.kubectl("label", "namespace", NAMESPACE, f"{ENFORCE}-")
-    for mode in refused:  # Workers that drain there later could no longer reach the broker.
-        where = ("-n", namespace_of(mode))
-        target.kubectl("scale", f"deployment/{RELEASE}-worker-{mode}", *where, "--replicas=0")
-        target.kubectl("wait", "--for=delete", "pod", "--all", *where, "--timeout=120s", timeout=130)
-    up.install(target, dict(release.values))
+    runs = {}
+    for group in (group for group in moved.groups if group.name in refused):
+        files_in(target, namespace_of(group.name), group.name)
+        script = f"for i in $(seq {DRAINING_SECONDS}); do echo tick $i; sleep 1; done; echo the end"
+        runs[group.name] = dags.start(f"e2e_docker_{group.queue}", script)
+    for run in runs.values():
+        run.wait_for_log("tick 2")
+    with ThreadPoolExecutor() as pool:
+        upgrade = pool.submit(up.install, target, dict(dags.values))
+        for mode, run in runs.items():
+            wait_until(lambda m=mode: going(target, namespace_of(m)), 120, f"{mode}'s namespace is deleted")  # type: ignore[misc]
+            assert run.task.state == "running", f"{mode}'s task ended too early to show anything"
+        upgrade.result()
+    assert {mode: (run.wait(), run.task.try_number) for mode, run in runs.items()} == dict.fromkeys(
+        runs, ("success", 1)
+    )
     for mode in refused:
         target.kubectl(
             "wait", "--for=delete", f"namespace/{namespace_of(mode)}", "--timeout=120s", timeout=130
         )
+
+
+def files_in(target: Target, namespace: str, group: str) -> None:
+    """Put the tests' own DAGs into a group's namespace too, and wait until its worker has them."""
+    patch = json.dumps({"data": {name: file.read_text() for name, file in DAG_FILES.items()}})
+    config_map = f"{RELEASE}-example-dags"
+    target.kubectl("patch", "configmap", config_map, "-n", namespace, "--type=merge", "-p", patch)
+    # The kubelet looks at a pod's ConfigMaps once a minute, or when the pod changes.
+    now = f"airdock.dev/poked={time.time()}"
+    target.kubectl("annotate", "pods", "--all", "-n", namespace, "--overwrite", now)
+    worker = ("exec", f"deploy/{RELEASE}-worker-{group}", "-n", namespace, "-c", "worker", "--")
+
+    def there() -> bool:
+        return set(DAG_FILES) <= set(target.kubectl(*worker, "ls", "/opt/airflow/dags").split())
+
+    wait_until(there, 90, f"DAG files in {namespace}")
+
+
+def going(target: Target, namespace: str) -> bool:
+    """Whether a namespace has been told to go."""
+    return "deletionTimestamp" in target.get("namespace", namespace)["metadata"]
