@@ -18,7 +18,7 @@
 {{- /* The chart's own settings, by section and key, under the user's airflow.config. */ -}}
 {{- define "airdock.defaultConfig" -}}
 core:
-  executor: CeleryExecutor
+  executor: {{ .Values.executor }}
   dags_folder: {{ .Values.dags.path | quote }}
   load_examples: false
   # Workers have no DNS name of their own; the log reader takes the pod's address.
@@ -34,6 +34,13 @@ api:
 {{- end }}
 scheduler:
   enable_health_check: true
+{{- with include "airdock.defaultPodTemplate" . }}
+kubernetes_executor:
+  namespace: {{ include "airdock.executorNamespace" $ }}
+  pod_template_file: {{ . }}
+  # By default the scheduler makes one pod in each round.
+  worker_pods_creation_batch_size: 16
+{{- end }}
 workers:
   # A task outlives an API server that is away for minutes: by default Airflow kills it after three failed heartbeats.
   max_failed_heartbeats: 60
@@ -94,7 +101,9 @@ The data of the ConfigMap whose keys are environment variables of every Airflow 
 AIRDOCK_BASE_PATH: {{ include "airdock.basePath" . | quote }}
 {{- if .Values.controlPlane.enabled }}
 {{- range $name := list "api-server" "postgres" "redis" }}
+{{- if or (ne $name "redis") (include "airdock.runs" (dict "root" $scope.root "executor" "CeleryExecutor")) }}
 AIRDOCK_{{ $name | snakecase | upper }}_HOST: {{ include "airdock.serviceHost" (merge (dict "name" $name) $scope) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- if include "airdock.runsPods" . }}
@@ -124,6 +133,10 @@ airflow_local_settings.py: |
   {{- .Files.Get "files/airflow_local_settings.py" | nindent 2 }}
 airdock_docker_watch.py: |
   {{- .Files.Get "files/airdock_docker_watch.py" | nindent 2 }}
+{{- if include "airdock.runs" (dict "root" . "executor" "KubernetesExecutor") }}
+airdock_executor_pods.py: |
+  {{- .Files.Get "files/airdock_executor_pods.py" | nindent 2 }}
+{{- end }}
 {{- with .Values.airflow.localSettings }}
 airdock_user_settings.py: |
   {{- . | nindent 2 }}

@@ -7,6 +7,12 @@ image, environment, configuration and scripts. Further keys of the component:
   logs      true mounts the log directory into the main container
 */ -}}
 {{- define "airdock.airflowWorkload" -}}
+{{- include "airdock.addAirflow" . -}}
+{{- include "airdock.workload" . -}}
+{{- end }}
+
+{{- /* Adds to a component, in place, what makes its containers Airflow's, and writes nothing. */ -}}
+{{- define "airdock.addAirflow" -}}
 {{- $root := .root -}}
 {{- $c := .component -}}
 {{- if hasKey $c "Error" }}{{ fail $c.Error }}{{ end -}}
@@ -27,7 +33,6 @@ image, environment, configuration and scripts. Further keys of the component:
 {{- $_ := set $c.container "volumeMounts" (include "airdock.overlay" (list $c.container.volumeMounts $logs.volumeMounts $dags.volumeMounts) | fromJson) -}}
 {{- $checksums := dict "checksum/config" (include "airdock.configData" $root | sha256sum) "checksum/env" (include "airdock.envData" (dict "root" $root "namespace" ($c.namespace | default $root.Release.Namespace)) | sha256sum) "checksum/scripts" (include "airdock.scriptsData" $root | sha256sum) -}}
 {{- $_ := set $c "podAnnotations" (include "airdock.overlay" (list $checksums $c.podAnnotations) | fromJson) -}}
-{{- include "airdock.workload" . -}}
 {{- end }}
 
 {{- /* The init container of the components that read the database: waits until api-server has migrated it. */ -}}

@@ -35,10 +35,29 @@ nobody changes another's groups.
 {{- /* A volume has one source: the group's takes the place of the default one, whatever its kind. */ -}}
 {{- with ($group.dind | default dict).dataVolume }}{{ $_ := set $merged.dind "dataVolume" . }}{{ end -}}
 {{- $_ := set $merged "tasks" (include "airdock.groupTasks" (dict "root" $ "own" (list $.Values.workerDefaults.tasks $group.tasks)) | fromJson) -}}
+{{- $_ := set $merged "executor" ($merged.executor | default (splitList "," $.Values.executor | first)) -}}
+{{- if eq $merged.executor "KubernetesExecutor" -}}
+{{- $_ := set $merged "namespace" (include "airdock.executorNamespace" $) -}}
+{{- $_ := set $merged "createNamespace" $.Values.kubernetesExecutor.createNamespace -}}
+{{- end -}}
 {{- $_ := set $groups $name $merged -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $groups -}}
+{{- end }}
+
+{{- /* The worker groups of an executor, as airdock.workers has them. Call with (dict "root" $ "executor" "CeleryExecutor"). */ -}}
+{{- define "airdock.workersOf" -}}
+{{- $groups := dict -}}
+{{- range $name, $group := include "airdock.workers" .root | fromJson -}}
+{{- if eq $group.executor $.executor }}{{ $_ := set $groups $name $group }}{{ end -}}
+{{- end -}}
+{{- toJson $groups -}}
+{{- end }}
+
+{{- /* "true" where tasks run by an executor. Call with (dict "root" $ "executor" "CeleryExecutor"). */ -}}
+{{- define "airdock.runs" -}}
+{{- if has .executor (splitList "," .root.Values.executor) }}true{{ end -}}
 {{- end }}
 
 {{- /* One map of a list of maps, as JSON: a later map's keys replace an earlier one's whole, null removes; absent maps are skipped. */ -}}

@@ -24,7 +24,9 @@ env:
   DOCKER_HOST: unix:///run/airdock/docker.sock
   # The daemon sees the worker's temporary directories under the same path, so that DockerOperator's mount_tmp_dir works.
   TMPDIR: /run/airdock-tmp
+  {{- if eq .group.executor "CeleryExecutor" }}
   AIRFLOW__CELERY__EXTRA_CELERY_CONFIG: {{ include "airdock.dindCeleryConfig" .root | quote }}
+  {{- end }}
   {{- if $dind.pullSecret }}
   DOCKER_CONFIG: /run/airdock-registries
   {{- end }}

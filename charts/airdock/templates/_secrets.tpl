@@ -49,10 +49,10 @@ redis:
 {{ (get $secrets $purpose).name }}: {{ $purpose }}
 {{- end -}}
 {{- end -}}
-{{- if not (or .Values.database.existingSecret .Values.secrets.postgres) }}
+{{- if and (include "airdock.embedded" (dict "root" . "store" "database")) (not .Values.secrets.postgres) }}
 {{ $secrets.postgres.name }}: postgres
 {{- end -}}
-{{- if not (or .Values.broker.existingSecret .Values.secrets.redis) }}
+{{- if and (include "airdock.embedded" (dict "root" . "store" "broker")) (not .Values.secrets.redis) }}
 {{ $secrets.redis.name }}: redis
 {{- end -}}
 {{- end -}}
@@ -60,7 +60,7 @@ redis:
 
 {{- /* Those of them that worker groups in other namespaces read: the cluster makes them there too, with the same content. */ -}}
 {{- define "airdock.secretsToShare" -}}
-{{- if include "airdock.otherHomes" . | fromJsonArray -}}
+{{- if include "airdock.otherCeleryHomes" . | fromJsonArray -}}
 {{- range $name, $purpose := include "airdock.secretsToCreate" . | fromYaml -}}
 {{- if has $purpose (list "apiSecretKey" "redis") }}
 {{ $name }}: {{ $purpose }}
@@ -90,5 +90,6 @@ redis:
 
 {{- /* "true" where the release brings the data store. Call with (dict "root" $ "store" "database"), or "broker". */ -}}
 {{- define "airdock.embedded" -}}
-{{- if and .root.Values.controlPlane.enabled (not (get .root.Values .store).existingSecret) }}true{{ end -}}
+{{- $used := or (eq .store "database") (include "airdock.runs" (dict "root" .root "executor" "CeleryExecutor")) -}}
+{{- if and $used .root.Values.controlPlane.enabled (not (get .root.Values .store).existingSecret) }}true{{ end -}}
 {{- end }}

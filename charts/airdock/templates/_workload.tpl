@@ -12,7 +12,7 @@ The one builder of workloads. A component is a map, written as YAML by its own f
   podAnnotations    annotations of the pod: checksums of what it reads
   values            the user's block for it: replicas, resources, env, placement, ... (see the schema's "pod")
   token             true mounts the service account's token into the main container
-  supplementalGroups, terminationGracePeriodSeconds, runAsUser, hostUsers, runtimeClassName
+  supplementalGroups, terminationGracePeriodSeconds, runAsUser, hostUsers, runtimeClassName, restartPolicy
   container         the main container; initContainers: a list, sidecars among them with restartPolicy Always
   volumes           map of name to volume source
   claims            map of name to {size, storageClassName}, a StatefulSet's
@@ -27,15 +27,7 @@ unless `name` is given).
 {{- if hasKey $c "Error" }}{{ fail $c.Error }}{{ end -}}
 {{- $values := $c.values -}}
 {{- $scope := dict "root" $root "component" ($c.component | default $c.name) "name" $c.name "namespace" $c.namespace -}}
-apiVersion: v1
-kind: ServiceAccount
-metadata:
-  {{- include "airdock.metadata" $scope | nindent 2 }}
-  {{- with ($values.serviceAccount | default dict).annotations }}
-  annotations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-automountServiceAccountToken: false
+{{- include "airdock.serviceAccount" (merge (dict "values" $values) $scope) }}
 ---
 apiVersion: apps/v1
 kind: {{ $c.kind | default "Deployment" }}
@@ -79,6 +71,18 @@ spec:
   {{- end }}
 {{- end }}
 
+{{- define "airdock.serviceAccount" -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  {{- include "airdock.metadata" . | nindent 2 }}
+  {{- with (.values.serviceAccount | default dict).annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+automountServiceAccountToken: false
+{{- end }}
+
 {{- /* The spec of a claim. Call with (dict "claim" {size, storageClassName} "accessMode" "ReadWriteOnce"). */ -}}
 {{- define "airdock.claimSpec" -}}
 accessModes: [{{ .accessMode }}]
@@ -107,6 +111,9 @@ metadata:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
+  {{- with $c.restartPolicy }}
+  restartPolicy: {{ . }}
+  {{- end }}
   serviceAccountName: {{ include "airdock.fullname" $root }}-{{ $c.name }}
   automountServiceAccountToken: false
   enableServiceLinks: false

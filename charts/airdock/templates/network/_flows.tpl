@@ -1,7 +1,7 @@
 {{- /* Who talks to whom inside the release; everything else between its pods is denied. */ -}}
 {{- define "airdock.flows" -}}
 {{- if .Values.controlPlane.enabled }}
-- {from: [worker], to: api-server, port: 8080}
+- {from: [worker, kubernetes-executor], to: api-server, port: 8080}
 - {from: [api-server], to: worker, port: 8793}
 - {from: [api-server], to: triggerer, port: 8794}
 {{- end }}
@@ -18,15 +18,19 @@
 {{- if .Values.controlPlane.enabled }}
 database: {component: postgres, port: 5432, clients: [api-server, scheduler, dag-processor, triggerer]}
 {{- end }}
+{{- if include "airdock.runs" (dict "root" . "executor" "CeleryExecutor") }}
 broker: {component: redis, port: 6379, clients: [{{ if .Values.controlPlane.enabled }}scheduler, {{ end }}worker]}
+{{- end }}
 {{- end }}
 
 {{- /* The components, and what they may reach outside the release: dns, kubernetes (the API server), world. */ -}}
 {{- define "airdock.reach" -}}
+{{- $pods := include "airdock.runs" (dict "root" . "executor" "KubernetesExecutor") -}}
 worker: [dns, world]
+kubernetes-executor: [dns, world]
 {{- if .Values.controlPlane.enabled }}
-api-server: [dns, world{{ if include "airdock.secretsToCreate" . }}, kubernetes{{ end }}]
-scheduler: [dns]
+api-server: [dns, world{{ if or $pods (include "airdock.secretsToCreate" .) }}, kubernetes{{ end }}]
+scheduler: [dns{{ if $pods }}, kubernetes{{ end }}]
 dag-processor: [dns, world]
 triggerer: [dns, world{{ if include "airdock.queuesServing" (dict "root" . "what" "kubernetes") }}, kubernetes{{ end }}]
 {{- end }}

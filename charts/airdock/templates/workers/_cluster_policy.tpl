@@ -7,6 +7,13 @@
 AIRDOCK_{{ upper $what }}_QUEUE: {{ $queue | quote }}
 {{- end }}
 {{- end }}
+{{- if include "airdock.runs" (dict "root" . "executor" "KubernetesExecutor") }}
+{{- $executors := dict }}
+{{- range $name, $group := include "airdock.workers" . | fromJson }}
+{{- range $group.queues }}{{ $_ := set $executors . (dict "executor" $group.executor "group" $name) }}{{ end }}
+{{- end }}
+AIRDOCK_EXECUTORS: {{ toJson $executors | quote }}
+{{- end }}
 {{- end }}
 
 {{- /* In a worker. Call with (dict "root" $ "group" $group). */ -}}
