@@ -588,6 +588,8 @@ class Manifests:
     def parse(cls, text: str, name: str = "the YAML") -> Manifests:
         """Reads a YAML or JSON stream; objects of kind List are opened, empty documents skipped.
 
+        A pod in a ConfigMap, KubernetesExecutor's template, stands beside it as a PodTemplate.
+
         Raises:
             ManifestError: if it is not YAML, has a key twice, or a document is no Kubernetes object.
         """
@@ -691,4 +693,25 @@ def _opened(document: Any, where: str) -> Sequence[Any]:
         return [item for each in document.get("items") or () for item in _opened(each, where)]
     if not isinstance(document.get("metadata"), dict):
         raise ManifestError(f"{where}: {document['kind']} has no metadata")
-    return (document,)
+    return (document, *_pod_templates(document, where))
+
+
+def _pod_templates(document: dict[str, Any], where: str) -> Iterator[Any]:
+    """The pods in a ConfigMap: KubernetesExecutor makes them as they are, but for a name of their own."""
+    data = _map(document.get("data")) if document["kind"] == "ConfigMap" else {}
+    for key, value in data.items():
+        if not key.endswith(".yaml") or "\nkind: Pod\n" not in str(value):
+            continue
+        for pod in load_yaml(value, f"{where}, {key}"):
+            metadata = pod["metadata"]
+            labels = {**_map(document["metadata"].get("labels")), **_map(metadata.get("labels"))}
+            template = {
+                "metadata": {k: metadata.get(k) for k in ("labels", "annotations")},
+                "spec": pod["spec"],
+            }
+            yield {
+                "apiVersion": "v1",
+                "kind": "PodTemplate",
+                "metadata": {**metadata, "labels": labels},
+                "template": template,
+            }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -120,6 +121,68 @@ def test_group_in_a_namespace_of_its_own(install: Install, control_plane: Contro
     assert release.account("api-server").rights(there) == rights("secrets create")
     for component in ("scheduler", "dag-processor", "triggerer"):
         assert release.account(component).rights(there) == NONE, component
+
+
+#: Who may what where KubernetesExecutor's pods run.
+EXECUTOR_RIGHTS = {
+    "scheduler": rights("pods create,get,list,watch,patch,delete"),
+    "api-server": rights("pods list", "pods/log get"),
+}
+
+
+@pytest.mark.parametrize("beside", ["CeleryExecutor", ""])
+def test_rights_of_kubernetes_executor(install: Install, control_plane: ControlPlane, beside: str) -> None:
+    """Where its pods run, and nowhere else; a group's account has there what it has with Celery: nothing."""
+    name = f"once-{beside.lower() or 'alone'}"
+    there = f"{name}-executor"
+    once = {"queues": ["once"], "executor": "KubernetesExecutor"}
+    release = install(
+        {
+            "executor": f"{beside},KubernetesExecutor".removeprefix(","),
+            "workers": {"default": {} if beside else None, "once": once},
+            "tasks": {"admission": {"enabled": False}},
+        },
+        release=name,
+        namespace=name,
+    )
+    for component in ("api-server", "scheduler", "dag-processor", "triggerer"):
+        found = release.account(component)
+        assert found.rights(there) == EXECUTOR_RIGHTS.get(component, NONE), component
+        assert not found.rights(release.task_namespace) & rights("pods create,patch"), component
+    groups = {"once": there} | ({"default": name} if beside else {})
+    for group, namespace in groups.items():
+        client = control_plane.service_account(namespace, f"{name}-airdock-worker-{group}")
+        assert client.rights(release.task_namespace) == WORKER_DEFAULT | rights(*GATEWAY), group
+        assert client.rights(there) == client.rights(name) == NONE, group
+
+
+def test_the_executors_namespace_is_as_strict_as_its_groups(
+    install: Install, control_plane: ControlPlane
+) -> None:
+    """The scheduler makes a template's pod there; one with the node's files only where a mode needs that."""
+    for mode, node_files in (("kubernetes", False), ("dind", True)):
+        name = f"strict-{mode}"
+        group = {"mode": mode, "queues": ["once"]}
+        release = install(
+            {
+                "executor": "KubernetesExecutor",
+                "workers": {"default": None, "once": group},
+                "tasks": {"admission": {"enabled": False}},
+            },
+            release=name,
+            namespace=name,
+        )
+        scheduler = release.account("scheduler")
+        (template,) = release.manifests.all("PodTemplate")
+        pod: dict[str, Any] = {"apiVersion": "v1", "kind": "Pod", **copy.deepcopy(template.raw)["template"]}
+        pod["metadata"] |= {"name": "task", "namespace": template.namespace}
+        scheduler.create(pod, dry_run=True)
+        pod["spec"]["volumes"].append({"name": "node", "hostPath": {"path": "/"}})
+        if node_files:
+            scheduler.create(pod, dry_run=True)
+        else:
+            with pytest.raises(Refused, match='violates PodSecurity "restricted'):
+                scheduler.create(pod, dry_run=True)
 
 
 def test_which_nodes_can_do_user_namespaces(install: Install) -> None:

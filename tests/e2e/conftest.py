@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -82,6 +83,15 @@ class Release:
         self.target.kubectl("scale", workload, "-n", NAMESPACE, f"--replicas={replicas}")
         self.rolled(workload)
 
+    def poke(self) -> None:
+        """Have the kubelet look at the pods' ConfigMaps: else it does so once a minute."""
+        names = [pod["metadata"]["name"] for pod in self.staying()]
+        # One that has ended meanwhile reads no ConfigMap.
+        with contextlib.suppress(CommandError):
+            self.target.kubectl(
+                "annotate", "pods", *names, "-n", NAMESPACE, "--overwrite", f"airdock.dev/poked={time.time()}"
+            )
+
     def start(self, dag_id: str, script: str) -> Run:
         """Start a DAG of dags/airdock_e2e.py whose container runs a shell script."""
         self.airflow.unpause(dag_id)
@@ -150,10 +160,7 @@ def dags(release: Release) -> Iterator[Release]:
     def put(files: Mapping[str, str | None]) -> None:
         patch = json.dumps({"data": files})
         release.target.kubectl("patch", "configmap", config_map, "-n", NAMESPACE, "--type=merge", "-p", patch)
-        # The kubelet looks at a pod's ConfigMaps once a minute, or when the pod changes.
-        release.target.kubectl(
-            "annotate", "pods", "--all", "-n", NAMESPACE, "--overwrite", f"airdock.dev/poked={time.time()}"
-        )
+        release.poke()
 
     put({name: file.read_text() for name, file in DAG_FILES.items()})
     try:

@@ -132,6 +132,24 @@ NAMESPACES: dict[str, Any] = {
         },
     },
 }
+#: A pod for each task, and no Celery; a group of each mode.
+KUBERNETES_EXECUTOR: dict[str, Any] = {**MODES, "executor": "KubernetesExecutor"}
+#: A group of pods beside Celery workers, in a namespace that is there.
+BOTH_EXECUTORS: dict[str, Any] = {
+    "executor": "CeleryExecutor,KubernetesExecutor",
+    "kubernetesExecutor": {
+        "namespace": "given-executor",
+        "createNamespace": False,
+        "allowedOverrides": ["resources", "nodeSelector"],
+    },
+    "logs": {"claim": {"existingClaim": "shared-logs"}},
+    "secrets": {"redis": "kept-redis"},
+    "workers": {
+        "default": {"queues": ["default"]},
+        "away": {"queues": ["away"], "namespace": "team-away"},
+        "pods": {"queues": ["pods", "more"], "executor": "KubernetesExecutor"},
+    },
+}
 #: The node's socket in the worker itself.
 RAW_SOCKET: dict[str, Any] = {**SOCKET, "workerDefaults": {"socket": {"filter": False}}}
 #: DockerOperator's containers as pods, with and without a token for the worker itself; no gateway.
@@ -458,6 +476,15 @@ SCENARIOS: tuple[Scenario, ...] = (
         overlaid(NAMESPACES, EXTERNAL_STORES),
         external=STORES_SECRETS,
     ),
+    Scenario("kubernetes-executor", KUBERNETES_EXECUTOR),
+    Scenario(
+        "both-executors",
+        BOTH_EXECUTORS,
+        external={
+            ("PersistentVolumeClaim", "shared-logs"): frozenset(),
+            ("Secret", "kept-redis"): frozenset({"password", "broker-url", "result-backend"}),
+        },
+    ),
     Scenario("maximal", MAXIMAL, external=MAXIMAL_EXTERNAL),
     Scenario("groups", GROUPS),
     Scenario(
@@ -484,6 +511,7 @@ HELM3_SCENARIOS = tuple(
         "gateway",
         "task-namespaces",
         "namespaces",
+        "kubernetes-executor",
         "maximal",
         "groups",
         "minimal",

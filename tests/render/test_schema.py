@@ -54,6 +54,15 @@ SILENT: dict[str, str] = {
 }
 
 CLAIM_AND_CA = {"claim": {"size": "1Gi"}, "registryCAs": {"sample": {"name": "a", "key": "b"}}}
+#: A group of each executor, and one that leaves it to the defaults.
+EXECUTORS: dict[str, Any] = {
+    "executor": "CeleryExecutor,KubernetesExecutor",
+    "workers": {
+        "default": {"executor": "CeleryExecutor", "queues": ["default"]},
+        "pods": {"executor": "KubernetesExecutor", "queues": ["pods"]},
+        "free": {"queues": ["free"]},
+    },
+}
 #: Values in which a leaf may be at work; tried in this order.
 BASES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -80,6 +89,13 @@ BASES: dict[str, dict[str, Any]] = {
         "metrics": {"podMonitor": {"enabled": True}},
         "networkPolicy": {"metricsFrom": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]},
         "podDisruptionBudget": {"enabled": True},
+    },
+    "executors": EXECUTORS,
+    "executors-reversed": {**EXECUTORS, "executor": "KubernetesExecutor,CeleryExecutor"},
+    "executors-by-default": {
+        **EXECUTORS,
+        "executor": "KubernetesExecutor,CeleryExecutor",
+        "workerDefaults": {"executor": "CeleryExecutor"},
     },
     "host-without-ingress": {"ingress": {"host": "a.example.com"}},
     "attachable": {

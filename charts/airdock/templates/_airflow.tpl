@@ -34,10 +34,9 @@ api:
 {{- end }}
 scheduler:
   enable_health_check: true
-{{- with include "airdock.defaultPodTemplate" . }}
+{{- if include "airdock.runs" (dict "root" . "executor" "KubernetesExecutor") }}
 kubernetes_executor:
-  namespace: {{ include "airdock.executorNamespace" $ }}
-  pod_template_file: {{ . }}
+  namespace: {{ include "airdock.executorNamespace" . }}
   # By default the scheduler makes one pod in each round.
   worker_pods_creation_batch_size: 16
 {{- end }}

@@ -1,0 +1,276 @@
+"""Worker groups whose tasks get a pod each, beside Celery's and alone; what a DAG may say of such a pod."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from scripts import up
+from scripts.overlays.definitions import merged
+from scripts.target import NAMESPACE, RELEASE, TASKS, CommandError
+from tests.e2e.conftest import DAG_FILES, Release, Run, wait_until
+
+#: Not the release's name: what is left of a test that was killed is told apart.
+EXECUTOR = "e2e-executor"
+#: Queue and group -> its mode.
+GROUPS = {"once": "kubernetes", "once-dind": "dind"}
+TEMPLATES = "/opt/airflow/pod_templates"
+
+#: A hostPath and a privileged container: root on the node.
+ATTACK: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "attack", "namespace": EXECUTOR},
+    "spec": {
+        "containers": [
+            {
+                "name": "base",
+                "image": "busybox:1.37",
+                "command": ["cat", "/node/etc/shadow"],
+                "securityContext": {"privileged": True, "runAsUser": 0, "runAsNonRoot": False},
+                "volumeMounts": [{"name": "node", "mountPath": "/node"}],
+            }
+        ],
+        "volumes": [{"name": "node", "hostPath": {"path": "/"}}],
+    },
+}
+DAG_FILE = '''
+"""Tasks of KubernetesExecutor whose authors say something of the pod."""
+import os
+{before}
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import DAG
+from kubernetes.client import models
+
+OVERRIDE = {override}
+
+def show():
+    return os.environ.get("SAID")
+
+with DAG("{dag_id}", schedule=None):
+    PythonOperator(
+        task_id="work", python_callable=show, queue="once-dind", executor="KubernetesExecutor",
+        executor_config={{"pod_template_file": "{templates}/once-dind.yaml", "pod_override": OVERRIDE}},
+    )
+'''
+OVERRIDES = {
+    "allowed": """models.V1Pod(spec=models.V1PodSpec(containers=[models.V1Container(
+    name="base", env=[models.V1EnvVar(name="SAID", value="by the author")],
+    resources=models.V1ResourceRequirements(requests={"cpu": "50m", "memory": "300Mi"}))]))""",
+    "attack": """models.V1Pod(spec=models.V1PodSpec(
+    containers=[models.V1Container(name="base", security_context=models.V1SecurityContext(privileged=True),
+        volume_mounts=[models.V1VolumeMount(name="node", mount_path="/node")])],
+    volumes=[models.V1Volume(name="node", host_path=models.V1HostPathVolumeSource(path="/"))]))""",
+}
+FIELDS = ("spec.containers[base].securityContext", "spec.volumes[node]")
+
+
+def dag_file(dag_id: str, override: str, before: str = "") -> str:
+    """A file with one DAG, whose task overrides its pod."""
+    return DAG_FILE.format(dag_id=dag_id, override=OVERRIDES[override], before=before, templates=TEMPLATES)
+
+
+#: The third takes the policy away from the process that parses it, as any code of a DAG's can.
+FILES = {
+    "e2e_override.py": dag_file("e2e_override", "allowed"),
+    "e2e_attack.py": dag_file("e2e_attack", "attack"),
+    "e2e_bypass.py": dag_file("e2e_bypass", "attack", 'os.environ.pop("AIRDOCK_EXECUTORS", None)'),
+}
+
+
+def pods(release: Release, dag_id: str = "") -> list[dict[str, Any]]:
+    """The pods of KubernetesExecutor, of a DAG or of all."""
+    found = release.target.items("pods", "-n", EXECUTOR, "-l", "kubernetes_executor=True")
+    return [pod for pod in found if dag_id in ("", pod["metadata"]["annotations"]["dag_id"])]
+
+
+def containers(release: Release, run: Run) -> list[str]:
+    """The pods that the Docker gateway made for a run."""
+    found = release.target.items("pods", "-n", TASKS, "-l", f"airdock.dev/dag-id={run.dag_id}")
+    return [pod["metadata"]["name"] for pod in found]
+
+
+def leases(release: Release) -> list[str]:
+    """The Leases of gateways in the task namespace."""
+    return [lease["metadata"]["name"] for lease in release.target.items("leases", "-n", TASKS)]
+
+
+def start(release: Release, group: str, script: str) -> Run:
+    """Start a DockerOperator in a group and wait until its container says that it runs."""
+    run = release.start(f"e2e_docker_{group}", f"echo begun; {script}")
+    wait_until(lambda: run.task.state == "running", 120, f"{run.dag_id} running")
+    return run
+
+
+@pytest.fixture(scope="module")
+def executor(dags: Release) -> Iterator[Release]:
+    """The release with a group of KubernetesExecutor in each of two modes beside its own; then as it was."""
+    if "dind" not in dags.values["workers"]:
+        pytest.skip("this cluster cannot serve mode dind")
+    dind = dags.values["workers"]["dind"].get("dind", {})
+    groups: dict[str, Any] = {
+        group: {"mode": mode, "queues": [group], "executor": "KubernetesExecutor"}
+        for group, mode in GROUPS.items()
+    }
+    groups["once-dind"]["dind"] = dind
+    values = merged(
+        dags.values,
+        {
+            "executor": "CeleryExecutor,KubernetesExecutor",
+            "kubernetesExecutor": {"namespace": EXECUTOR},
+            "workers": groups,
+        },
+    )
+    config_map = f"{RELEASE}-example-dags"
+    with contextlib.ExitStack() as stack:
+        stack.callback(up.install, dags.target, dict(dags.values))
+        up.install(dags.target, values)
+        files = {name: file.read_text() for name, file in DAG_FILES.items()} | FILES
+        for namespace, data in ((EXECUTOR, files), (NAMESPACE, FILES)):
+            patch = json.dumps({"data": data})
+            dags.target.kubectl(
+                "patch", "configmap", config_map, "-n", namespace, "--type=merge", "-p", patch
+            )
+        gone = json.dumps({"data": dict.fromkeys(FILES)})
+        stack.callback(
+            dags.target.kubectl, "patch", "configmap", config_map, "-n", NAMESPACE, "--type=merge", "-p", gone
+        )
+        dags.poke()
+        dags.airflow.wait_for_dags([f"e2e_docker_{group}" for group in GROUPS])
+        yield Release(dags.target, dags.airflow, values, dags.groups)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_pod_for_each_task(executor: Release, group: str) -> None:
+    """It runs DockerOperator as a worker of its mode does, can be read meanwhile, ends by itself and goes."""
+    run = start(executor, group, "sleep 10; echo the end")
+    (pod,) = pods(executor, run.dag_id)
+    lease = f"airdock-gateway-{pod['metadata']['uid']}"
+    assert pod["metadata"]["labels"]["airdock.dev/worker-group"] == group
+    run.wait_for_log("begun", 60)
+    assert (lease in leases(executor)) == (group == "once")
+    assert run.wait() == "success"
+    assert run.task.try_number == 1
+    wait_until(lambda: not pods(executor, run.dag_id), 60, f"the pod of {run.dag_id} gone")
+    wait_until(lambda: not containers(executor, run), 30, f"containers of {run.dag_id} gone")
+    assert lease not in leases(executor)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_failed_task_fails(executor: Release, group: str) -> None:
+    run = start(executor, group, "exit 3")
+    assert run.wait() == "failed"
+    wait_until(lambda: not pods(executor, run.dag_id), 60, f"the pod of {run.dag_id} gone")
+
+
+def test_a_scheduler_that_dies_finds_its_tasks_again(executor: Release) -> None:
+    """Killed without a word: the next one adopts the pods, no task runs twice, and the pods still go."""
+    runs = [start(executor, group, "sleep 60; echo the end") for group in GROUPS]
+    before = {pod["metadata"]["uid"] for run in runs for pod in pods(executor, run.dag_id)}
+    assert len(before) == len(runs)
+    executor.target.kubectl(
+        "delete", "pod", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=scheduler",
+        "--grace-period=0", "--force",
+    )  # fmt: skip
+    executor.rolled(f"deployment/{RELEASE}-scheduler")
+    assert {pod["metadata"]["uid"] for run in runs for pod in pods(executor, run.dag_id)} <= before
+    for run in runs:
+        assert (run.wait(), run.task.try_number) == ("success", 1)
+        wait_until(lambda run=run: not pods(executor, run.dag_id), 120, f"the pod of {run.dag_id} gone")  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("how", ["marked as failed", "pod deleted"])
+def test_a_killed_task_leaves_nothing(executor: Release, group: str, how: str) -> None:
+    run = start(executor, group, "sleep 300")
+    if group == "once":
+        wait_until(lambda: containers(executor, run), 60, "a container of the task")
+    (pod,) = pods(executor, run.dag_id)
+    if how == "pod deleted":
+        executor.target.kubectl("delete", "pod", pod["metadata"]["name"], "-n", EXECUTOR, "--wait=false")
+    else:
+        path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/work"
+        executor.airflow.call("PATCH", path, json={"new_state": "failed"})
+    wait_until(lambda: not pods(executor, run.dag_id), 120, f"the pod of {run.dag_id} gone")
+    wait_until(lambda: not containers(executor, run), 60, f"containers of {run.dag_id} gone")
+    assert run.wait() == "failed"
+
+
+def test_celery_runs_beside_it(executor: Release) -> None:
+    run = start(executor, "default", "echo the end")
+    assert run.wait() == "success"
+    assert not pods(executor, run.dag_id)
+
+
+def test_nothing_to_steal_beside_the_pods(executor: Release) -> None:
+    assert executor.target.items("secrets", "-n", EXECUTOR) == []
+
+
+# What a DAG may say of its pods.
+
+
+def test_the_attack_works_without_the_check(executor: Release) -> None:
+    """RBAC and Pod Security let the scheduler make the pod: mode dind needs the level."""
+    scheduler = f"system:serviceaccount:{NAMESPACE}:{RELEASE}-scheduler"
+    executor.target.kubectl(
+        "create", "-f", "-", "--dry-run=server", f"--as={scheduler}", stdin=json.dumps(ATTACK)
+    )
+
+
+def test_an_import_error_names_the_fields(executor: Release) -> None:
+    def said() -> str:
+        errors = executor.airflow.import_errors()
+        return next((text for file, text in errors.items() if file.endswith("e2e_attack.py")), "")
+
+    message = wait_until(said, 120, "an import error of e2e_attack.py")
+    assert "pod_override may not change" in message
+    for field in (*FIELDS, "kubernetesExecutor.allowedOverrides"):
+        assert field in message
+
+
+def test_the_scheduler_refuses_what_slips_through(executor: Release) -> None:
+    executor.airflow.wait_for_dags(["e2e_bypass"])
+    executor.airflow.unpause("e2e_bypass")
+    run = Run(executor, "e2e_bypass", executor.airflow.trigger("e2e_bypass"))
+    assert run.wait() == "failed"
+    assert not pods(executor, "e2e_bypass")
+    log = executor.target.kubectl("logs", f"deployment/{RELEASE}-scheduler", "-n", NAMESPACE, "--tail=-1")
+    for field in FIELDS:
+        assert field in log
+
+
+def test_an_allowed_override_holds(executor: Release) -> None:
+    executor.airflow.wait_for_dags(["e2e_override"])
+    executor.airflow.unpause("e2e_override")
+    run = Run(executor, "e2e_override", executor.airflow.trigger("e2e_override"))
+    (pod,) = wait_until(lambda: pods(executor, "e2e_override"), 60, "a pod of e2e_override")
+    base = next(c for c in pod["spec"]["containers"] if c["name"] == "base")
+    assert base["resources"]["requests"] == {"cpu": "50m", "memory": "300Mi"}
+    assert run.wait() == "success"
+    assert executor.airflow.xcom(run.task) == "by the author"
+
+
+def test_alone_it_needs_no_broker(executor: Release) -> None:
+    """Last of all: no Celery worker, no broker, and a task runs."""
+    groups = dict.fromkeys(executor.values["workers"]) | {"once": executor.values["workers"]["once"]}
+    values = {**executor.values, "executor": "KubernetesExecutor", "workers": groups}
+    up.install(executor.target, values)
+    wait_until(lambda: not executor.pods("worker") and not executor.pods("redis"), 120, "Celery gone")
+    run = start(executor, "once", "echo the end")
+    assert run.wait() == "success"
+
+
+def test_it_goes_with_its_groups(dags: Release, executor: Release) -> None:
+    up.install(dags.target, dict(dags.values))
+
+    def there() -> bool:
+        try:
+            return bool(dags.target.get("namespace", EXECUTOR))
+        except CommandError:
+            return False
+
+    wait_until(lambda: not there(), 90, f"namespace {EXECUTOR} gone")

@@ -1,0 +1,198 @@
+"""What a pod_override may change of a pod of KubernetesExecutor: every field, one after another.
+
+tests/e2e/test_kubernetes_executor.py has Airflow merge and make such pods.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.manifests import Manifests
+from tests.render.scenarios import BY_NAME
+
+SOURCE = Path(__file__).parents[2] / "charts/airdock/files/airdock_executor_pods.py"
+GROUPS = ("default", "dind", "socket")
+DEFAULT = {"image", "resources", "env", "envFrom", "volumes", "volumeMounts", "imagePullSecrets"}
+#: What the executor and the API's own defaults say, whoever the author is.
+EXECUTOR = {("spec", "containers", 0, "args")}
+
+
+def _refused() -> Callable[[Any, Any, set[str]], list[str]]:
+    spec = importlib.util.spec_from_file_location("airdock_executor_pods", SOURCE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: Callable[[Any, Any, set[str]], list[str]] = module.refused
+    return found
+
+
+refused = _refused()
+
+
+@cache
+def manifests() -> Manifests:
+    """The release, rendered once."""
+    return BY_NAME["kubernetes-executor"].render()
+
+
+def template(group: str) -> dict[str, Any]:
+    """The template of a group, as a pod in the API's form."""
+    manifest = manifests().one("PodTemplate", group=group)
+    pod: dict[str, Any] = copy.deepcopy(manifest.raw)["template"]
+    pod["metadata"]["namespace"] = manifest.namespace
+    return pod
+
+
+def made(group: str) -> dict[str, Any]:
+    """The pod that the executor makes of the template for a task of which its author says nothing."""
+    pod = template(group)
+    pod["metadata"]["name"] = "dag-task-abc"
+    pod["metadata"]["labels"]["dag_id"] = "dag"
+    base = pod["spec"]["containers"][0]
+    base["args"] = ["python", "-m", "airflow.sdk.execution_time.execute_workload"]
+    base["env"].append({"name": "AIRFLOW_IS_K8S_EXECUTOR_POD", "value": "True"})
+    return pod
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The paths of all maps, lists and leaves in a value."""
+    if path:
+        yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from paths(item, (*path, key))
+
+
+def allowed(path: tuple[Any, ...], names: set[str]) -> bool:
+    """Whether an author may say something here that replaces what the template has."""
+    replaced = names - {"env", "envFrom", "volumes", "volumeMounts"}
+    if path[:3] == ("spec", "containers", 0):
+        return len(path) > 3 and path[3] in replaced
+    return path[0] == "spec" and len(path) > 1 and path[1] in replaced
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_executors_own_pod_passes(group: str) -> None:
+    assert refused(made(group), template(group), set()) == []
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("names", [set(), DEFAULT], ids=["nothing", "default"])
+def test_every_field_of_the_template_is_held(group: str, names: set[str]) -> None:
+    """Each value changed, and each left out: all but those that are on the list."""
+    ours = template(group)
+    for path in [*paths(ours["spec"], ("spec",)), *paths(ours["metadata"], ("metadata",))]:
+        if path[0] == path[-1] or allowed(path, names) or path in EXECUTOR:
+            continue
+        for change in ("changed", "removed"):
+            pod = made(group)
+            holder: Any = pod
+            for key in path[:-1]:
+                holder = holder[key]
+            if change == "removed":
+                del holder[path[-1]]
+            else:
+                holder[path[-1]] = "something else"
+            try:
+                found = refused(pod, ours, names)
+            except (AttributeError, IndexError, KeyError, TypeError):
+                continue  # an error refuses too: Airflow makes no pod when its hook raises
+            assert found, f"{path} {change}"
+
+
+ATTACKS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "hostPath": (
+        lambda spec: spec["volumes"].append({"name": "node", "hostPath": {"path": "/"}}),
+        "spec.volumes[node]",
+    ),
+    "token of the account": (
+        lambda spec: spec["volumes"].append(
+            {"name": "mine", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
+        ),
+        "spec.volumes[mine]",
+    ),
+    "another volume under a name of ours": (
+        lambda spec: spec["volumes"].append({"name": "tmp", "emptyDir": {}}),
+        "spec.volumes[tmp]",
+    ),
+    "node": (lambda spec: spec.update(nodeName="control-plane"), "spec.nodeName"),
+    "host network": (lambda spec: spec.update(hostNetwork=True), "spec.hostNetwork"),
+    "account": (lambda spec: spec.update(serviceAccountName="other"), "spec.serviceAccountName"),
+    "tolerations": (lambda spec: spec.update(tolerations=[{"operator": "Exists"}]), "spec.tolerations"),
+    "another container": (
+        lambda spec: spec["containers"].append({"name": "mine", "securityContext": {"privileged": True}}),
+        "spec.containers",
+    ),
+    "init container": (
+        lambda spec: spec["initContainers"].append({"name": "mine", "image": "busybox"}),
+        "spec.initContainers",
+    ),
+    "the daemon's variables": (
+        lambda spec: spec["initContainers"][-1]["env"].append({"name": "LD_PRELOAD", "value": "x"}),
+        "spec.initContainers",
+    ),
+    "privileged": (
+        lambda spec: spec["containers"][0]["securityContext"].update(privileged=True),
+        "spec.containers[base].securityContext",
+    ),
+    "a sidecar's volume": (
+        lambda spec: spec["containers"][0]["volumeMounts"].append(
+            {"name": spec["initContainers"][-1]["volumeMounts"][0]["name"], "mountPath": "/theirs"}
+        ),
+        "is the group's own",
+    ),
+    "a writable socket directory": (
+        lambda spec: [mount.pop("readOnly", None) for mount in spec["containers"][0]["volumeMounts"]],
+        "spec.containers[base].volumeMounts",
+    ),
+}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_attacks_are_refused_by_name(group: str, attack: str) -> None:
+    change, field = ATTACKS[attack]
+    pod = made(group)
+    change(pod["spec"])
+    assert field in " ".join(refused(pod, template(group), DEFAULT))
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_what_the_list_allows(group: str) -> None:
+    pod = made(group)
+    base = pod["spec"]["containers"][0]
+    base |= {"image": "mine:1", "resources": {"limits": {"memory": "8Gi"}}}
+    base["env"].append({"name": "MINE", "value": "1"})
+    base["envFrom"].append({"configMapRef": {"name": "mine"}})
+    base["volumeMounts"].append({"name": "data", "mountPath": "/data"})
+    pod["spec"]["volumes"].append({"name": "data", "persistentVolumeClaim": {"claimName": "data"}})
+    pod["spec"]["imagePullSecrets"] = [{"name": "mine"}]
+    assert refused(pod, template(group), DEFAULT) == []
+    for name in DEFAULT:
+        assert refused(pod, template(group), DEFAULT - {name}), f"{name} is not on the list"
+
+
+def test_placement_is_a_matter_of_the_list() -> None:
+    pod = made("dind")
+    pod["spec"]["nodeSelector"] = {"pool": "big"}
+    assert refused(pod, template("dind"), DEFAULT) == ["spec.nodeSelector"]
+    assert refused(pod, template("dind"), DEFAULT | {"nodeSelector"}) == []
+
+
+def test_labels_of_the_group_stay() -> None:
+    """NetworkPolicies select by them."""
+    pod = made("default")
+    pod["metadata"]["labels"]["app.kubernetes.io/component"] = "postgres"
+    pod["metadata"]["finalizers"] = ["keep.example.com/me"]
+    assert refused(pod, template("default"), DEFAULT) == [
+        "metadata.finalizers",
+        "metadata.labels[app.kubernetes.io/component]",
+    ]
