@@ -249,6 +249,87 @@ def test_without_a_docker_host_nothing_changes(monkeypatch: pytest.MonkeyPatch) 
     assert task.on_execute_callback == []
 
 
+class AirflowClusterPolicyViolation(Exception):
+    """What Airflow turns into an import error of the DAG's file."""
+
+
+@pytest.fixture
+def executors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dag-processor's environment with a worker group of each executor."""
+    queues = {
+        "default": {"executor": "CeleryExecutor", "group": "default"},
+        "heavy": {"executor": "KubernetesExecutor", "group": "big"},
+    }
+    monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.setenv("AIRDOCK_EXECUTORS", json.dumps(queues))
+    monkeypatch.setenv("AIRDOCK_POD_TEMPLATES", "/templates")
+    exceptions = ModuleType("airflow.exceptions")
+    exceptions.AirflowClusterPolicyViolation = AirflowClusterPolicyViolation  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "airflow.exceptions", exceptions)
+
+
+def operator(**attributes: Any) -> Any:
+    """A task that is neither Docker's nor Kubernetes'."""
+    given = {"task_id": "t", "queue": "default", "executor": None, "executor_config": {}} | attributes
+    return SimpleNamespace(**given)
+
+
+TEMPLATE = {"pod_template_file": "/templates/big.yaml"}
+
+
+@pytest.mark.usefixtures("executors")
+@pytest.mark.parametrize(
+    ("given", "executor", "config"),
+    [
+        ({}, "CeleryExecutor", {}),
+        ({"queue": "heavy"}, "KubernetesExecutor", TEMPLATE),
+        ({"queue": "heavy", "executor": "KubernetesExecutor"}, "KubernetesExecutor", TEMPLATE),
+        # The queue's template, whatever the author names; his other settings stay.
+        (
+            {"queue": "heavy", "executor_config": {"pod_template_file": "/else.yaml", "mine": 1}},
+            "KubernetesExecutor",
+            {**TEMPLATE, "mine": 1},
+        ),
+        ({"executor": "KubernetesExecutor"}, "KubernetesExecutor", {}),
+        ({"executor": "mine.Executor", "queue": "heavy"}, "mine.Executor", TEMPLATE),
+        ({"queue": "nobody's"}, None, {}),
+    ],
+)
+def test_a_task_gets_the_executor_of_its_queue(
+    given: dict[str, Any], executor: str | None, config: dict[str, Any]
+) -> None:
+    task = operator(**given)
+    load().task_policy(task)
+    assert (task.executor, task.executor_config) == (executor, config)
+
+
+@pytest.mark.usefixtures("executors")
+def test_a_mapped_task_too() -> None:
+    """Its executor is no attribute that can be set."""
+    task = operator(queue="heavy", partial_kwargs={"retries": 1})
+    load().task_policy(task)
+    assert task.partial_kwargs == {
+        "retries": 1,
+        "executor": "KubernetesExecutor",
+        "executor_config": TEMPLATE,
+    }
+
+
+@pytest.mark.usefixtures("executors")
+def test_a_queue_that_celery_does_not_serve() -> None:
+    with pytest.raises(AirflowClusterPolicyViolation, match=r"task t: .*CeleryExecutor.*heavy.*group big"):
+        load().task_policy(operator(queue="heavy", executor="CeleryExecutor"))
+
+
+@pytest.mark.usefixtures("executors")
+def test_routed_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Docker task that names no queue gets one, and with it that group's executor."""
+    monkeypatch.setenv("AIRDOCK_DOCKER_QUEUE_BIG", "heavy")
+    task = DockerOperator(task_id="t", executor=None, executor_config={})
+    load().task_policy(task)
+    assert (task.queue, task.executor, task.executor_config) == ("heavy", "KubernetesExecutor", TEMPLATE)
+
+
 DOCKER, PODS = "AIRDOCK_DOCKER_QUEUE", "AIRDOCK_KUBERNETES_QUEUE"
 
 

@@ -226,6 +226,77 @@ CONTRADICTIONS = (
         group(mode="socket", socket={"gid": 1}, runtimeClassName="gvisor"),
         ("workers.default.runtimeClassName",),
     ),
+    Bad("an unknown executor", {"executor": "LocalExecutor"}, ("/executor", "'KubernetesExecutor'")),
+    Bad(
+        "a group by an executor that is not there",
+        group(executor="KubernetesExecutor"),
+        ("workers.default.executor", "KubernetesExecutor is not in executor"),
+    ),
+    Bad(
+        "an executor without a group",
+        {"executor": "CeleryExecutor,KubernetesExecutor"},
+        ("executor: names KubernetesExecutor",),
+    ),
+    Bad(
+        "a pod for each task, of workers that stay",
+        {
+            "executor": "KubernetesExecutor",
+            "workers": {
+                "default": {"replicas": 2, "concurrency": 4, "namespace": "x", "createNamespace": True}
+            },
+        },
+        tuple(
+            f"workers.default.{key}" for key in ("replicas", "concurrency", "namespace", "createNamespace")
+        ),
+    ),
+    Bad(
+        "a claim for a pod that goes",
+        overlaid(
+            DIND,
+            {"executor": "KubernetesExecutor", "workers": {"docker": {"dind": {"claim": {"size": "1Gi"}}}}},
+        ),
+        ("workers.docker.dind.claim", "KubernetesExecutor"),
+    ),
+    Bad(
+        "one queue by two executors",
+        {
+            "executor": "CeleryExecutor,KubernetesExecutor",
+            "workers": {"more": {"queues": ["default"], "executor": "KubernetesExecutor"}},
+        },
+        ("workers.more.queues", "CeleryExecutor"),
+    ),
+    Bad(
+        "the executor of an Airflow that is elsewhere",
+        {
+            "executor": "KubernetesExecutor",
+            "controlPlane": {"enabled": False, "executionApiUrl": "http://a.b:8080/execution/"},
+            "broker": {"existingSecret": "broker"},
+            "secrets": {"apiSecretKey": "api"},
+        },
+        ("executor: KubernetesExecutor is the scheduler's",),
+    ),
+    Bad(
+        "the release's namespace for pods of tasks",
+        {"executor": "KubernetesExecutor", "kubernetesExecutor": {"namespace": "airdock"}},
+        ("kubernetesExecutor.namespace", "airdock"),
+    ),
+    Bad(
+        "the task namespace for pods of tasks",
+        {"executor": "KubernetesExecutor", "kubernetesExecutor": {"namespace": "airdock-tasks"}},
+        ("kubernetesExecutor.namespace", "airdock-tasks"),
+    ),
+    Bad(
+        "a Celery group beside pods of tasks",
+        {
+            "executor": "CeleryExecutor,KubernetesExecutor",
+            "kubernetesExecutor": {"namespace": "team"},
+            "workers": {
+                "default": {"namespace": "team"},
+                "more": {"queues": ["more"], "executor": "KubernetesExecutor"},
+            },
+        },
+        ("workers.default.namespace", "kubernetesExecutor.namespace"),
+    ),
     Bad(
         "the release's namespace for tasks",
         {"tasks": {"namespace": "airdock"}},

@@ -54,13 +54,12 @@ SILENT: dict[str, str] = {
 }
 
 CLAIM_AND_CA = {"claim": {"size": "1Gi"}, "registryCAs": {"sample": {"name": "a", "key": "b"}}}
-#: A group of each executor, and one that leaves it to the defaults.
+#: A group of each executor, beside the default one, which leaves it open.
 EXECUTORS: dict[str, Any] = {
     "executor": "CeleryExecutor,KubernetesExecutor",
     "workers": {
-        "default": {"executor": "CeleryExecutor", "queues": ["default"]},
+        "celery": {"executor": "CeleryExecutor", "queues": ["celery"]},
         "pods": {"executor": "KubernetesExecutor", "queues": ["pods"]},
-        "free": {"queues": ["free"]},
     },
 }
 #: Values in which a leaf may be at work; tried in this order.
