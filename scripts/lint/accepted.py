@@ -48,7 +48,7 @@ ACCEPTED: tuple[Acceptance, ...] = (
             mode=mode,
             kind=kind,
         )
-        for mode, kind in (("", "Deployment"), ("dind", "StatefulSet"))
+        for mode, kind in (("", "Deployment"), ("dind", "StatefulSet"), ("", "PodTemplate"))
     ),
     *(
         Acceptance(
@@ -56,9 +56,10 @@ ACCEPTED: tuple[Acceptance, ...] = (
             "Mode socket uses the node's Docker daemon. The Docker gateway alone has its socket.",
             mode="socket",
             container=container,
-            field="spec.template.spec.volumes[docker-host]",
+            field=f"{template}.spec.volumes[docker-host]",
         )
         for policy, container in (("host-path", ""), ("runtime-socket", "docker-gateway"))
+        for template in ("spec.template", "template")
     ),
     Acceptance(
         "image-digest",
@@ -89,7 +90,6 @@ ACCEPTED: tuple[Acceptance, ...] = (
         "Mode kubernetes: Airflow's Kubernetes operators need the token in the worker, beside the Docker "
         "gateway. Set kubernetesOperators: false for a group that runs none.",
         mode="kubernetes",
-        container="worker",
         field="volumeMounts, for AIRFLOW_CONN_KUBERNETES_DEFAULT",
     ),
     Acceptance(
@@ -104,6 +104,40 @@ ACCEPTED: tuple[Acceptance, ...] = (
         "which have to be there when it starts. Both run one script, whose token may only create Secrets.",
         component="api-server",
         container="share-secrets",
+    ),
+    Acceptance(
+        "token-shared",
+        "KubernetesExecutor: the api-server reads the logs of pods that run. In the release's namespace its "
+        "account may create Secrets, and neither read nor change one.",
+        component="api-server",
+        container="create-secrets",
+    ),
+    *(
+        Acceptance(
+            policy,
+            f"KubernetesExecutor: {reason}.",
+            component="kubernetes-executor",
+        )
+        for policy, reason in (
+            (
+                "rbac-create-pods",
+                "the scheduler makes the tasks' pods, and checks what a DAG says of them",
+            ),
+            (
+                "rbac-beside-secrets",
+                "the pods are alone in their namespace, which holds no Secret of the release",
+            ),
+            (
+                "admission-fence",
+                "only the scheduler makes pods there, and checks each against its worker group's template",
+            ),
+            ("namespace-quota", "[core] parallelism bounds how many tasks there are at once"),
+            ("namespace-limits", "each container has limits from its worker group's values"),
+            (
+                "liveness",
+                "a task's process ends, and the scheduler fails a task that sends no heartbeat",
+            ),
+        )
     ),
     *(
         Acceptance(
@@ -127,7 +161,7 @@ ACCEPTED: tuple[Acceptance, ...] = (
             "DAG code and connections reach sources that only you know. Set networkPolicy.egress: strict.",
             component=component,
         )
-        for component in ("worker", "triggerer", "dag-processor", "api-server")
+        for component in ("worker", "kubernetes-executor", "triggerer", "dag-processor", "api-server")
     ),
     Acceptance(
         "network-world",

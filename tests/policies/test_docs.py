@@ -11,7 +11,7 @@ from tests.render.scenarios import MODES, Scenario, overlaid
 
 #: (from, to, port) of all that pods of a release may say to each other.
 FLOWS = {
-    ("worker", "api-server", 8080),
+    *((source, "api-server", 8080) for source in ("worker", "kubernetes-executor")),
     ("api-server", "worker", 8793),
     ("api-server", "triggerer", 8794),
     *((source, "postgres", 5432) for source in ("api-server", "scheduler", "dag-processor", "triggerer")),
