@@ -117,24 +117,34 @@ ACCEPTED: tuple[Acceptance, ...] = (
             policy,
             f"KubernetesExecutor: {reason}.",
             component="kubernetes-executor",
+            name=name,
+            container=container,
         )
-        for policy, reason in (
+        for policy, name, container, reason in (
             (
                 "rbac-create-pods",
+                "-executor-scheduler",
+                "",
                 "the scheduler makes the tasks' pods, and checks what a DAG says of them",
             ),
             (
                 "rbac-beside-secrets",
+                "-executor-scheduler",
+                "",
                 "the pods are alone in their namespace, which holds no Secret of the release",
             ),
             (
                 "admission-fence",
+                "",
+                "",
                 "only the scheduler makes pods there, and checks each against its worker group's template",
             ),
-            ("namespace-quota", "[core] parallelism bounds how many tasks there are at once"),
-            ("namespace-limits", "each container has limits from its worker group's values"),
+            ("namespace-quota", "", "", "[core] parallelism bounds how many tasks there are at once"),
+            ("namespace-limits", "", "", "each container has limits from its worker group's values"),
             (
                 "liveness",
+                "",
+                "base",
                 "a task's process ends, and the scheduler fails a task that sends no heartbeat",
             ),
         )

@@ -407,6 +407,8 @@ _add_pod("nfs volume", lambda p: _add_volume(p, nfs={"server": "10.0.0.1", "path
 @_pod("token volume", wide=True)
 def _(pod: Dict) -> bool:
     without_rights = ("scheduler", "postgres", "redis", "dag-processor")
+    if any("projected" in volume for volume in pod.get("volumes", [])):
+        return False  # the scheduler of KubernetesExecutor has rights
     sources = [{"serviceAccountToken": {"path": "token"}}]
     return _add_volume(pod, projected={"sources": sources}) and pod["serviceAccountName"].endswith(
         without_rights
@@ -582,7 +584,7 @@ def _grant(resource: str, *accepted: str) -> None:
     )
 
 
-_grant("pods", "-task-launcher", "-docker-gateway")
+_grant("pods", "-task-launcher", "-docker-gateway", "-executor-scheduler")
 _grant("pods/exec", "-task-launcher")
 
 

@@ -15,7 +15,7 @@ from scripts.lint.accepted import ACCEPTED
 from scripts.lint.model import DIND_VARIANT, Found, Policy
 from scripts.lint.policies import BY_ID, POLICIES
 from scripts.lint.reach import Endpoint
-from scripts.manifests import Manifest, Manifests
+from scripts.manifests import Manifest, Manifests, freeze
 from tests.policies import mutations
 from tests.policies.mutations import Mutant, alone, mutants, together
 from tests.policies.scenarios import ALL, BY_NAME
@@ -105,7 +105,7 @@ class Judge:
 @cache
 def _alone(text: str) -> tuple[int, tuple[str, ...]]:
     """How many mutants an object has by itself, and which nothing catches. Releases share objects."""
-    (manifest,) = Manifests.parse(text)
+    manifest = Manifest(freeze(json.loads(text)))
     judge = Judge(Manifests((manifest,)))
     harmless = HARMLESS.get(manifest.annotations.get(DIND_VARIANT, ""), ())
     weakening = [mutant for mutant in alone(manifest) if not mutant.mutator.startswith(harmless)]

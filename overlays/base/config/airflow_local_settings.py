@@ -5,6 +5,7 @@ DAGs that ran elsewhere run here unchanged, because
 * `task_policy` gives Docker tasks and tasks of the Kubernetes operators a queue whose workers can run them,
   unless the author chose one; and before a Docker task runs, its docker_url becomes $DOCKER_HOST, the socket
   that the worker really has, and labels tell the Docker gateway what the Docker API cannot.
+* with KubernetesExecutor it has each task run in a pod of the worker group that serves its queue; and
 * `pod_mutation_hook` gives pods of KubernetesPodOperator and KubernetesJobOperator what Pod Security
   "restricted" asks for, resources, and no service-account token.
 
@@ -51,6 +52,53 @@ def task_policy(task: Any) -> None:
         _route(task, "KUBERNETES")
         if os.environ.get("AIRDOCK_TASK_CHECK_SECONDS"):
             _before_execute(task, _prepare_kubernetes)
+    if os.environ.get("AIRDOCK_EXECUTORS"):
+        _choose_executor(task, json.loads(os.environ["AIRDOCK_EXECUTORS"]))
+
+
+def _choose_executor(task: Any, queues: dict[str, dict[str, str]]) -> None:
+    """Give a task the executor of the worker group that serves its queue, and that group's pod template.
+
+    `queues`, from the dag-processor's environment: queue -> {"executor": a class, "group": its worker
+    group}. A task of another queue is left to the first executor, with the default template.
+
+    Raises:
+        AirflowClusterPolicyViolation: if the author's executor does not serve the queue, or executor_config
+            asks for what the group does not allow.
+    """
+    from airflow.exceptions import AirflowClusterPolicyViolation
+
+    serves = queues.get(task.queue)
+    config = dict(task.executor_config or {})
+    if serves and task.executor == "CeleryExecutor" != serves["executor"]:
+        raise AirflowClusterPolicyViolation(
+            f"task {task.task_id}: its executor is CeleryExecutor, and no Celery worker serves its queue"
+            f" {task.queue}, which is worker group {serves['group']}'s. Leave out executor, or choose"
+            " another queue."
+        )
+    if serves and task.executor is None:
+        _set_argument(task, "executor", serves["executor"])
+    directory = os.environ["AIRDOCK_POD_TEMPLATES"]
+    if serves and serves["executor"] == "KubernetesExecutor":
+        config["pod_template_file"] = f"{directory}/{serves['group']}.yaml"
+        _set_argument(task, "executor_config", config)
+    if config.get("pod_override"):
+        from airdock_executor_pods import PodOverrideError, check_override
+        from airflow.configuration import conf
+
+        default = conf.get("kubernetes_executor", "pod_template_file")
+        try:
+            check_override(config.get("pod_template_file", default), config["pod_override"])
+        except PodOverrideError as error:
+            raise AirflowClusterPolicyViolation(f"task {task.task_id}: {error}") from error
+
+
+def _set_argument(task: Any, name: str, value: Any) -> None:
+    """Set an operator's argument, of a mapped operator too, which keeps those that are not mapped by name."""
+    if hasattr(task, "partial_kwargs"):
+        task.partial_kwargs[name] = value
+    else:
+        setattr(task, name, value)
 
 
 def _before_execute(task: Any, prepare: Any) -> None:
@@ -162,13 +210,19 @@ def pod_mutation_hook(pod: Any) -> None:
     """Fill in what Pod Security "restricted" (v1.36) asks for and the pod leaves open.
 
     A value that the author set always stays, even where the task namespace will refuse it: a refusal says
-    why, a silently changed pod does not. Environment of the worker: AIRDOCK_TASK_SERVICE_ACCOUNT (a name),
+    why, a silently changed pod does not. A pod of KubernetesExecutor has all that from its template, to
+    which it is held. Environment of the worker: AIRDOCK_TASK_SERVICE_ACCOUNT (a name),
     AIRDOCK_TASK_RUN_AS_USER (a uid, or empty for the image's own), AIRDOCK_TASK_RESOURCES (a JSON object),
     AIRDOCK_XCOM_SIDECAR_PULL_POLICY (as in a pod; without it Kubernetes' default).
     """
+    executors = bool(((pod.metadata and pod.metadata.labels) or {}).get("kubernetes_executor"))
+    if executors and os.environ.get("AIRDOCK_POD_TEMPLATES"):
+        from airdock_executor_pods import check_pod
+
+        check_pod(pod)
     _user_hook("pod_mutation_hook", pod)
-    if ((pod.metadata and pod.metadata.labels) or {}).get("kubernetes_executor"):
-        return  # Airflow's own worker, from the chart's template, which says all this itself
+    if executors:
+        return
     from kubernetes.client import models
 
     spec = pod.spec

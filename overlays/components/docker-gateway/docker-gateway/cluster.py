@@ -141,14 +141,15 @@ class Cluster:
         return "" if time.monotonic() - self._watch_beat < 600 else "the watch has been silent for 10 minutes"
 
     def close(self) -> None:
-        """Delete what still runs: its clients are gone with this process."""
+        """Delete all pods, those that have ended too: nobody could see them any more."""
         self._closing = True
         with self._lock:
-            running = [c for c in self._containers.values() if c.started and not c.ended and not c.gone]
-        for container in running:
+            left = [c for c in self._containers.values() if c.started and not c.gone]
+        for container in left:
             self._delete(container, "the worker's pod ended", 10)
         for thread in [t for t in threading.enumerate() if t.name == "delete"]:
             thread.join(timeout=5)
+        self._leases.release()
 
     # ---- what Docker's clients ask
 

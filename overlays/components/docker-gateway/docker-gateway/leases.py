@@ -47,6 +47,14 @@ class Leases:
             with _logged("sweep"):
                 self._sweep(now)
 
+    def release(self) -> None:
+        """Delete the own Lease, unless a pod is left to which another gateway must see."""
+        with _logged("release"):
+            query = {"labelSelector": f"{OWNER}={self._owner}"}
+            pods = self._api.request("GET", pods_path(self._namespace), query).get("items") or []
+            if all("deletionTimestamp" in pod["metadata"] for pod in pods):
+                self._gone(f"{self._path}/{self._name}")
+
     def _renew(self) -> None:
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec = {"holderIdentity": self._owner, "leaseDurationSeconds": self._seconds, "renewTime": stamp}
