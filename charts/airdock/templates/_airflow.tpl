@@ -35,6 +35,8 @@ api:
 scheduler:
   enable_health_check: true
 {{- if include "airdock.runs" (dict "root" . "executor" "KubernetesExecutor") }}
+  # How long pods of a scheduler that died wait for another one; by default 300.
+  orphaned_tasks_check_interval: 60
 kubernetes_executor:
   namespace: {{ include "airdock.executorNamespace" . }}
   # By default the scheduler makes one pod in each round.
