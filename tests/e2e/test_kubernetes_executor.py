@@ -82,16 +82,20 @@ FILES = {
 }
 
 
-def pods(release: Release, dag_id: str = "") -> list[dict[str, Any]]:
-    """The pods of KubernetesExecutor, of a DAG or of all."""
+def pods(release: Release, run: Run | None = None) -> list[dict[str, Any]]:
+    """The pods of KubernetesExecutor, of a run or of all."""
     found = release.target.items("pods", "-n", EXECUTOR, "-l", "kubernetes_executor=True")
-    return [pod for pod in found if dag_id in ("", pod["metadata"]["annotations"]["dag_id"])]
+    return [pod for pod in found if run is None or pod["metadata"]["annotations"]["run_id"] == run.run_id]
 
 
 def containers(release: Release, run: Run) -> list[str]:
     """The pods that the Docker gateway made for a run."""
     found = release.target.items("pods", "-n", TASKS, "-l", f"airdock.dev/dag-id={run.dag_id}")
-    return [pod["metadata"]["name"] for pod in found]
+    return [
+        pod["metadata"]["name"]
+        for pod in found
+        if run.run_id in pod["metadata"]["annotations"]["airdock.dev/docker-labels"]
+    ]
 
 
 def leases(release: Release) -> list[str]:
@@ -148,14 +152,14 @@ def executor(dags: Release) -> Iterator[Release]:
 def test_a_pod_for_each_task(executor: Release, group: str) -> None:
     """It runs DockerOperator as a worker of its mode does, can be read meanwhile, ends by itself and goes."""
     run = start(executor, group, "sleep 10; echo the end")
-    (pod,) = pods(executor, run.dag_id)
+    (pod,) = pods(executor, run)
     lease = f"airdock-gateway-{pod['metadata']['uid']}"
     assert pod["metadata"]["labels"]["airdock.dev/worker-group"] == group
     run.wait_for_log("begun", 60)
     assert (lease in leases(executor)) == (group == "once")
     assert run.wait() == "success"
     assert run.task.try_number == 1
-    wait_until(lambda: not pods(executor, run.dag_id), 60, f"the pod of {run.dag_id} gone")
+    wait_until(lambda: not pods(executor, run), 60, f"the pod of {run.dag_id} gone")
     wait_until(lambda: not containers(executor, run), 30, f"containers of {run.dag_id} gone")
     assert lease not in leases(executor)
 
@@ -164,23 +168,23 @@ def test_a_pod_for_each_task(executor: Release, group: str) -> None:
 def test_a_failed_task_fails(executor: Release, group: str) -> None:
     run = start(executor, group, "exit 3")
     assert run.wait() == "failed"
-    wait_until(lambda: not pods(executor, run.dag_id), 60, f"the pod of {run.dag_id} gone")
+    wait_until(lambda: not pods(executor, run), 60, f"the pod of {run.dag_id} gone")
 
 
 def test_a_scheduler_that_dies_finds_its_tasks_again(executor: Release) -> None:
     """Killed without a word: the next one adopts the pods, no task runs twice, and the pods still go."""
     runs = [start(executor, group, "sleep 60; echo the end") for group in GROUPS]
-    before = {pod["metadata"]["uid"] for run in runs for pod in pods(executor, run.dag_id)}
+    before = {pod["metadata"]["uid"] for run in runs for pod in pods(executor, run)}
     assert len(before) == len(runs)
     executor.target.kubectl(
         "delete", "pod", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=scheduler",
         "--grace-period=0", "--force",
     )  # fmt: skip
     executor.rolled(f"deployment/{RELEASE}-scheduler")
-    assert {pod["metadata"]["uid"] for run in runs for pod in pods(executor, run.dag_id)} <= before
+    assert {pod["metadata"]["uid"] for run in runs for pod in pods(executor, run)} <= before
     for run in runs:
         assert (run.wait(), run.task.try_number) == ("success", 1)
-        wait_until(lambda run=run: not pods(executor, run.dag_id), 120, f"the pod of {run.dag_id} gone")  # type: ignore[misc]
+        wait_until(lambda run=run: not pods(executor, run), 120, f"the pod of {run.dag_id} gone")  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -189,13 +193,13 @@ def test_a_killed_task_leaves_nothing(executor: Release, group: str, how: str) -
     run = start(executor, group, "sleep 300")
     if group == "once":
         wait_until(lambda: containers(executor, run), 60, "a container of the task")
-    (pod,) = pods(executor, run.dag_id)
+    (pod,) = pods(executor, run)
     if how == "pod deleted":
         executor.target.kubectl("delete", "pod", pod["metadata"]["name"], "-n", EXECUTOR, "--wait=false")
     else:
         path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/work"
         executor.airflow.call("PATCH", path, json={"new_state": "failed"})
-    wait_until(lambda: not pods(executor, run.dag_id), 120, f"the pod of {run.dag_id} gone")
+    wait_until(lambda: not pods(executor, run), 120, f"the pod of {run.dag_id} gone")
     wait_until(lambda: not containers(executor, run), 60, f"containers of {run.dag_id} gone")
     assert run.wait() == "failed"
 
@@ -203,7 +207,7 @@ def test_a_killed_task_leaves_nothing(executor: Release, group: str, how: str) -
 def test_celery_runs_beside_it(executor: Release) -> None:
     run = start(executor, "default", "echo the end")
     assert run.wait() == "success"
-    assert not pods(executor, run.dag_id)
+    assert not pods(executor, run)
 
 
 def test_nothing_to_steal_beside_the_pods(executor: Release) -> None:
@@ -237,7 +241,7 @@ def test_the_scheduler_refuses_what_slips_through(executor: Release) -> None:
     executor.airflow.unpause("e2e_bypass")
     run = Run(executor, "e2e_bypass", executor.airflow.trigger("e2e_bypass"))
     assert run.wait() == "failed"
-    assert not pods(executor, "e2e_bypass")
+    assert not pods(executor, run)
     log = executor.target.kubectl("logs", f"deployment/{RELEASE}-scheduler", "-n", NAMESPACE, "--tail=-1")
     for field in FIELDS:
         assert field in log
@@ -247,7 +251,7 @@ def test_an_allowed_override_holds(executor: Release) -> None:
     executor.airflow.wait_for_dags(["e2e_override"])
     executor.airflow.unpause("e2e_override")
     run = Run(executor, "e2e_override", executor.airflow.trigger("e2e_override"))
-    (pod,) = wait_until(lambda: pods(executor, "e2e_override"), 60, "a pod of e2e_override")
+    (pod,) = wait_until(lambda: pods(executor, run), 60, "a pod of e2e_override")
     base = next(c for c in pod["spec"]["containers"] if c["name"] == "base")
     assert base["resources"]["requests"] == {"cpu": "50m", "memory": "300Mi"}
     assert run.wait() == "success"

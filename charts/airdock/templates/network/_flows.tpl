@@ -1,8 +1,12 @@
 {{- /* Who talks to whom inside the release; everything else between its pods is denied. */ -}}
 {{- define "airdock.flows" -}}
+{{- $celery := include "airdock.runs" (dict "root" . "executor" "CeleryExecutor") -}}
+{{- $pods := include "airdock.runs" (dict "root" . "executor" "KubernetesExecutor") -}}
 {{- if .Values.controlPlane.enabled }}
-- {from: [worker, kubernetes-executor], to: api-server, port: 8080}
+- {from: {{ concat (empty $celery | ternary list (list "worker")) (empty $pods | ternary list (list "kubernetes-executor")) | toJson }}, to: api-server, port: 8080}
+{{- if $celery }}
 - {from: [api-server], to: worker, port: 8793}
+{{- end }}
 - {from: [api-server], to: triggerer, port: 8794}
 {{- end }}
 {{- if include "airdock.embedded" (dict "root" . "store" "database") }}
