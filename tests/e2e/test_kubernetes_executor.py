@@ -260,7 +260,7 @@ def test_an_allowed_override_holds(executor: Release) -> None:
 
 def test_alone_it_needs_no_broker(executor: Release) -> None:
     """Last of all: no Celery worker, no broker, and a task runs."""
-    groups = dict.fromkeys(executor.values["workers"]) | {"once": executor.values["workers"]["once"]}
+    groups = {"default": None, "once": executor.values["workers"]["once"]}
     values = {**executor.values, "executor": "KubernetesExecutor", "workers": groups}
     up.install(executor.target, values)
     wait_until(lambda: not executor.pods("worker") and not executor.pods("redis"), 120, "Celery gone")
