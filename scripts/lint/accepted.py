@@ -111,6 +111,7 @@ ACCEPTED: tuple[Acceptance, ...] = (
         "account may create Secrets, and neither read nor change one.",
         component="api-server",
         container="create-secrets",
+        field="volumeMounts, for AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE",
     ),
     *(
         Acceptance(

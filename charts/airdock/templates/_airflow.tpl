@@ -38,7 +38,6 @@ scheduler:
   # How long pods of a scheduler that died wait for another one; by default 300.
   orphaned_tasks_check_interval: 60
 kubernetes_executor:
-  namespace: {{ include "airdock.executorNamespace" . }}
   # By default the scheduler makes one pod in each round.
   worker_pods_creation_batch_size: 16
 {{- end }}

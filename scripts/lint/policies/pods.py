@@ -285,12 +285,13 @@ def _shared_token(manifest: Manifest) -> Iterator[Found]:
     # Those that stay come first: one that ends is the further holder.
     holders.sort(key=lambda container: container.role == "init")
     for container in holders[1:]:
-        # Which use it has tells what may be accepted: Airflow's Kubernetes operators have this connection.
-        use = (
-            ", for AIRFLOW_CONN_KUBERNETES_DEFAULT"
-            if "AIRFLOW_CONN_KUBERNETES_DEFAULT" in container.env
-            else ""
-        )
+        # Which use they have tells what may be accepted: Airflow's Kubernetes operators have the connection,
+        # the reader of KubernetesExecutor's logs the namespace.
+        uses = {
+            "AIRFLOW_CONN_KUBERNETES_DEFAULT": container.env,
+            "AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE": holders[0].env,
+        }
+        use = "".join(f", for {variable}" for variable, there in uses.items() if variable in there)
         yield Found(f"volumeMounts{use}", f"mounts the token that {holders[0].name} has", container.name)
 
 
