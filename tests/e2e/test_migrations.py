@@ -23,7 +23,7 @@ def test_an_unknown_revision_stops_the_rollout_and_says_how_to_go_on(release: Re
     tables = "select count(*) from information_schema.tables where table_schema = 'public'"
     counts = f"select ({tables}), (select count(*) from dag_run), (select count(*) from task_instance)"
     before = sql(release, counts)
-    old = {pod["metadata"]["name"] for pod in release.pods("api-server")}
+    old = {pod["metadata"]["name"] for pod in release.staying("api-server")}
     release.target.kubectl(
         "exec", "airdock-postgres-0", "-n", NAMESPACE, "-c", "postgres", "--",
         "psql", "--username=airflow", "--dbname=airflow", "-c",
@@ -54,7 +54,7 @@ def test_an_unknown_revision_stops_the_rollout_and_says_how_to_go_on(release: Re
         # The old API server still serves: the rollout waits for the new one.
         still = {
             pod["metadata"]["name"]
-            for pod in release.pods("api-server")
+            for pod in release.staying("api-server")
             if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"])
         }
         assert still == old

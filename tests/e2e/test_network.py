@@ -83,6 +83,10 @@ wait
 IN_CONTAINER = """
 import docker, sys
 api = docker.from_env().api
+try:
+    api.inspect_image("python:3.13-slim")
+except docker.errors.ImageNotFound:
+    api.pull("python", "3.13-slim")
 container = api.create_container("python:3.13-slim", ["bash", "-c", *sys.argv[1:]])
 output = api.attach(container, stdout=True, stderr=True, stream=True, logs=True)
 api.start(container)
