@@ -32,7 +32,7 @@ test-api: .venv/installed ## the manifests against a real API server, without a 
 	@$(run) scripts.tools etcd kube-apiserver kube-controller-manager helm kubeconform
 	.venv/bin/pytest tests/api
 
-e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images; `make up` first, or it is done here
+e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images; FAST=1 leaves out those that take minutes
 	.venv/bin/pytest tests/images tests/e2e
 
 e2e-cgroup2: .venv/installed ## mode dind on cgroup v2, in an emulated machine: slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -184,6 +185,14 @@ def dags(release: Release) -> Iterator[Release]:
 
 def _has_files(list_files: Callable[[], str]) -> bool:
     return set(DAG_FILES) <= set(list_files().split())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With FAST, as `make e2e FAST=1` sets it, leave out the slow ones, and say so."""
+    if os.environ.get("FAST"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow: `make e2e` without FAST runs it"))
 
 
 # What went wrong, beside the failed assertion.

@@ -292,6 +292,7 @@ def production(target: Target, tmp_path: Path) -> Iterator[Target]:
         target.kubectl("delete", "namespace", STORES, "--ignore-not-found", "--timeout=120s", timeout=130)
 
 
+@pytest.mark.slow
 def test_production(production: Target) -> None:
     """Two of each component, users by FAB, no store of its own, and budgets that let a node be drained."""
     with airflow_of(production, PRODUCTION) as airflow:
