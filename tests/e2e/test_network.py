@@ -83,11 +83,12 @@ wait
 IN_CONTAINER = """
 import docker, sys
 api = docker.from_env().api
+wanted = ("python:3.13-slim", ["bash", "-c", *sys.argv[1:]])
 try:
-    api.inspect_image("python:3.13-slim")
+    container = api.create_container(*wanted)
 except docker.errors.ImageNotFound:
     api.pull("python", "3.13-slim")
-container = api.create_container("python:3.13-slim", ["bash", "-c", *sys.argv[1:]])
+    container = api.create_container(*wanted)
 output = api.attach(container, stdout=True, stderr=True, stream=True, logs=True)
 api.start(container)
 print(b"".join(output).decode())
