@@ -269,6 +269,7 @@ def test_alone_it_needs_no_broker(executor: Release) -> None:
     wait_until(lambda: not executor.pods("redis"), 60, "the broker gone")
     run = start(executor, "once", "echo the end")
     assert run.wait() == "success"
+    wait_until(lambda: not pods(executor), 60, "no pod left in the namespace that goes next")
 
 
 def test_it_goes_with_its_groups(dags: Release, executor: Release) -> None:
@@ -280,4 +281,4 @@ def test_it_goes_with_its_groups(dags: Release, executor: Release) -> None:
         except CommandError:
             return False
 
-    wait_until(lambda: not there(), 90, f"namespace {EXECUTOR} gone")
+    wait_until(lambda: not there(), 330, f"namespace {EXECUTOR} gone")
