@@ -71,8 +71,12 @@ The value of the label airdock.dev/release, by which a namespace with workers of
 and still drains: <namespace>.<release>, with a hash where it is too long for a label.
 */ -}}
 {{- define "airdock.releaseLabel" -}}
-{{- $value := printf "%s.%s" .Release.Namespace .Release.Name -}}
-{{- gt (len $value) 63 | ternary (printf "%s-%s" (trunc 54 $value | trimAll "-._") (sha256sum $value | trunc 8)) $value -}}
+{{- printf "%s.%s" .Release.Namespace .Release.Name | include "airdock.labelValue" -}}
+{{- end }}
+
+{{- /* A string as the value of a label: with a hash where it is too long. */ -}}
+{{- define "airdock.labelValue" -}}
+{{- gt (len .) 63 | ternary (printf "%s-%s" (trunc 54 . | trimAll "-._") (sha256sum . | trunc 8)) . -}}
 {{- end }}
 
 {{- /* Those of them with Celery workers, which read the broker's Secret and the log server's key. */ -}}

@@ -48,7 +48,7 @@ Call with (dict "root" $ "tasks" $tasks).
 {{- define "airdock.tasksLabel" -}}
 {{- $value := printf "%s.%s" .root.Release.Namespace .root.Release.Name -}}
 {{- with include "airdock.groupNamespace" . }}{{ $value = printf "%s_%s" $value . }}{{ end -}}
-{{- gt (len $value) 63 | ternary (printf "%s-%s" (trunc 54 $value | trimAll "-._") (sha256sum $value | trunc 8)) $value -}}
+{{- include "airdock.labelValue" $value -}}
 {{- end }}
 
 {{- /* The stem of cluster-scoped names: <namespace>-<name>, with a hash where that is long or could be read in two ways. */ -}}
