@@ -4,7 +4,7 @@ FORMAT ?= text
 run := .venv/bin/python -m
 sources := scripts tests charts/airdock/files
 
-.PHONY: help up down test test-api e2e e2e-cgroup2 bench lint overlays docs
+.PHONY: help up down test test-api e2e e2e-cgroup2 bench lint overlays docs package publish
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
@@ -21,11 +21,12 @@ down: .venv/installed ## remove what `make up` brought
 	@$(run) scripts.up down
 
 test: .venv/installed ## all that needs no cluster
-	@$(run) scripts.tools helm helm3 kubeconform
+	@$(run) scripts.tools helm helm3 kubeconform actionlint
 	.venv/bin/ruff check $(sources)
 	.venv/bin/ruff format --check $(sources)
 	.venv/bin/mypy scripts charts/airdock/files/docker_gateway charts/airdock/files/scripts
 	.venv/bin/yamllint --strict .
+	.tools/bin/actionlint -shellcheck= -pyflakes=
 	.venv/bin/pytest --numprocesses auto --ignore tests/api --ignore tests/cgroup2 --ignore tests/e2e --ignore tests/images tests
 
 test-api: .venv/installed ## the manifests against a real API server, without a kubelet
@@ -53,3 +54,13 @@ overlays: .venv/installed ## regenerate the Kustomize overlays from the chart
 docs: .venv/installed ## regenerate the tables of the documentation
 	@$(run) scripts.docs
 	@$(run) scripts.lint.docs
+
+package: .venv/installed ## write the packaged chart to dist/ [VERSION=v1.2.3: fail unless the chart has this version]
+	@$(run) scripts.tools helm
+	@test -z "$(VERSION)" || grep -qx 'version: $(VERSION:v%=%)' charts/airdock/Chart.yaml \
+	  || { echo "package: charts/airdock/Chart.yaml does not have version $(VERSION:v%=%)" >&2; exit 1; }
+	@.tools/bin/helm package charts/airdock --destination dist
+
+publish: package ## push the packaged chart to an OCI registry: TO=oci://registry.example.com/charts
+	@test -n "$(TO)" || { echo "publish: set TO=oci://registry.example.com/charts" >&2; exit 1; }
+	@.tools/bin/helm push dist/airdock-$$(sed -n 's/^version: //p' charts/airdock/Chart.yaml).tgz $(TO)

@@ -67,6 +67,12 @@ TOOLS: tuple[Tool, ...] = (
         version_command=("-v",),
     ),
     Tool(
+        "actionlint",
+        {"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"},
+        minimum=(1, 7),
+        version_command=("-version",),
+    ),
+    Tool(
         "crane",
         {"crane": "github.com/google/go-containerregistry/cmd/crane"},
         set_version=("github.com/google/go-containerregistry/cmd/crane/cmd.Version",),
