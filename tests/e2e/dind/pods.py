@@ -14,6 +14,14 @@ from scripts.target import CommandError, Target
 
 NAMESPACE = "airdock-e2e-dind"
 IMAGE = "busybox:1.37"
+PYTHON = "python:3.13-slim"
+#: Takes more memory than the daemon's container has.
+ALLOCATE = "b = bytearray(1 << 30); print('not killed')"
+CONNECT = "import socket; socket.create_connection(('kubernetes.default.svc.cluster.local', 443), 5)"
+HOLD = "import time; b = bytearray(b'1') * (32 << 20); time.sleep(60)"
+#: A web server of one page.
+SERVER = "mkdir w; echo hello > w/index.html; httpd -f -h w"
+CLIENT = "until wget -qO- http://server; do sleep 0.2; done"
 #: Of the daemon's container: enough for it and a few tasks.
 RESOURCES = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}
 
@@ -125,6 +133,14 @@ def until(true: Any, seconds: float, what: str) -> Any:
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
         time.sleep(0.5)
     return value
+
+
+def log_of(pod: DindPod) -> str:
+    """Give the log of the daemon's container, or nothing before it has one."""
+    try:
+        return pod.logs("docker")
+    except CommandError:  # The container has not begun.
+        return ""
 
 
 def plain(pod: Any) -> Any:

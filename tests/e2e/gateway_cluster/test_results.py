@@ -1,0 +1,130 @@
+"""The results of retrieve_output, and numbers of requests, memory and tasks at once."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from docker.errors import APIError
+from docker.types import Mount
+
+from tests.e2e.gateway_cluster.support import (
+    PYTHON,
+    Gateway,
+    Start,
+    begin,
+    needs_native,
+    run,
+)
+
+pytestmark = needs_native
+
+
+def retrieve(gateway: Gateway, script: str, path: str, **host: Any) -> bytes | None:
+    """Do as DockerOperator does: an API error means that there is no result."""
+    client = gateway.client()
+    task = begin(
+        client, ["python", "-c", script], PYTHON, labels={"airdock.dev/retrieve-output": path}, host=host
+    )
+    task.read()
+    assert task.wait() == 0, task.output
+    try:
+        chunks, found = client.get_archive(task.id, path)
+    except APIError as error:
+        assert error.status_code == 404
+        return None
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+        file = tar.extractfile(found["name"])
+        assert file is not None
+        data = file.read()
+    assert found["size"] == len(data)
+    return data
+
+
+def test_retrieval(gateway: Gateway) -> None:
+    assert retrieve(gateway, "open('/tmp/o', 'wb').write(bytes(range(256)))", "/tmp/o") == bytes(range(256))
+    assert retrieve(gateway, "pass", "/tmp/o") is None
+    assert retrieve(gateway, "open('/tmp/o', 'w')", "/tmp/o") == b""
+    mount = Mount("/tmp/airflow", "/x/airflowtmpabc", "bind")
+    assert (
+        retrieve(gateway, "open('/tmp/airflow/o', 'w').write('x')", "/tmp/airflow/o", mounts=[mount]) == b"x"
+    )
+    large = 5 * 1024 * 1024
+    assert retrieve(gateway, f"open('/tmp/o', 'wb').write(b'x' * {large})", "/tmp/o") == b"x" * large
+
+
+def test_a_result_that_cannot_come_back_breaks_the_connection(gateway: Gateway) -> None:
+    for script in (
+        f"open('/tmp/o', 'wb').write(b'x' * {5 * 1024 * 1024 + 1})",
+        "import os; os.close(os.open('/tmp/o', os.O_CREAT, 0))",
+    ):
+        with pytest.raises(Exception, match="Connection aborted"):
+            retrieve(gateway, script, "/tmp/o")
+    client = gateway.client()
+    task = begin(client, ["true"])
+    task.read()
+    task.wait()
+    with pytest.raises(Exception, match="Connection aborted"):
+        client.get_archive(task.id, "/tmp/o")
+
+
+# ---- numbers
+
+
+def test_requests_per_task(gateway: Gateway) -> None:
+    client = gateway.client()
+
+    def requests() -> float:
+        kinds = ("POST pods", "GET pods", "GET log")
+        return sum(gateway.metric(f'kubernetes_requests_total{{request="{kind}"}}') for kind in kinds)
+
+    before = requests()
+    for _ in range(5):
+        assert run(client, ["true"]) == (0, b"")
+    # Dry run, create, log, the log's end; nothing printed: the end once more. One more for all of them: the
+    # watch begins anew every few minutes.
+    assert requests() - before <= 5 * 5 + 1
+    before = requests()
+    for _ in range(5):
+        assert run(client, ["echo", "a"]) == (0, b"a\n")
+    assert requests() - before <= 5 * 4 + 1
+
+
+def test_idle_memory(starter: Start) -> None:
+    gateway = starter()
+    assert gateway.process
+    status = Path(f"/proc/{gateway.process.pid}/status").read_text()
+    resident = int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
+    assert resident < 30 * 1024, f"{resident} KiB"
+
+
+def test_a_hundred_at_once(starter: Start) -> None:
+    # They share one small node: no requests, so that all of them run side by side.
+    gateway = starter(
+        resources={"requests": {"cpu": "1m", "memory": "1Mi"}, "limits": {"cpu": "1", "memory": "64Mi"}}
+    )
+
+    def one(number: int) -> tuple[int, bytes]:
+        client = docker.APIClient(f"unix://{gateway.socket}", timeout=60)
+        try:
+            return run(
+                client,
+                [
+                    "sh",
+                    "-c",
+                    f"for i in $(seq 50); do echo {number}-$i; done; sleep 5; echo end; exit {number}",
+                ],
+            )
+        finally:
+            client.close()
+
+    with ThreadPoolExecutor(100) as pool:
+        results = list(pool.map(one, range(100)))
+    for number, (code, output) in enumerate(results):
+        assert code == number
+        assert output.split() == [*(f"{number}-{i}".encode() for i in range(1, 51)), b"end"]
