@@ -3,6 +3,8 @@ PYTHON ?= python3
 FORMAT ?= text
 run := .venv/bin/python -m
 sources := scripts tests charts/airdock/files
+# With the seconds that a tier may take on two cores with warm caches (tests/support/budget.py).
+within := .venv/bin/pytest --budget
 
 .PHONY: help up down test test-api e2e e2e-cgroup2 bench lint overlays docs package publish
 help: ## list the targets
@@ -27,18 +29,18 @@ test: .venv/installed ## all that needs no cluster
 	.venv/bin/mypy scripts charts/airdock/files/docker_gateway charts/airdock/files/scripts
 	.venv/bin/yamllint --strict .
 	.tools/bin/actionlint -shellcheck= -pyflakes=
-	.venv/bin/pytest --numprocesses auto --ignore tests/api --ignore tests/cgroup2 --ignore tests/e2e --ignore tests/images tests
+	$(within) 120 --numprocesses auto --ignore tests/api --ignore tests/cgroup2 --ignore tests/e2e --ignore tests/images tests
 
 test-api: .venv/installed ## the manifests against a real API server, without a kubelet
 	@$(run) scripts.tools etcd kube-apiserver kube-controller-manager helm kubeconform
-	.venv/bin/pytest tests/api
+	$(within) 90 tests/api
 
 e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images; FAST=1 leaves out those that take minutes
-	.venv/bin/pytest tests/images tests/e2e
+	$(within) 2100 tests/images tests/e2e
 
 e2e-cgroup2: .venv/installed ## mode dind on cgroup v2, in an emulated machine: slow
 	@$(run) scripts.machine
-	.venv/bin/pytest tests/cgroup2
+	$(within) 240 tests/cgroup2
 
 bench: .venv/installed ## the measured claims of the README
 	@$(run) scripts.bench_checks

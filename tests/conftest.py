@@ -1,8 +1,10 @@
-"""What all tiers share: the report names what was rendered with."""
+"""What all tiers share: the report names what was rendered with, and the time against the tier's budget."""
 
 from __future__ import annotations
 
 from scripts.render import HELM3, HELM4, KUBE_VERSIONS
+
+pytest_plugins = ["tests.support.budget"]
 
 
 def pytest_report_header() -> str:
