@@ -26,7 +26,7 @@ test: .venv/installed ## all that needs no cluster
 	@$(run) scripts.tools helm helm3 kubeconform actionlint
 	.venv/bin/ruff check $(sources)
 	.venv/bin/ruff format --check $(sources)
-	.venv/bin/mypy scripts charts/airdock/files/docker_gateway charts/airdock/files/scripts
+	.venv/bin/mypy scripts tests/cgroup2/machine charts/airdock/files/docker_gateway charts/airdock/files/scripts
 	.venv/bin/yamllint --strict .
 	.tools/bin/actionlint -shellcheck= -pyflakes=
 	$(within) 120 --numprocesses auto --ignore tests/api --ignore tests/cgroup2 --ignore tests/e2e --ignore tests/images tests
@@ -39,13 +39,11 @@ e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images;
 	$(within) 2100 tests/images tests/e2e
 
 e2e-cgroup2: .venv/installed ## mode dind on cgroup v2, in an emulated machine: slow
-	@$(run) scripts.machine
+	@$(run) tests.cgroup2.machine
 	$(within) 240 tests/cgroup2
 
 bench: .venv/installed ## the measured claims of the README
-	@$(run) scripts.bench_checks
 	@$(run) scripts.bench
-	@$(run) scripts.bench_dind
 
 lint: .venv/installed ## check your values: VALUES=my.yaml [FORMAT=text|junit|sarif]
 	@$(run) scripts.lint --format $(FORMAT) $(if $(VALUES),--values $(VALUES))
@@ -54,7 +52,7 @@ overlays: .venv/installed ## regenerate the Kustomize overlays from the chart
 	@$(run) scripts.overlays
 
 docs: .venv/installed ## regenerate the tables of the documentation
-	@$(run) scripts.docs
+	@$(run) scripts.chart.docs
 	@$(run) scripts.lint.docs
 
 package: .venv/installed ## write the packaged chart to dist/ [VERSION=v1.2.3: fail unless the chart has this version]

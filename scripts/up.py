@@ -20,25 +20,26 @@ from typing import Any
 
 import yaml
 
-from scripts import examples, probe
-from scripts.airflow_api import ApiError
+from scripts.chart import CHART, ROOT
 from scripts.cluster import REGISTRY
-from scripts.overlays import apply as overlays
-from scripts.overlays.generate import POLICIES as FENCE
-from scripts.target import (
-    CHART,
+from scripts.live import (
     NAMESPACE,
+    NATIVE_DIND,
     RELEASE,
     TASKS,
+    ApiError,
     CommandError,
     Target,
     UpError,
     choose,
+    examples,
     native_cluster,
+    overlays,
+    probe,
 )
+from scripts.overlays.generate import POLICIES as FENCE
 from scripts.tools import ToolError
 
-ROOT = CHART.parents[1]
 VALUES = ROOT / "examples" / "values" / "three-modes.yaml"
 #: On namespaces that `make up` made, so that `make down` deletes no other.
 OURS = {"app.kubernetes.io/created-by": "airdock-make-up"}
@@ -93,7 +94,7 @@ def values(target: Target) -> tuple[dict[str, Any], dict[str, str]]:
             if findings["socket"].node:
                 group["nodeSelector"] = {"kubernetes.io/hostname": findings["socket"].node}
         if group["mode"] == "dind" and target.native:
-            group["dind"] = {"registryMirrors": [f"http://{REGISTRY}"], "insecureRegistries": [REGISTRY]}
+            group["dind"] = dict(NATIVE_DIND)
     chosen["workers"] = groups
     if target.native:
         chosen.setdefault("airflow", {})["connections"] = {"example_registry": overlays.CONNECTION}

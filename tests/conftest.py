@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.render import HELM3, HELM4, KUBE_VERSIONS
+from scripts.chart import HELM3, HELM4, KUBE_VERSIONS
 
 pytest_plugins = ["tests.support.budget"]
 

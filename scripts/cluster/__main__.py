@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from scripts.cluster import cluster, preflight
+from scripts.cluster import lifecycle, preflight
 from scripts.cluster.errors import ClusterError
 from scripts.tools import ToolError
 
 
 def _status() -> int:
     preflight.system()
-    reason = cluster.why_not_ready()
+    reason = lifecycle.why_not_ready()
     print(f"not Ready: {reason}" if reason else "Ready")
     return 1 if reason else 0
 
@@ -25,7 +25,7 @@ def main() -> int:
     try:
         if command == "status":
             return _status()
-        cluster.up() if command == "up" else cluster.down()
+        lifecycle.up() if command == "up" else lifecycle.down()
     except (ClusterError, ToolError) as error:
         print(f"cluster: {error}", file=sys.stderr)
         return 1

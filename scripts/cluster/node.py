@@ -1,7 +1,7 @@
 """The node's root file system: a directory of its own, so that nothing on it is the host's.
 
 The host's programs are in it read-only; what the node writes stays in it. `lay_out` makes its files,
-`scripts.cluster.init` (the node's PID 1) mounts the rest.
+`scripts.cluster.pid1` (the node's PID 1) mounts the rest.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import string
 import uuid
 from pathlib import Path
 
-from scripts.cluster import calico, debian, images, network, nft
+from scripts.cluster import calico, debian, network, nft, node_images
 from scripts.cluster.run import run
 from scripts.cluster.settings import (
     DOCKER_GID,
@@ -143,20 +143,20 @@ def _configure() -> None:
     values = {
         "CALICO": inside(pinned("calico").parent),
         "CNI_PLUGINS": inside(pinned("cni").parent),
-        "COREDNS_TAG": images.COREDNS_TAG,
+        "COREDNS_TAG": node_images.COREDNS_TAG,
         "DOCKER_GID": DOCKER_GID,
-        "ETCD_TAG": images.ETCD_TAG,
+        "ETCD_TAG": node_images.ETCD_TAG,
         "HEALTH_PORT": calico.HEALTH_PORT,
-        "HELPER": images.HELPER,
+        "HELPER": node_images.HELPER,
         "KUBERNETES_VERSION": KUBERNETES_VERSION,
         "MTU": network.mtu(),
         "NODE": NODE,
         "NODE_ADDRESS": NODE_ADDRESS,
         "POD_NETWORK": POD_NETWORK,
-        "PROVISIONER": images.PROVISIONER,
+        "PROVISIONER": node_images.PROVISIONER,
         "REGISTRY": REGISTRY,
         "REGISTRY_PORT": REGISTRY_PORT,
-        "SANDBOX": images.SANDBOX,
+        "SANDBOX": node_images.SANDBOX,
         "SERVICE_NETWORK": SERVICE_NETWORK,
     }
     for source, target in _FILES.items():

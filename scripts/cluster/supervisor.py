@@ -1,4 +1,4 @@
-"""Start and find the node's PID 1 (`scripts.cluster.init`) from the host."""
+"""Start and find the node's PID 1 (`scripts.cluster.pid1`) from the host."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scripts.cluster import cgroups, network, node
 from scripts.cluster.errors import ClusterError
-from scripts.cluster.init import Plan
+from scripts.cluster.pid1 import Plan
 from scripts.cluster.run import tail
 from scripts.cluster.settings import (
     HOST_ADDRESS,
@@ -73,7 +73,7 @@ def start() -> int:
             entrance.write_text(str(os.getpid()))
 
     command = ["unshare", *NAMESPACE_OPTIONS, "--propagation=private", "--fork", "--kill-child=SIGKILL"]
-    command += [sys.executable, "-m", "scripts.cluster.init", json.dumps(asdict(_plan()))]
+    command += [sys.executable, "-m", "scripts.cluster.pid1", json.dumps(asdict(_plan()))]
     with (LOG / "node.log").open("wb") as log:
         outer = subprocess.Popen(
             command,

@@ -16,11 +16,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.chart import KUBE_VERSIONS, ManifestError, Manifests, RenderError, load_yaml, render
+from scripts.chart.schemas import SchemaError, problems
 from scripts.lint import report
 from scripts.lint.engine import findings
-from scripts.manifests import ManifestError, Manifests, load_yaml
-from scripts.render import KUBE_VERSIONS, RenderError, render
-from scripts.schemas import SchemaError, problems
 from scripts.tools import ToolError
 
 FORMATS: dict[str, Callable[[report.Report], str]] = {

@@ -11,14 +11,13 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from scripts.chart import ROOT, Manifests, render
 from scripts.lint import reach
 from scripts.lint.accepted import ACCEPTED
 from scripts.lint.engine import findings
 from scripts.lint.model import SEVERITIES, Finding, Policy, mode_of
 from scripts.lint.policies import POLICIES
 from scripts.lint.reach import Endpoint
-from scripts.manifests import Manifests
-from scripts.render import ROOT, render
 
 PAGE = ROOT / "docs" / "security.md"
 #: The three modes side by side.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from scripts.chart import Manifests
 from scripts.lint.accepted import ACCEPTED
 from scripts.lint.model import SEVERITIES, Acceptance, Finding, Policy
 from scripts.lint.policies import POLICIES
-from scripts.manifests import Manifests
 
 
 def findings(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from scripts.manifests import POD_TEMPLATES, Manifest, Manifests
+from scripts.chart import POD_TEMPLATES, Container, Manifest, Manifests
 
 Severity = Literal["high", "medium", "low"]
 SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low")
@@ -144,3 +144,13 @@ def pod_path(manifest: Manifest) -> str:
 def is_workload_kind(manifest: Manifest) -> bool:
     """Whether the object makes pods."""
     return manifest.kind in POD_TEMPLATES
+
+
+def containers_of(manifest: Manifest) -> tuple[Container, ...]:
+    """The containers of an object's pod; none for an object without one."""
+    return manifest.pod.containers if manifest.pod else ()
+
+
+def volumes_of(manifest: Manifest) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """(name, volume) of an object's pod; none for an object without one."""
+    return manifest.pod.volumes.items() if manifest.pod else ()

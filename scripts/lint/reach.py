@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from scripts.manifests import Manifest, Manifests, PodSpec, matches
+from scripts.chart import Manifest, Manifests, PodSpec, matches
 
 Direction = Literal["Ingress", "Egress"]
 

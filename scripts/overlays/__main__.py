@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from scripts.manifests import ManifestError
+from scripts.chart import ManifestError, RenderError
 from scripts.overlays.build import BuildError
 from scripts.overlays.check import problems
 from scripts.overlays.generate import OverlayError, generate
-from scripts.render import RenderError
 from scripts.tools import ToolError
 
 USAGE = "usage: python -m scripts.overlays [check DIR]"

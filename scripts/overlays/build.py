@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from scripts import tools
-from scripts.manifests import Manifests
+from scripts.chart import Manifests
 
 HASH = re.compile(r"-[2456789bcdfghkmt]{10}$")
 

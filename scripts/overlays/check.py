@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.manifests import Manifests, load_yaml, matches
+from scripts.chart import Manifests, load_yaml, matches
 from scripts.overlays.build import BuildError, build, text
 from scripts.overlays.generate import dump
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.manifests import Manifest
+from scripts.chart import Manifest
 
 Values = Mapping[str, Any]
 

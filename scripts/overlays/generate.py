@@ -11,11 +11,10 @@ from typing import Any
 
 import yaml
 
-from scripts.manifests import Manifest, Manifests
+from scripts.chart import ROOT, Manifest, Manifests, render
 from scripts.overlays.build import build
 from scripts.overlays.definitions import BASE, COMPONENTS, NO_GROUP, OVERLAYS, merged, paired_values
 from scripts.overlays.difference import ABSENT, difference
-from scripts.render import ROOT, render
 
 OVERLAYS_DIR = ROOT / "overlays"
 NOTICE = "Made by `make overlays` from charts/airdock: change the chart or scripts/overlays, not this file."

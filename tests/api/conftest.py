@@ -23,8 +23,7 @@ from typing import Any
 
 import pytest
 
-from scripts.manifests import Manifest, Manifests
-from scripts.render import render
+from scripts.chart import Manifest, Manifests, render
 from tests.api.control_plane import Client, ControlPlane, Refused, wait_until
 from tests.api.pods import kpo_pod, worker_of
 

@@ -37,7 +37,7 @@ import kubernetes.client
 from kubernetes.client import ApiException
 
 from scripts import tools
-from scripts.manifests import Manifest
+from scripts.chart import Manifest
 
 Object = Mapping[str, Any]
 _PREFIX = "airdock-api-"

@@ -13,8 +13,7 @@ from unittest.mock import patch
 import kubernetes.client
 from kubernetes.client import models
 
-from scripts.manifests import Manifest, Manifests
-from scripts.render import CHART
+from scripts.chart import CHART, Manifest, Manifests
 
 
 @cache

@@ -9,10 +9,9 @@ from typing import Any, Literal
 
 import pytest
 
+from scripts.chart import Manifest, Manifests, PodSpec, render
 from scripts.lint.model import DIND_VARIANT, mode_of
 from scripts.lint.pod_security import verdict
-from scripts.manifests import Manifest, Manifests, PodSpec
-from scripts.render import render
 from tests.api.conftest import make_namespace
 from tests.api.control_plane import Client, ControlPlane, Refused, wait_until
 from tests.policies.mutations import Mutant, alone

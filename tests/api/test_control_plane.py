@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.render import ROOT
+from scripts.chart import ROOT
 from tests.api import control_plane as module
 from tests.api.control_plane import ControlPlane, Refused, wait_until
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from scripts import tools
-from scripts.render import CHART, ROOT
+from scripts.chart import CHART, ROOT
 from tests.api.attacks import ATTACKS, POD_SECURITY
 from tests.api.conftest import UNGUARDED, Installed, make_namespace
 from tests.api.control_plane import ControlPlane, Refused, wait_until

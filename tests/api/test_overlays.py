@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from scripts.chart import ROOT
 from scripts.overlays.build import build
-from scripts.render import ROOT
 from tests.api.control_plane import ControlPlane, Refused, wait_until
 
 RELEASE, TASKS = "team-data", "team-data-tasks"

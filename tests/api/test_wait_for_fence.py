@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from scripts.render import CHART, render
+from scripts.chart import CHART, render
 from tests.api.conftest import UNFENCED, UNGUARDED, Install, Installed, make_namespace
 from tests.api.control_plane import wait_until
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from scripts import machine
-from scripts.machine import Machine, MachineError
-from scripts.machine.disk import TASK_ARCHIVE
+from tests.cgroup2 import machine
+from tests.cgroup2.machine import Machine, MachineError
+from tests.cgroup2.machine.disk import TASK_ARCHIVE
 from tests.cgroup2.pods import Pod, manifest, static_pod, upstream_pod
 
 UPSTREAM = "upstream"

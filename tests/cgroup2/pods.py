@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.machine import Done, Machine
-from scripts.manifests import Manifests
-from scripts.render import render
+from scripts.chart import Manifests, render
 from scripts.tools.build import lookup
+from tests.cgroup2.machine import Done, Machine
 
 #: What the daemon's container gets.
 MEMORY_MIB = 512

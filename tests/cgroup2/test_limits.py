@@ -12,8 +12,8 @@ from functools import cache
 
 import pytest
 
-from scripts.machine.disk import TASK_IMAGE
 from tests.cgroup2.conftest import UPSTREAM, VARIANTS, Node, Root
+from tests.cgroup2.machine.disk import TASK_IMAGE
 from tests.cgroup2.pods import CPUS, MEMORY_MIB, WORKER_MEMORY_MIB, Pod, cgroup_of
 
 #: dd holds one block in memory. busybox has no other program that takes memory at once.

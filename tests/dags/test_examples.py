@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import examples
+from scripts.live import examples
 
 FOLDER = Path(__file__).parents[2] / "charts/airdock/files/dags"
 DAGS = sorted(FOLDER.glob("*.py"))

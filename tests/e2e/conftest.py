@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from scripts import up
-from scripts.airflow_api import Airflow, TaskInstance
-from scripts.target import NAMESPACE, RELEASE, TASKS, CommandError, Group, Target, choose
+from scripts.live import NAMESPACE, RELEASE, TASKS, Airflow, CommandError, Group, Target, TaskInstance, choose
 
 #: The tests' own DAG files, and what they read.
 DAG_FILES = {file.name: file for file in sorted((Path(__file__).parent / "dags").iterdir()) if file.is_file()}

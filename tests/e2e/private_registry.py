@@ -10,9 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from scripts import registry_image
 from scripts.cluster import REGISTRY
-from scripts.target import Target
+from scripts.live import Target, registry_image
 
 NAMESPACE = "e2e-registry"
 PORT = 5443

@@ -15,8 +15,8 @@ import kubernetes
 import pytest
 
 from scripts import up
-from scripts.render import render
-from scripts.target import NAMESPACE, RELEASE, Target
+from scripts.chart import render
+from scripts.live import NAMESPACE, RELEASE, Target
 from tests.api.attacks import ATTACKS
 from tests.api.conftest import (
     ACCOUNTS,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.target import NAMESPACE as RELEASE_NAMESPACE
+from scripts.live import NAMESPACE as RELEASE_NAMESPACE
 from tests.e2e.conftest import Release
 from tests.e2e.dind.pods import (
     until,

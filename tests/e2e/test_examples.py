@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scripts import examples
-from scripts.examples import Result
+from scripts.live import examples
+from scripts.live.examples import Result
 from tests.e2e.conftest import Release
 
 FALLBACK = "Falling back to `mount_tmp_dir=False`"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from scripts.target import NAMESPACE, Group
+from scripts.live import NAMESPACE, Group
 from tests.e2e.conftest import Release
 
 SCRIPT = Path(__file__).parent / "inside" / "docker_tasks.py"

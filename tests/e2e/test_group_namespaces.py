@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from scripts import up
-from scripts.airflow_api import FINISHED
+from scripts.chart import render
+from scripts.live import FINISHED, NAMESPACE, RELEASE
 from scripts.overlays.definitions import merged
-from scripts.render import render
-from scripts.target import NAMESPACE, RELEASE
 from tests.api.pods import kpo_pod
 from tests.e2e.conftest import Release, wait_until
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from scripts import up
+from scripts.live import NAMESPACE, RELEASE, TASKS, CommandError
 from scripts.overlays.definitions import merged
-from scripts.target import NAMESPACE, RELEASE, TASKS, CommandError
 from tests.e2e.conftest import DAG_FILES, Release, Run, wait_until
 
 #: Not the release's name: what is left of a test that was killed is told apart.

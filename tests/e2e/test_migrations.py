@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scripts.target import NAMESPACE, CommandError
+from scripts.live import NAMESPACE, CommandError
 from tests.e2e.conftest import Release, wait_until
 
 UNKNOWN = "ffffffffffff"

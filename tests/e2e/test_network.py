@@ -15,8 +15,8 @@ import pytest
 
 from scripts import up
 from scripts.cluster import node, supervisor
+from scripts.live import NAMESPACE, RELEASE, TASKS, Target
 from scripts.overlays.definitions import merged
-from scripts.target import NAMESPACE, RELEASE, TASKS, Target
 from tests.e2e.conftest import Release, wait_until
 
 #: Somebody else's namespace in the same cluster.

@@ -16,14 +16,11 @@ from typing import Any
 
 import pytest
 
-from scripts import examples, probe
-from scripts.airflow_api import Airflow, PortForward
-from scripts.examples import Group
-from scripts.overlays import apply
+from scripts.chart import CHART, ROOT
+from scripts.live import RELEASE, Airflow, CommandError, Group, PortForward, Target, examples, probe
+from scripts.live import overlays as apply
 from scripts.overlays.check import problems
 from scripts.overlays.definitions import paired_values
-from scripts.render import ROOT
-from scripts.target import CHART, RELEASE, CommandError, Target
 from tests.e2e.conftest import wait_until
 
 NAMESPACE = "airdock-kustomize"

@@ -18,9 +18,8 @@ import kubernetes
 import pytest
 
 from scripts import up
-from scripts.airflow_api import FINISHED, TaskInstance
+from scripts.live import FINISHED, TASKS, Target, TaskInstance
 from scripts.overlays.definitions import merged
-from scripts.target import TASKS, Target
 from tests.e2e import private_registry
 from tests.e2e.conftest import Release, wait_until
 

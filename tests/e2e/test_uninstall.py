@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.target import CHART, RELEASE, Target
+from scripts.chart import CHART
+from scripts.live import RELEASE, Target
 from tests.e2e.conftest import Release, wait_until
 
 NAMESPACE = "airdock-e2e"

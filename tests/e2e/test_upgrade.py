@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from scripts import up
-from scripts.target import NAMESPACE, RELEASE
+from scripts.live import NAMESPACE, RELEASE
 from tests.e2e.conftest import Release, Run, wait_until
 
 OUTAGE_SECONDS = 60

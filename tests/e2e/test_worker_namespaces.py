@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from scripts import examples, up
+from scripts import up
+from scripts.live import NAMESPACE, RELEASE, CommandError, Target, examples
 from scripts.overlays.definitions import merged
-from scripts.target import NAMESPACE, RELEASE, CommandError, Target
 from tests.e2e.conftest import DAG_FILES, Release, wait_until
 
 ENFORCE = "pod-security.kubernetes.io/enforce"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from scripts.manifests import Manifests
+from scripts.chart import Manifests
 from tests.render.scenarios import BY_NAME
 
 SOURCE = Path(__file__).parents[2] / "charts/airdock/files/airdock_executor_pods.py"

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from scripts.manifests import Manifests
+from scripts.chart import Manifests
 from scripts.overlays.build import build, text
 from scripts.overlays.generate import OVERLAYS_DIR
 

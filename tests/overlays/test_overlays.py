@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts import schemas
+from scripts.chart import KUBE_VERSIONS, Manifest, render, schemas
 from scripts.lint.engine import findings
-from scripts.manifests import Manifest
 from scripts.overlays.build import build, text
 from scripts.overlays.definitions import COMPONENTS, OVERLAYS, paired_values
 from scripts.overlays.generate import (
@@ -26,7 +25,6 @@ from scripts.overlays.generate import (
     generate,
     key_of,
 )
-from scripts.render import KUBE_VERSIONS, render
 from tests.overlays.support import (
     Objects,
     built,

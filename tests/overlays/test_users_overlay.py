@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.manifests import Manifests
+from scripts.chart import ROOT, Manifests
 from scripts.overlays.__main__ import main
 from scripts.overlays.build import BuildError, build
 from scripts.overlays.check import problems
-from scripts.render import ROOT
 from tests.overlays.support import copied, kustomization
 from tests.render.contracts import CONTRACTS
 from tests.render.scenarios import Scenario

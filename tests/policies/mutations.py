@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.manifests import POD_TEMPLATES, Manifest, Manifests
+from scripts.chart import POD_TEMPLATES, Manifest, Manifests
 
 Dict = dict[str, Any]
 #: (container, pod spec) -> whether it was weakened.

@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from scripts.chart import ROOT, render
 from scripts.lint.__main__ import main
 from scripts.lint.policies import POLICIES
-from scripts.render import ROOT, render
 from tests.render.scenarios import RAW_SOCKET
 
 BAD_POD = {

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from scripts.chart import Manifest, Manifests, freeze
 from scripts.lint import reach
 from scripts.lint.accepted import ACCEPTED
 from scripts.lint.model import DIND_VARIANT, Found, Policy
 from scripts.lint.policies import BY_ID, POLICIES
 from scripts.lint.reach import Endpoint
-from scripts.manifests import Manifest, Manifests, freeze
 from tests.policies import mutations
 from tests.policies.mutations import Mutant, alone, mutants, together
 from tests.policies.scenarios import ALL, BY_NAME

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import re
-import types
+import secrets
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -15,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.lint import pod_security
-from scripts.lint.pod_security import NEWEST_MINOR, verdict
+from scripts.lint.pod_security import NEWEST_MINOR, node, verdict
 from tests.policies.oracles import Upstream, fixtures
 from tests.policies.pod_security_cases import CASES, Case
 
@@ -110,7 +112,7 @@ MUTANTS = [
     ),
     (
         "AppArmor fields not looked at",
-        'pod_level, containers, values = _bad_profiles(pod, "appArmorProfile"',
+        'pod_level, containers, values = bad_profiles(pod, "appArmorProfile"',
         'pod_level, containers, values = False, [], set()\n    _ = (pod, "appArmorProfile"',
     ),
     ("AppArmor annotations not looked at", "if key.startswith(_APPARMOR_PREFIX)", "if False"),
@@ -148,8 +150,8 @@ MUTANTS = [
     ("Windows before 1.25", "self.minor >= 25", "self.minor >= 0"),
     (
         "Windows excuses runAsNonRoot",
-        "def _non_root(pod: Pod) -> _Broken | None:\n    if pod.user_namespace",
-        "def _non_root(pod: Pod) -> _Broken | None:\n    if pod.windows or pod.user_namespace",
+        "def _non_root(pod: Pod) -> Broken | None:\n    if pod.user_namespace",
+        "def _non_root(pod: Pod) -> Broken | None:\n    if pod.windows or pod.user_namespace",
     ),
     ("Windows does not excuse", 'get(self.spec, "os", "name") == "windows"', "False"),
     (
@@ -168,8 +170,8 @@ MUTANTS = [
     ("user namespaces excuse nothing", 'self.spec.get("hostUsers") is False', "False"),
     (
         "user namespaces excuse privileged",
-        "def _privileged(pod: Pod) -> _Broken | None:\n",
-        "def _privileged(pod: Pod) -> _Broken | None:\n    if pod.user_namespace:\n        return None\n",
+        "def _privileged(pod: Pod) -> Broken | None:\n",
+        "def _privileged(pod: Pod) -> Broken | None:\n    if pod.user_namespace:\n        return None\n",
     ),
     (
         "user namespaces excuse procMount at restricted",
@@ -189,15 +191,15 @@ MUTANTS = [
     ("seccomp annotations never", "if pod.minor < 19:", "if False:"),
     (
         "seccomp of a container's annotation not looked at",
-        "*(_SECCOMP_CONTAINER + _name(c) for c in pod.containers())",
+        "*(_SECCOMP_CONTAINER + name_of(c) for c in pod.containers())",
         "",
     ),
     ("seccomp at restricted from 1.20", '"restricted", 19, _seccomp', '"restricted", 20, _seccomp'),
     ("root uid from 1.0", '"restricted", 23, _root_user', '"restricted", 0, _root_user'),
-    ("root uid of the pod not looked at", "_setters(root(pod.spec), bad)", "_setters(False, bad)"),
+    ("root uid of the pod not looked at", "setters(root(pod.spec), bad)", "setters(False, bad)"),
     ("privilege escalation from 1.0", '"restricted", 8, _privilege', '"restricted", 0, _privilege'),
     ("drop ALL from 1.0", '"restricted", 22, _capabilities', '"restricted", 0, _capabilities'),
-    ("hostProcess of the pod not looked at", "_setters(host(pod.spec), bad)", "_setters(False, bad)"),
+    ("hostProcess of the pod not looked at", "setters(host(pod.spec), bad)", "setters(False, bad)"),
     ("hostIPC not looked at", '("hostNetwork", "hostPID", "hostIPC")', '("hostNetwork", "hostPID")'),
     ("hostPath type of volume at restricted only", 'if volume.get("hostPath") is not None', "if False"),
     (
@@ -221,19 +223,33 @@ MUTANTS = [
 @pytest.mark.parametrize(
     ("source", "mutant"), [entry[1:] for entry in MUTANTS], ids=[entry[0] for entry in MUTANTS]
 )
-def test_a_wrong_checker_is_caught(source: str, mutant: str) -> None:
+def test_a_wrong_checker_is_caught(source: str, mutant: str, tmp_path: Path) -> None:
     """The cases alone, without upstream, tell the checker from each of its mutants."""
-    text = Path(pod_security.__file__).read_text()
-    assert source in text, "the mutant no longer fits the source"
-    wrong = types.ModuleType("wrong")
-    wrong.__dict__["__name__"] = pod_security.__name__
-    exec(compile(text.replace(source, mutant), "wrong", "exec"), wrong.__dict__)
+    wrong = _mutated(source, mutant, tmp_path)
     assert any(
         _refused(wrong, case, level, minor) != case.refused(level, minor)
         for case in CASES
         for level in LEVELS
         for minor in MINORS
     )
+
+
+def _mutated(source: str, mutant: str, folder: Path) -> Any:
+    """A copy of the package with one text replaced, which must be in one of its files."""
+    name = f"wrong_{secrets.token_hex(8)}"
+    package = Path(str(pod_security.__file__)).parent
+    texts = {file.name: file.read_text() for file in package.glob("*.py")}
+    assert sum(source in text for text in texts.values()) == 1, "the mutant no longer fits the source"
+    (folder / name).mkdir()
+    for file, text in texts.items():
+        (folder / name / file).write_text(text.replace(source, mutant).replace(pod_security.__name__, name))
+    sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(folder))
+        for module in [module for module in sys.modules if module.partition(".")[0] == name]:
+            del sys.modules[module]
 
 
 def test_versions() -> None:
@@ -322,7 +338,7 @@ CONTAINER = _optional(
     lifecycle=_optional(preStop=ACTION, postStart=ACTION),
 )
 VOLUMES: Any = st.lists(
-    st.sampled_from([*pod_security._ALLOWED_VOLUMES, *pod_security._FORBIDDEN_VOLUMES, ""]).map(
+    st.sampled_from([*node._ALLOWED_VOLUMES, *node._FORBIDDEN_VOLUMES, ""]).map(
         lambda kind: {kind: {}} if kind else {}
     ),
     max_size=3,
@@ -349,9 +365,7 @@ SPEC = _optional(
     securityContext=_optional(
         **SECURITY,
         sysctls=st.lists(
-            st.sampled_from([*pod_security._SYSCTLS, "kernel.msgmax"]).map(
-                lambda name: {"name": name, "value": "1"}
-            ),
+            st.sampled_from([*node._SYSCTLS, "kernel.msgmax"]).map(lambda name: {"name": name, "value": "1"}),
             max_size=3,
         ),
     ),

@@ -8,13 +8,13 @@ from collections import Counter
 import pytest
 
 from scripts import tools
+from scripts.chart import ROOT, Manifests
 from scripts.lint.accepted import ACCEPTED
 from scripts.lint.engine import findings
 from scripts.lint.policies import BY_ID, POLICIES
-from scripts.lint.policies.pods import holds_runtime_socket, is_runtime_socket, split_image
+from scripts.lint.policies.docker import holds_runtime_socket, is_runtime_socket
+from scripts.lint.policies.pods import split_image
 from scripts.lint.policies.secrets import _secret_value, names_secret, secret_in
-from scripts.manifests import Manifests
-from scripts.render import ROOT
 from tests.policies.scenarios import ALL
 from tests.render.scenarios import Scenario
 

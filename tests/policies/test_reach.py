@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from scripts.chart import Manifests
 from scripts.lint import reach
 from scripts.lint.reach import Endpoint
-from scripts.manifests import Manifests
 from tests.policies import mutations
 from tests.policies.mutations import together
 from tests.policies.oracles import Oracle

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from scripts.manifests import Manifests, load_yaml
-from scripts.render import CHART, HELM4, KUBE_VERSIONS, render
+from scripts.chart import CHART, HELM4, KUBE_VERSIONS, Manifests, load_yaml, render
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from kubernetes.utils.quantity import parse_quantity
 
-from scripts.render import HELM3, HELM4, RenderError, render
+from scripts.chart import HELM3, HELM4, RenderError, render
 from tests.render.scenarios import DIND, EXTERNAL_STORES, SOCKET, overlaid
 
 #: What a user must never see: the inside of a template.

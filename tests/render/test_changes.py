@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from scripts.manifests import Manifests
-from scripts.render import CHART, HELM3, HELM4, render, template
+from scripts.chart import CHART, HELM3, HELM4, Manifests, render, template
 from tests.render.scenarios import BY_NAME, FAB_INGRESS, MAXIMAL, MODES, overlaid
 
 AIRFLOW = {

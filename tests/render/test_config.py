@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.manifests import Manifests
-from scripts.render import HELM3, HELM4, render
+from scripts.chart import HELM3, HELM4, Manifests, render
 
 #: Values that a template, YAML or ConfigParser could misread.
 ODD: dict[str, Any] = {

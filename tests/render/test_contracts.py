@@ -6,9 +6,7 @@ from functools import lru_cache
 
 import pytest
 
-from scripts import schemas
-from scripts.manifests import Manifests
-from scripts.render import HELM3, HELM4, KUBE_VERSIONS
+from scripts.chart import HELM3, HELM4, KUBE_VERSIONS, Manifests, schemas
 from tests.render.contracts import CONTRACTS
 from tests.render.scenarios import BY_NAME, HELM3_SCENARIOS, SCENARIOS, Scenario
 

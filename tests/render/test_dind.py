@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.manifests import Manifest
-from scripts.render import ROOT, render
+from scripts.chart import ROOT, Manifest, render
 from tests.render.scenarios import DIND, overlaid
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scripts import docs
+from scripts.chart import docs
 from tests.render.test_schema import LEAVES
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.manifests import Manifests
+from scripts.chart import Manifests
 from tests.render.contracts import CONTRACTS
 from tests.render.contracts.volumes import file_paths
 from tests.render.scenarios import BY_NAME

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scripts.manifests import ManifestError, Manifests, load_yaml
+from scripts.chart import ManifestError, Manifests, load_yaml
 
 POD = """
 apiVersion: v1

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scripts.render import CHART, HELM3, HELM4, render
+from scripts.chart import CHART, HELM3, HELM4, render
 from tests.render.scenarios import overlaid
 
 ABSENT = object()

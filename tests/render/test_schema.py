@@ -10,8 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from scripts.manifests import Manifests, load_yaml
-from scripts.render import CHART, RenderError, render
+from scripts.chart import CHART, Manifests, RenderError, load_yaml, render
 from tests.render.scenarios import DIND, FAB_INGRESS, MODES, SOCKET, overlaid
 from tests.render.values_schema import ANY, Place, places, samples, schema, valid
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from scripts.manifests import Manifests
-from scripts.render import render
+from scripts.chart import Manifests, render
 from tests.render.scenarios import TASK_NAMESPACES, overlaid
 from tests.render.test_schema import BASES, concrete, defaults, put
 from tests.render.values_schema import places, samples

@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from scripts import render as renderer
-from scripts import schemas
-from scripts.manifests import Manifests
-from scripts.render import CHART, RenderError, render
+from scripts.chart import CHART, Manifests, RenderError, render, schemas
+from scripts.chart import helm as renderer
 
 DEPLOYMENT: dict[str, Any] = {
     "apiVersion": "apps/v1",

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
+from scripts.chart import Manifests, render
 from scripts.lint import reach
 from scripts.lint.reach import Endpoint
-from scripts.manifests import Manifests
-from scripts.render import render
 from tests.render.scenarios import BY_NAME, NAMESPACES, overlaid
 
 LEVEL = "pod-security.kubernetes.io/enforce"

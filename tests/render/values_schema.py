@@ -10,7 +10,7 @@ from typing import Any
 
 import jsonschema
 
-from scripts.render import CHART
+from scripts.chart import CHART
 
 #: Any key of a map stands for all: in a path it is this one.
 ANY = "*"

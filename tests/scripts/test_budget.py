@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.render import ROOT
+from scripts.chart import ROOT
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from scripts import examples, probe, target, up
-from scripts.airflow_api import TaskInstance
-from scripts.examples import Result
-from scripts.probe import Finding
-from scripts.target import Group, Target, UpError
+from scripts import up
+from scripts.live import Group, Target, TaskInstance, UpError, examples, probe, target
+from scripts.live.examples import Result
+from scripts.live.probe import Finding
 
 NATIVE = Target("airdock-native", Path("/nowhere/kubeconfig"), native=True)
 OTHER = Target("somebodys", None, native=False)

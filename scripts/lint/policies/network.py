@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from scripts.chart import Manifest, Manifests, matches
 from scripts.lint import reach
 from scripts.lint.model import CheckRelease, Found, Policy, cis, nsa, pss
 from scripts.lint.pod_security import Level, verdict
 from scripts.lint.policies import rbac
 from scripts.lint.reach import Direction, Endpoint
-from scripts.manifests import Manifest, Manifests, matches
 
 #: Pod Security levels, the laxest first.
 LEVELS: tuple[Level, ...] = ("privileged", "baseline", "restricted")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from scripts.chart import Manifest
 from scripts.lint.model import Found, Policy, Severity, Standard, cis, nsa, pod_path, pss
 from scripts.lint.pod_security import CHECKS, NEWEST_MINOR, Pod, with_defaults
-from scripts.manifests import Manifest
 
 _BY_ID = {check.id: check for check in CHECKS}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from scripts.chart import Manifest, Manifests
 from scripts.lint.model import CheckObject, Found, Policy, Severity, Standard, cis, nsa
-from scripts.manifests import Manifest, Manifests
 
 READ = ("get", "list", "watch")
 WRITE = ("create", "update", "patch", "delete", "deletecollection")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from scripts.chart import Container, Manifest
 from scripts.lint.model import Found, Policy, cis, nsa
-from scripts.manifests import Container, Manifest
 
 _SECRET_NAME = re.compile(
     r"passw(or)?d|secret|token|credential|private_?key|api_?key|access_?key|fernet_?key", re.IGNORECASE

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.dind_pod import pod_of
-from scripts.target import Target
+from scripts.chart.dind_pod import pod_of
+from scripts.live import Target
 from tests.e2e.dind.pods import (
     NAMESPACE,
     PYTHON,

@@ -1,4 +1,4 @@
-"""Pods of mode dind as scripts.dind_pod makes them, in a namespace of their own: to run and to change."""
+"""Pods of mode dind from scripts.chart.dind_pod, in a namespace of their own: to run and to change."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from scripts import dind_pod
-from scripts.target import CommandError, Target
+from scripts.chart import dind_pod
+from scripts.live import NATIVE_DIND, CommandError, Target
 
 NAMESPACE = "airdock-e2e-dind"
 IMAGE = "busybox:1.37"
@@ -88,7 +88,7 @@ class DindPod:
 
 def group(**dind: Any) -> dict[str, Any]:
     """Values with one worker group of mode dind, whose daemons pull from the test cluster's registry."""
-    return dind_pod.values({**dind_pod.NATIVE, "resources": RESOURCES, **dind})
+    return dind_pod.values({**NATIVE_DIND, "resources": RESOURCES, **dind})
 
 
 def objects(values: Mapping[str, Any], script: str = "exec sleep 3600") -> tuple[Any, Any]:

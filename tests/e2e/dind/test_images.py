@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from scripts.dind_pod import pod_of
-from scripts.target import Target
+from scripts.chart.dind_pod import pod_of
+from scripts.live import Target
 from tests.e2e import private_registry
 from tests.e2e.dind.pods import (
     IMAGE,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.dind_pod import pod_of
-from scripts.target import Target
+from scripts.chart.dind_pod import pod_of
+from scripts.live import Target
 from tests.e2e.dind.pods import (
     IMAGE,
     NAMESPACE,

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from scripts import tools
-from scripts.cluster import images
+from scripts.cluster import node_images
 from tests.e2e.native_cluster import host_state
 
 NAME = "airdock-e2e"
@@ -133,7 +133,7 @@ def run_pod(manifest: dict[str, Any]) -> str:
 
 
 def push_image() -> None:
-    busybox = next(image for image in images.images() if image.name == images.HELPER)
+    busybox = next(image for image in node_images.images() if image.name == node_images.HELPER)
     with tempfile.NamedTemporaryFile() as layer, tarfile.open(layer.name, "w") as tar:
         for path, file in busybox.files.items():
             tar.add(file, path)

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from scripts.manifests import Manifests
+from scripts.chart import Manifests
 from tests.render.contracts.registry import at, contract
 from tests.render.scenarios import Scenario
 

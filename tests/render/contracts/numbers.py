@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any
 
-from scripts.manifests import Manifests
+from scripts.chart import Manifests
 from tests.render.contracts.names import SUBDOMAIN
 from tests.render.contracts.registry import at, contract
 from tests.render.scenarios import Scenario

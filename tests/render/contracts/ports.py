@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from scripts.manifests import Container, Manifest, Manifests, PodSpec
+from scripts.chart import Container, Manifest, Manifests, PodSpec
 from tests.render.contracts.registry import at, contract, selected_by
 from tests.render.contracts.volumes import airflow_config
 from tests.render.scenarios import Scenario

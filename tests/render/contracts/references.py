@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import create_secrets
 
-from scripts.manifests import Container, Manifest, Manifests, Reference
+from scripts.chart import Container, Manifest, Manifests, Reference
 from tests.render.contracts.ports import serves
 from tests.render.contracts.registry import contract
 from tests.render.scenarios import Scenario

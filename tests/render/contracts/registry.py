@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from scripts.manifests import Container, Manifest, Manifests, PodSpec
+from scripts.chart import Container, Manifest, Manifests, PodSpec
 from tests.render.scenarios import Scenario
 
 Contract = Callable[[Manifests, Scenario], Iterator[str]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from scripts.manifests import Manifests
+from scripts.chart import Manifests
 from tests.render.contracts.registry import at, contract
 from tests.render.scenarios import Scenario
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scripts.manifests import Manifests
+from scripts.chart import Manifests
 from tests.render.contracts.registry import EXTRA, contract, names, selected_by
 from tests.render.scenarios import Scenario
 

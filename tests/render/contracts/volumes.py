@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from scripts.manifests import Container, Manifest, Manifests, PodSpec
+from scripts.chart import Container, Manifest, Manifests, PodSpec
 from tests.render.contracts.registry import at, contract
 from tests.render.scenarios import Scenario
 

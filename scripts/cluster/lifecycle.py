@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.cluster import calico, cgroups, images, mounts, network, node, preflight, supervisor
+from scripts.cluster import calico, cgroups, mounts, network, node, node_images, preflight, supervisor
 from scripts.cluster.errors import ClusterError
 from scripts.cluster.run import run
 from scripts.cluster.settings import (
@@ -82,7 +82,7 @@ def up() -> None:
             _clean()
         preflight.host()
         provide(preflight.BINARIES, only_pinned=True)
-        archive = images.archive()
+        archive = node_images.archive()
         built = time.monotonic()
         try:
             _start(archive)

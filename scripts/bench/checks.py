@@ -1,6 +1,6 @@
 """`make bench`, the half without a cluster: what rendering and checking the chart costs.
 
-    python -m scripts.bench_checks [REPEATS]      # 5 repeats by default
+    python -m scripts.bench.checks [REPEATS]      # 5 repeats by default
 
 The baseline is checkov over the same manifests in the same run, each as one command from start to exit. It is
 installed once, into a directory of its own in the user's cache.
@@ -16,14 +16,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts import render as renderer
+from scripts.chart import ROOT, load_yaml
+from scripts.chart import helm as renderer
 from scripts.lint.engine import findings
 from scripts.lint.policies import POLICIES
-from scripts.manifests import load_yaml
 from scripts.tools.build import CACHE
 
 CHECKOV = "3.3.30"
-VALUES = Path(__file__).parents[1] / "examples" / "values" / "three-modes.yaml"
+VALUES = ROOT / "examples" / "values" / "three-modes.yaml"
 
 
 def checkov() -> Path:

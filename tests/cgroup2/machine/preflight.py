@@ -6,8 +6,8 @@ import os
 import platform
 import shutil
 
-from scripts.machine.errors import MachineError
 from scripts.tools import ToolError, apt
+from tests.cgroup2.machine.errors import MachineError
 
 #: Program -> Debian package.
 _PROGRAMS = {

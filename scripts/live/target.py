@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from scripts import tools
-from scripts.airflow_api import Airflow, PortForward
-from scripts.cluster import CONTEXT, KUBECONFIG
+from scripts.cluster import CONTEXT, KUBECONFIG, REGISTRY
+from scripts.live.airflow_api import Airflow, PortForward
 
 RELEASE = "airdock"
 NAMESPACE = "airdock"
 #: The namespace of task pods, as the chart names it for this release.
 TASKS = "airdock-tasks"
-CHART = Path(__file__).parents[1] / "charts" / "airdock"
+
+
+#: Settings of a dind group whose daemons pull from the native cluster's registry in Docker Hub's place.
+NATIVE_DIND = {"registryMirrors": [f"http://{REGISTRY}"], "insecureRegistries": [REGISTRY]}
 
 
 class UpError(Exception):

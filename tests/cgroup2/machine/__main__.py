@@ -1,4 +1,4 @@
-"""``python -m scripts.machine``: build what `make e2e-cgroup2` boots, or say why it cannot run here."""
+"""``python -m tests.cgroup2.machine``: build what `make e2e-cgroup2` boots, or say why it cannot run here."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import sys
 
 from scripts.cluster.errors import ClusterError
 from scripts.images import ImageError
-from scripts.machine import MachineError, build, obstacle
 from scripts.tools import ToolError
+from tests.cgroup2.machine import MachineError, build, obstacle
 
 
 def main() -> int:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from scripts.airflow_api import FINISHED, Airflow, ApiError, TaskInstance
-from scripts.target import Group
+from scripts.live.airflow_api import FINISHED, Airflow, ApiError, TaskInstance
+from scripts.live.target import Group
 
 #: DAG -> what a worker group must serve to run it. The DAG's id is this name, "_" and the group's queue.
 EXAMPLES: Mapping[str, str] = {

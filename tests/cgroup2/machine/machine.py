@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.machine.disk import Disk, build
-from scripts.machine.errors import MachineError
+from tests.cgroup2.machine.disk import Disk, build
+from tests.cgroup2.machine.errors import MachineError
 
 _MEMORY_MIB = 4096
 _BOOT_SECONDS = 300

@@ -1,6 +1,6 @@
 """`make bench`: what a container costs in each mode, each as a ratio to its baseline in the same run.
 
-    python -m scripts.bench [REPEATS]       # on the release that `make up` installed; 5 repeats by default
+    python -m scripts.bench.modes [REPEATS]    # on the release that `make up` installed; 5 by default
 
 The command is the same everywhere: python:3.13-slim printing one word. The operators are Airflow's own with
 their defaults, executed in a worker's container: what Airflow's scheduler adds is not in these figures.
@@ -25,9 +25,9 @@ from pathlib import Path
 import docker
 
 from scripts import tools, up
-from scripts.airflow_api import ApiError
+from scripts.chart import CHART
 from scripts.cluster import DOCKER_SOCKET
-from scripts.target import CHART, NAMESPACE, RELEASE, CommandError, Target, UpError, choose, run
+from scripts.live import NAMESPACE, RELEASE, ApiError, CommandError, Target, UpError, choose, run
 from scripts.tools import ToolError
 
 IMAGE = "python:3.13-slim"

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from scripts import tools
 from scripts.cluster import REGISTRY
-from scripts.target import run
+from scripts.live.target import run
 
 
 def push(reference: str, files: Mapping[str, str]) -> None:

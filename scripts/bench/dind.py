@@ -1,6 +1,6 @@
 """`make bench`, mode dind: how long a worker's daemon takes to start, and to have an image.
 
-    python -m scripts.bench_dind [REPEATS]        # 3 repeats by default; needs a cluster, no release
+    python -m scripts.bench.dind [REPEATS]        # 3 repeats by default; needs a cluster, no release
 
 Pods as the chart renders them, with a shell in the worker's place: Airflow's own start is not in these
 figures. Cold is an emptyDir, warm a claim that a pod before has filled. `kubectl exec`, in each figure but
@@ -19,10 +19,11 @@ import time
 from functools import partial
 from typing import Any
 
-from scripts import dind_pod, registry_image, up
-from scripts.bench import COMMAND, IMAGE, Measure, measure
+from scripts import up
+from scripts.bench.modes import COMMAND, IMAGE, Measure, measure
+from scripts.chart import dind_pod
 from scripts.cluster import REGISTRY
-from scripts.target import CommandError, Target, UpError, choose
+from scripts.live import CommandError, Target, UpError, choose, registry_image
 from scripts.tools import ToolError
 
 NAMESPACE = "airdock-bench-dind"

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from scripts import tools
-from scripts.manifests import Manifests
+from scripts.chart.manifests import Manifests
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "airdock"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airdock" / "renders"
 #: Names of the pinned tools.

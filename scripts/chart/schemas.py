@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts import tools
-from scripts.manifests import Manifests
+from scripts.chart.manifests import Manifests
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airdock" / "schemas"
 PACKAGE = "kubernetes-validate"

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.target import CommandError, Target
+from scripts.live.target import CommandError, Target
 
 SOCKET = "/var/run/docker.sock"
 IMAGE = "busybox:1.37"

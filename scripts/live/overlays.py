@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from scripts.cluster import REGISTRY
+from scripts.live.target import Target, UpError
 from scripts.overlays.build import build
 from scripts.overlays.definitions import OVERLAYS, SOCKET_GID
 from scripts.overlays.generate import NAMESPACE, OVERLAYS_DIR, dump
-from scripts.target import Target, UpError
 
 #: The registry takes any login: the example shows that one is sent. Pods would need a pull secret that the
 #: fence knows, a value of the chart.

@@ -6,16 +6,13 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.cluster import REGISTRY
-from scripts.render import render
+from scripts.chart.helm import render
 
 _RELEASE = "d"
 _GROUP = "w"
 #: What a shell in the worker's place has of the worker.
 _VARIABLES = ("DOCKER_HOST", "DOCKER_CONFIG", "TMPDIR")
 _VOLUMES = ("docker-socket", "docker-tmp", "docker-registries")
-#: Settings of a group whose daemons pull from the native cluster's registry in Docker Hub's place.
-NATIVE = {"registryMirrors": [f"http://{REGISTRY}"], "insecureRegistries": [REGISTRY]}
 
 
 def values(dind: Mapping[str, Any]) -> dict[str, Any]:

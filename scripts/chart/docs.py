@@ -1,7 +1,7 @@
 """Writes charts/airdock/README.md: every value, from values.schema.json, with its default from values.yaml.
 
-python -m scripts.docs            # write
-python -m scripts.docs --check    # exit 1 if it is not up to date
+python -m scripts.chart.docs            # write
+python -m scripts.chart.docs --check    # exit 1 if it is not up to date
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.manifests import load_yaml
-from scripts.render import CHART
+from scripts.chart.helm import CHART
+from scripts.chart.yaml import load_yaml
 
 README = CHART / "README.md"
 HEAD = """\

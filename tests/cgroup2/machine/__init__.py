@@ -9,9 +9,9 @@ kubelet, which runs static pods and knows no API server. No network leads out of
 writes is kept.
 """
 
-from scripts.machine.disk import build
-from scripts.machine.errors import MachineError
-from scripts.machine.machine import Done, Machine, boot
-from scripts.machine.preflight import obstacle
+from tests.cgroup2.machine.disk import build
+from tests.cgroup2.machine.errors import MachineError
+from tests.cgroup2.machine.machine import Done, Machine, boot
+from tests.cgroup2.machine.preflight import obstacle
 
 __all__ = ["Done", "Machine", "MachineError", "boot", "build", "obstacle"]

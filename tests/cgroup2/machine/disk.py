@@ -18,13 +18,13 @@ from functools import partial
 from pathlib import Path
 
 from scripts import images
-from scripts.cluster.images import sandbox_archive
+from scripts.cluster.node_images import sandbox_archive
 from scripts.images import debian, oci
 from scripts.images.catalog import SUITE
-from scripts.machine import preflight
-from scripts.machine.errors import MachineError
 from scripts.tools import pinned
 from scripts.tools.build import CACHE as TOOLS
+from tests.cgroup2.machine import preflight
+from tests.cgroup2.machine.errors import MachineError
 
 CACHE = TOOLS.parent / "machine"
 #: On the machine, as an archive for `docker load`: what tasks run.

@@ -1,0 +1,193 @@
+"""Policies for Docker: its sockets, daemons and registries."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from scripts.chart import Container, Manifest, Mount
+from scripts.lint.model import Found, Policy, cis, containers_of, pod_path, volumes_of
+
+#: Sockets of container runtimes, with /var/run already resolved to /run.
+RUNTIME_SOCKETS = (
+    "/run/docker.sock",
+    "/run/docker/containerd/containerd.sock",
+    "/run/containerd/containerd.sock",
+    "/run/k3s/containerd/containerd.sock",
+    "/run/k0s/containerd.sock",
+    "/run/crio/crio.sock",
+    "/run/cri-dockerd.sock",
+    "/run/dockershim.sock",
+    "/run/podman/podman.sock",
+    "/run/buildkit/buildkitd.sock",
+    "/var/snap/microk8s/common/run/containerd.sock",
+)
+_SOCKET_NAMES = {posixpath.basename(path) for path in RUNTIME_SOCKETS}
+# The root of the node's file system, seen from a process of the node.
+_PROC_ROOT = re.compile(r"^/proc/[^/]+/root(?=/|$)")
+
+
+def plain_path(path: str) -> str:
+    """A path of the node without detours: no ``//``, ``..`` or ``/proc/1/root``, and /run for /var/run."""
+    plain = posixpath.normpath("/" + path.lstrip("/"))
+    plain = _PROC_ROOT.sub("", plain) or "/"
+    plain = re.sub(r"^/host(?=/)", "", plain)
+    return re.sub(r"^/var/run(?=/|$)", "/run", plain)
+
+
+def is_runtime_socket(path: str) -> bool:
+    """Whether a path of the node is a container runtime's socket, however it is spelled."""
+    plain = plain_path(path)
+    return plain in RUNTIME_SOCKETS or posixpath.basename(plain) in _SOCKET_NAMES
+
+
+def holds_runtime_socket(path: str) -> bool:
+    """Whether a path of the node is a directory that has a runtime's socket below it."""
+    below = plain_path(path).rstrip("/") + "/"
+    return any(socket.startswith(below) for socket in RUNTIME_SOCKETS)
+
+
+def _node_paths(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """(field, path) of all paths of the node that an object gives to pods."""
+    if manifest.kind == "PersistentVolume":
+        for source in ("hostPath", "local"):
+            if path := manifest.get("spec", source, "path"):
+                yield f"spec.{source}.path", str(path)
+    for name, volume in volumes_of(manifest):
+        if path := (volume.get("hostPath") or {}).get("path"):
+            yield f"{pod_path(manifest)}spec.volumes[{name}].hostPath.path", str(path)
+
+
+def _runtime_sockets(manifest: Manifest) -> Iterator[Found]:
+    for field, path in _node_paths(manifest):
+        if not is_runtime_socket(path):
+            continue
+        message = f"{path} is a container runtime's socket"
+        mounting = [
+            container.name
+            for container in containers_of(manifest)
+            if any(field.endswith(f"volumes[{mount.volume}].hostPath.path") for mount in container.mounts)
+        ]
+        for name in mounting or [""]:
+            yield Found(field, message, name)
+
+
+def _runtime_directories(manifest: Manifest) -> Iterator[Found]:
+    for field, path in _node_paths(manifest):
+        if holds_runtime_socket(path):
+            yield Found(field, f"{path} has container runtimes' sockets below it")
+
+
+_TCP = re.compile(r"(^|=|\s)(tcp|http)://")
+
+
+def _docker_over_tcp(manifest: Manifest) -> Iterator[Found]:
+    for container in containers_of(manifest):
+        host = container.env.get("DOCKER_HOST")
+        if host and host.value and not host.value.startswith(("unix://", "fd://")):
+            yield Found("env.DOCKER_HOST", f"{host.value} is Docker's API over the network", container.name)
+        daemon = any(posixpath.basename(word) == "dockerd" for word in container.words)
+        if daemon and any(_TCP.search(word) for word in container.words):
+            yield Found("command", "dockerd listens on TCP", container.name)
+        if not container.raw.get("command") and re.search(r"(^|/)docker:[^/]*dind", container.image):
+            message = "without a command, the image's entrypoint makes dockerd listen on TCP"
+            yield Found("command", message, container.name)
+        for port in container.ports:
+            if port.get("containerPort") in (2375, 2376):
+                yield Found(f"ports.containerPort={port['containerPort']}", "Docker's port", container.name)
+
+
+def _insecure_registries(manifest: Manifest) -> Iterator[Found]:
+    for container in containers_of(manifest):
+        for word in container.words:
+            if word.startswith("--insecure-registry"):
+                yield Found("command", f"{word}: images come unencrypted, from anybody", container.name)
+
+
+def _socket_mounts(container: Container) -> list[Mount]:
+    """Where a container has the volume of the Docker socket."""
+    return [mount for mount in container.mounts if "docker" in mount.volume and "socket" in mount.volume]
+
+
+def _writable_docker_socket(manifest: Manifest) -> Iterator[Found]:
+    for container in containers_of(manifest):
+        if container.role == "sidecar":
+            continue  # The daemon, or what stands in for it, makes the socket.
+        for mount in _socket_mounts(container):
+            if not mount.read_only:
+                message = f"{mount.path} can be replaced by the container"
+                yield Found(f"volumeMounts[{mount.path}].readOnly", message, container.name)
+
+
+def _daemon_uid(manifest: Manifest) -> Iterator[Found]:
+    pod = manifest.pod
+    if pod is None:
+        return
+
+    def uid(container: Container) -> Any:
+        return container.security.get("runAsUser", pod.security.get("runAsUser"))
+
+    daemons = [
+        c for c in pod.containers if c.role == "sidecar" and any(not m.read_only for m in _socket_mounts(c))
+    ]
+    for daemon in daemons:
+        sharing = [c.name for c in pod.containers if c is not daemon and uid(c) == uid(daemon)]
+        if sharing:
+            message = f"runs as uid {uid(daemon)}, as {', '.join(sharing)} does"
+            yield Found("securityContext.runAsUser", message, daemon.name)
+
+
+POLICIES: tuple[Policy, ...] = (
+    Policy(
+        "runtime-socket",
+        "No container runtime's socket",
+        "high",
+        "Whoever reaches the socket starts privileged containers: that is root on the node.",
+        "Use worker mode kubernetes or dind, or remove the volume.",
+        (cis("5.2.11"),),
+        check_object=_runtime_sockets,
+    ),
+    Policy(
+        "runtime-directory",
+        "No directory of the node with runtimes' sockets below it",
+        "high",
+        "It gives all that the socket gives, and whatever else the node keeps there.",
+        "Remove the volume.",
+        (cis("5.2.11"),),
+        check_object=_runtime_directories,
+    ),
+    Policy(
+        "docker-over-tcp",
+        "No Docker API on the network",
+        "high",
+        "Whoever reaches the port is root in the daemon; a socket file has an owner.",
+        "Let dockerd listen on a unix socket alone, and set DOCKER_HOST to it.",
+        check_object=_docker_over_tcp,
+    ),
+    Policy(
+        "insecure-registry",
+        "Registries are spoken to by TLS",
+        "medium",
+        "Over plain HTTP anybody on the way can put another image in place.",
+        "Give the registry a certificate and remove it from insecureRegistries.",
+        check_object=_insecure_registries,
+    ),
+    Policy(
+        "docker-socket-writable",
+        "The Docker socket cannot be replaced",
+        "medium",
+        "A container that can write the socket's directory can put a daemon of its own in place.",
+        "Mount it with readOnly: true: connecting needs no more.",
+        check_object=_writable_docker_socket,
+    ),
+    Policy(
+        "daemon-uid",
+        "What serves the Docker socket has a uid of its own",
+        "high",
+        "Under one uid, DAG code could signal the process, replace its socket and read its files.",
+        "Set the sidecar's securityContext.runAsUser to one that no other container of the pod has.",
+        check_object=_daemon_uid,
+    ),
+)
