@@ -78,7 +78,7 @@ def _report(options: argparse.Namespace) -> report.Report:
         # A field of the wrong shape: the schemas say which.
         sentences = problems(manifests, options.kube_version)
         if not sentences:
-            raise InputError(f"{subject}: an object has a field of an unexpected form: {error!r}.") from error
+            raise InputError(f"{subject}: a field of an object has an unexpected type: {error!r}.") from error
         return report.Report(subject, file, (), sentences)
     return report.Report(subject, file, found, problems(manifests, options.kube_version))
 
@@ -90,7 +90,7 @@ def _manifests(options: argparse.Namespace) -> tuple[Manifests, str, str]:
         text = sys.stdin.read() if options.manifests == "-" else _read(options.manifests)
         manifests = Manifests.parse(text, name)
         if not len(manifests):
-            raise InputError(f"{name}: there is no Kubernetes object in it.")
+            raise InputError(f"{name}: the input contains no Kubernetes object.")
         return manifests, name, "stdin" if options.manifests == "-" else options.manifests
     values: dict[str, Any] = {}
     for path in options.values:
@@ -128,7 +128,7 @@ def _read(path: str) -> str:
 def _values(path: str) -> dict[str, Any]:
     documents = load_yaml(_read(path), path) or [{}]
     if len(documents) > 1 or not isinstance(documents[0] or {}, dict):
-        raise InputError(f"{path} holds no values: one YAML map is expected.")
+        raise InputError(f"{path} contains no values: one YAML map is expected.")
     return documents[0] or {}
 
 

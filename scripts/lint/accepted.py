@@ -2,7 +2,10 @@
 
 from scripts.lint.model import Acceptance
 
-_DAEMON = "a Docker daemon needs it; it is the group's own, runs no DAG code, and holds no secret or token"
+_DAEMON = (
+    "a Docker daemon needs this. "
+    "The daemon belongs to one worker pod, runs no DAG code, and has no Secret and no token"
+)
 _ROOTFUL = ("privileged", "userNamespace", "sysbox")
 _IMAGE_GROUP = "Airflow's image gives its files to group 0, so that any uid can run it"
 
@@ -21,7 +24,7 @@ ACCEPTED: tuple[Acceptance, ...] = (
     *(
         Acceptance(
             policy,
-            "Mode dind, variant userNamespace: what its root may do ends at the pod's user namespace.",
+            "Mode dind, variant userNamespace: these rights apply only inside the pod's user namespace.",
             mode="dind",
             container="docker",
             variants=("userNamespace",),
@@ -44,7 +47,7 @@ ACCEPTED: tuple[Acceptance, ...] = (
     *(
         Acceptance(
             "group-zero",
-            f"{_IMAGE_GROUP}. Its root file system is read-only here.",
+            f"{_IMAGE_GROUP}. Here the root file system is read-only.",
             mode=mode,
             kind=kind,
         )
@@ -53,7 +56,7 @@ ACCEPTED: tuple[Acceptance, ...] = (
     *(
         Acceptance(
             policy,
-            "Mode socket uses the node's Docker daemon. The Docker gateway alone has its socket.",
+            "Mode socket uses the node's Docker daemon. Only the Docker gateway mounts its socket.",
             mode="socket",
             container=container,
             field=f"{template}.spec.volumes[docker-host]",
@@ -63,52 +66,55 @@ ACCEPTED: tuple[Acceptance, ...] = (
     ),
     Acceptance(
         "image-digest",
-        "Images are tags by default, for their patch releases. Set images.<name>.digest to pin one.",
+        "By default images are named by tag, to receive patch releases. Set images.<name>.digest to pin "
+        "an image.",
     ),
     Acceptance(
         "secret-env",
-        "Airflow, PostgreSQL and Valkey read variables. Each container gets only the keys that it needs.",
+        "Airflow, PostgreSQL and Valkey read these from the environment. Each container gets only the "
+        "keys it needs.",
     ),
     Acceptance(
         "rbac-create-pods",
-        "Mode kubernetes: a worker makes the task pods, in the task namespace, which enforces restricted and "
-        "holds no Secret.",
+        "Mode kubernetes: the worker creates task pods in the task namespace, which enforces Pod Security "
+        "restricted and contains no Secret of the release.",
         kind="Role",
         name="-task-launcher",
         component="tasks",
     ),
     Acceptance(
         "rbac-create-pods",
-        "Mode kubernetes: the Docker gateway makes the task pods, in the task namespace, which enforces "
-        "restricted and holds no Secret.",
+        "Mode kubernetes: the Docker gateway creates task pods in the task namespace, which enforces Pod "
+        "Security restricted and contains no Secret of the release.",
         kind="Role",
         name="-docker-gateway",
         component="tasks",
     ),
     Acceptance(
         "token-shared",
-        "Mode kubernetes: Airflow's Kubernetes operators need the token in the worker, beside the Docker "
-        "gateway. Set kubernetesOperators: false for a group that runs none.",
+        "Mode kubernetes: Airflow's Kubernetes operators in the worker need the token too, not only the "
+        "Docker gateway. Set workers.<name>.kubernetesOperators: false for a group that does not use them.",
         mode="kubernetes",
         field="volumeMounts, for AIRFLOW_CONN_KUBERNETES_DEFAULT",
     ),
     Acceptance(
         "token-shared",
-        "Mode kubernetes: a script of the chart asks once whether the admission fence holds, and ends.",
+        "Mode kubernetes: this init container waits until the admission policy is active, and then ends.",
         mode="kubernetes",
         container="wait-for-fence",
     ),
     Acceptance(
         "token-shared",
-        "workers.<name>.namespace: a second init container makes the group's Secrets from the release's, "
-        "which have to be there when it starts. Both run one script, whose token may only create Secrets.",
+        "workers.<name>.namespace: a second init container creates the group's Secrets from the release's "
+        "Secrets, which must exist when it starts. Both run the same script; its token can only create "
+        "Secrets.",
         component="api-server",
         container="share-secrets",
     ),
     Acceptance(
         "token-shared",
-        "KubernetesExecutor: the api-server reads the logs of pods that run. In the release's namespace its "
-        "account may create Secrets, and neither read nor change one.",
+        "KubernetesExecutor: the api-server reads the logs of running pods. In the release's namespace its "
+        "account can create Secrets, but cannot read or change them.",
         component="api-server",
         container="create-secrets",
         field="volumeMounts, for AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE",
@@ -126,34 +132,42 @@ ACCEPTED: tuple[Acceptance, ...] = (
                 "rbac-create-pods",
                 "-executor-scheduler",
                 "",
-                "the scheduler makes the tasks' pods, and checks what a DAG says of them",
+                "the scheduler creates the tasks' pods, and checks which fields a DAG changes",
             ),
             (
                 "rbac-beside-secrets",
                 "-executor-scheduler",
                 "",
-                "the pods are alone in their namespace, which holds no Secret of the release",
+                "the tasks' pods have a dedicated namespace, which contains no Secret of the release",
             ),
             (
                 "admission-fence",
                 "",
                 "",
-                "only the scheduler makes pods there, and checks each against its worker group's template",
+                "only the scheduler creates pods there, and it checks each pod against the template of "
+                "its worker group",
             ),
-            ("namespace-quota", "", "", "[core] parallelism bounds how many tasks there are at once"),
-            ("namespace-limits", "", "", "each container has limits from its worker group's values"),
+            ("namespace-quota", "", "", "[core] parallelism limits how many tasks run at the same time"),
+            (
+                "namespace-limits",
+                "",
+                "",
+                "each container has the limits that the values of its worker group set",
+            ),
             (
                 "liveness",
                 "",
                 "base",
-                "a task's process ends, and the scheduler fails a task that sends no heartbeat",
+                "the container runs one task and ends, and the scheduler fails a task that sends no "
+                "heartbeat",
             ),
         )
     ),
     *(
         Acceptance(
             "rbac-cluster-wide",
-            "tasks.userNamespaces: auto asks which nodes can do user namespaces; the rule lists nodes alone.",
+            "tasks.userNamespaces: auto needs to know which nodes support user namespaces. The rule "
+            "allows only to list nodes.",
             kind=kind,
             name="-list-nodes",
         )
@@ -161,7 +175,7 @@ ACCEPTED: tuple[Acceptance, ...] = (
     ),
     Acceptance(
         "rbac-exec",
-        "Mode kubernetes: KubernetesPodOperator reads a task's XCom by exec into its sidecar.",
+        "Mode kubernetes: KubernetesPodOperator uses exec to read a task's XCom from its sidecar.",
         kind="Role",
         name="-task-launcher",
         component="tasks",
@@ -169,20 +183,21 @@ ACCEPTED: tuple[Acceptance, ...] = (
     *(
         Acceptance(
             "network-world",
-            "DAG code and connections reach sources that only you know. Set networkPolicy.egress: strict.",
+            "Only you know which addresses DAG code and connections need. Set networkPolicy.egress: "
+            "strict to list them.",
             component=component,
         )
         for component in ("worker", "kubernetes-executor", "triggerer", "dag-processor", "api-server")
     ),
     Acceptance(
         "network-world",
-        "The database or broker is outside the release, its address in a Secret. Set networkPolicy.egress: "
-        "strict.",
+        "The address of the external database or broker is in a Secret, which the chart cannot read. Set "
+        "networkPolicy.egress: strict to list the addresses.",
         component="scheduler",
     ),
     Acceptance(
         "network-open",
-        "The chart cannot know which pods are the ingress controller's. Set networkPolicy.uiFrom.",
+        "The chart does not know the pods of the ingress controller. Set networkPolicy.uiFrom to name them.",
         kind="NetworkPolicy",
         component="api-server",
         field="spec.ingress[behind an Ingress]",

@@ -67,7 +67,7 @@ def test_a_finding_says_all_that_is_needed(weak: str, capsys: pytest.CaptureFixt
         "-",
         "spec.tls",
     ]
-    assert lines[2] == "    passwords and tokens travel in plain text"
+    assert lines[2] == "    passwords and tokens are sent without encryption"
     assert lines[3].startswith("    why: ")
     assert lines[4] == "    fix: Set ingress.tlsSecretName."
     assert "1 finding to fix" in lines[-1]
@@ -129,8 +129,8 @@ def test_a_field_of_another_form(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     [
         ("a: [", "line 2"),
         ("a: 1\na: 2\n", "the key 'a' occurs twice"),
-        ("- 1\n", "holds no values"),
-        ("a: 1\n---\nb: 2\n", "holds no values"),
+        ("- 1\n", "contains no values"),
+        ("a: 1\n---\nb: 2\n", "contains no values"),
         ("workers: {default: {mode: vm}}\n", "/workers/default/mode"),
         ("ingress: {enabled: true}\n", "ingress.host: is missing"),
         ("\0", "unacceptable character"),
@@ -174,7 +174,7 @@ def test_junit(weak: str, capsys: pytest.CaptureFixture[str]) -> None:
     ]
     assert len(cases) == len(POLICIES) + 1
     failures = {case.get("name"): case.find("failure") for case in cases if case.find("failure") is not None}
-    assert list(failures) == ["ingress-tls: The UI is reached by TLS"]
+    assert list(failures) == ["ingress-tls: The UI is served over TLS"]
     (failure,) = failures.values()
     assert failure is not None
     assert failure.text is not None

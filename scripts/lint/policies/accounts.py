@@ -11,7 +11,10 @@ from scripts.lint.model import Found, Policy, cis, nsa, pod_path
 
 def _automount(manifest: Manifest) -> Iterator[Found]:
     if manifest.kind == "ServiceAccount" and manifest.raw.get("automountServiceAccountToken") is not False:
-        yield Found("automountServiceAccountToken", "pods of this account get its token unasked")
+        yield Found(
+            "automountServiceAccountToken",
+            "every pod of this account gets its token, even if the pod does not use it",
+        )
     if manifest.pod and manifest.pod.raw.get("automountServiceAccountToken") is not False:
         field = f"{pod_path(manifest)}spec.automountServiceAccountToken"
         yield Found(field, "every container gets the service account's token")
@@ -42,7 +45,7 @@ def _shared_token(manifest: Manifest) -> Iterator[Found]:
             "AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE": holders[0].env,
         }
         use = "".join(f", for {variable}" for variable, there in uses.items() if variable in there)
-        yield Found(f"volumeMounts{use}", f"mounts the token that {holders[0].name} has", container.name)
+        yield Found(f"volumeMounts{use}", f"mounts the same token as {holders[0].name}", container.name)
 
 
 def _unused_tokens(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
@@ -56,21 +59,21 @@ def _unused_tokens(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
         tokens = token_volumes(pod)
         if tokens and (manifest.namespace, pod.service_account) not in bound:
             for name in sorted(tokens):
-                message = f"a token of {pod.service_account}, which has no rights: no use but to an attacker"
+                message = f"a token of {pod.service_account}, an account that has no rights"
                 yield manifest, Found(f"{pod_path(manifest)}spec.volumes[{name}].projected", message)
 
 
 def _default_accounts(manifest: Manifest) -> Iterator[Found]:
     if manifest.pod and manifest.pod.service_account == "default":
         field = f"{pod_path(manifest)}spec.serviceAccountName"
-        yield Found(field, "the namespace's default account, which others use too")
+        yield Found(field, "the default service account of the namespace, which other pods may use too")
 
 
 def _shared_accounts(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
     users = Counter((manifest.namespace, pod.service_account) for manifest, pod in manifests.pods)
     for manifest, pod in manifests.pods:
         if users[manifest.namespace, pod.service_account] > 1 and pod.service_account != "default":
-            message = f"{pod.service_account} is also another workload's account"
+            message = f"another workload also uses the service account {pod.service_account}"
             yield manifest, Found(f"{pod_path(manifest)}spec.serviceAccountName", message)
 
 
@@ -95,27 +98,28 @@ def _privileged_with_credentials(manifest: Manifest) -> Iterator[Found]:
 POLICIES: tuple[Policy, ...] = (
     Policy(
         "token-automount",
-        "No token unasked",
+        "Service account tokens are mounted only where they are used",
         "medium",
-        "A token in a container that does not use it is a gift to whoever gets in.",
-        "Set automountServiceAccountToken: false; mount a projected token in the container that needs it.",
+        "An attacker who enters a container gets every token that is mounted in it.",
+        "Set automountServiceAccountToken: false, and mount a projected token in the container that needs "
+        "it.",
         (cis("5.1.6"), nsa("C-0034")),
         check_object=_automount,
     ),
     Policy(
         "token-shared",
-        "One container of a pod holds the token",
+        "Only one container of a pod has the token",
         "medium",
-        "Each further container that has it is one more way to it.",
-        "Mount the token volume in the one container that talks to the API server.",
+        "Each additional container that has the token is one more way to steal it.",
+        "Mount the token volume only in the container that uses the Kubernetes API.",
         (cis("5.1.6"),),
         check_object=_shared_token,
     ),
     Policy(
         "token-unused",
-        "No token without rights to use it for",
+        "No token of an account without rights",
         "low",
-        "A token with no rights still proves an identity.",
+        "A token without rights still proves an identity to other services.",
         "Remove the token volume, or bind a Role to the service account.",
         (cis("5.1.6"),),
         check_release=_unused_tokens,
@@ -124,26 +128,26 @@ POLICIES: tuple[Policy, ...] = (
         "default-account",
         "No pod runs as the default service account",
         "medium",
-        "What is granted to the default account is granted to every pod that names none.",
-        "Set serviceAccountName to an account of the workload's own.",
+        "Rights of the default account belong to every pod that names no account.",
+        "Set serviceAccountName to an account that only this workload uses.",
         (cis("5.1.5"),),
         check_object=_default_accounts,
     ),
     Policy(
         "shared-account",
-        "Every workload has a service account of its own",
+        "Every workload has a dedicated service account",
         "medium",
-        "Rights meant for one workload are the other's as well.",
-        "Give each workload an account of its own.",
+        "Rights that are meant for one workload also apply to the other.",
+        "Give each workload a dedicated service account.",
         (cis("5.1.5"),),
         check_release=_shared_accounts,
     ),
     Policy(
         "privileged-credentials",
-        "A privileged container holds no credentials",
+        "A privileged container has no credentials",
         "high",
-        "Who breaks into it would have the node and the release's secrets.",
-        "Mount tokens and Secrets in the other containers alone.",
+        "An attacker who takes over this container would have both the node and these credentials.",
+        "Mount tokens and Secrets only in the other containers.",
         check_object=_privileged_with_credentials,
     ),
 )

@@ -64,7 +64,7 @@ def _runtime_sockets(manifest: Manifest) -> Iterator[Found]:
     for field, path in _node_paths(manifest):
         if not is_runtime_socket(path):
             continue
-        message = f"{path} is a container runtime's socket"
+        message = f"{path} is the socket of a container runtime"
         mounting = [
             container.name
             for container in containers_of(manifest)
@@ -77,7 +77,7 @@ def _runtime_sockets(manifest: Manifest) -> Iterator[Found]:
 def _runtime_directories(manifest: Manifest) -> Iterator[Found]:
     for field, path in _node_paths(manifest):
         if holds_runtime_socket(path):
-            yield Found(field, f"{path} has container runtimes' sockets below it")
+            yield Found(field, f"{path} contains the socket of a container runtime")
 
 
 _TCP = re.compile(r"(^|=|\s)(tcp|http)://")
@@ -87,23 +87,31 @@ def _docker_over_tcp(manifest: Manifest) -> Iterator[Found]:
     for container in containers_of(manifest):
         host = container.env.get("DOCKER_HOST")
         if host and host.value and not host.value.startswith(("unix://", "fd://")):
-            yield Found("env.DOCKER_HOST", f"{host.value} is Docker's API over the network", container.name)
+            yield Found("env.DOCKER_HOST", f"{host.value} is a Docker API on the network", container.name)
         daemon = any(posixpath.basename(word) == "dockerd" for word in container.words)
         if daemon and any(_TCP.search(word) for word in container.words):
             yield Found("command", "dockerd listens on TCP", container.name)
         if not container.raw.get("command") and re.search(r"(^|/)docker:[^/]*dind", container.image):
-            message = "without a command, the image's entrypoint makes dockerd listen on TCP"
+            message = "without a command, the image's entrypoint starts dockerd with a TCP port"
             yield Found("command", message, container.name)
         for port in container.ports:
             if port.get("containerPort") in (2375, 2376):
-                yield Found(f"ports.containerPort={port['containerPort']}", "Docker's port", container.name)
+                yield Found(
+                    f"ports.containerPort={port['containerPort']}",
+                    "this is the port of the Docker API",
+                    container.name,
+                )
 
 
 def _insecure_registries(manifest: Manifest) -> Iterator[Found]:
     for container in containers_of(manifest):
         for word in container.words:
             if word.startswith("--insecure-registry"):
-                yield Found("command", f"{word}: images come unencrypted, from anybody", container.name)
+                yield Found(
+                    "command",
+                    f"{word}: images are pulled without encryption and without proof of their origin",
+                    container.name,
+                )
 
 
 def _socket_mounts(container: Container) -> list[Mount]:
@@ -117,7 +125,7 @@ def _writable_docker_socket(manifest: Manifest) -> Iterator[Found]:
             continue  # The daemon, or what stands in for it, makes the socket.
         for mount in _socket_mounts(container):
             if not mount.read_only:
-                message = f"{mount.path} can be replaced by the container"
+                message = f"the container can replace the socket in {mount.path}"
                 yield Found(f"volumeMounts[{mount.path}].readOnly", message, container.name)
 
 
@@ -135,25 +143,25 @@ def _daemon_uid(manifest: Manifest) -> Iterator[Found]:
     for daemon in daemons:
         sharing = [c.name for c in pod.containers if c is not daemon and uid(c) == uid(daemon)]
         if sharing:
-            message = f"runs as uid {uid(daemon)}, as {', '.join(sharing)} does"
+            message = f"runs as uid {uid(daemon)}, which {', '.join(sharing)} also uses"
             yield Found("securityContext.runAsUser", message, daemon.name)
 
 
 POLICIES: tuple[Policy, ...] = (
     Policy(
         "runtime-socket",
-        "No container runtime's socket",
+        "No socket of a container runtime",
         "high",
-        "Whoever reaches the socket starts privileged containers: that is root on the node.",
-        "Use worker mode kubernetes or dind, or remove the volume.",
+        "Everyone who can use the socket can start privileged containers, and so become root on the node.",
+        "Remove the volume, or use workers.<name>.mode kubernetes or dind.",
         (cis("5.2.11"),),
         check_object=_runtime_sockets,
     ),
     Policy(
         "runtime-directory",
-        "No directory of the node with runtimes' sockets below it",
+        "No directory of the node that contains the socket of a container runtime",
         "high",
-        "It gives all that the socket gives, and whatever else the node keeps there.",
+        "The directory gives access to the socket, and to everything else that it contains.",
         "Remove the volume.",
         (cis("5.2.11"),),
         check_object=_runtime_directories,
@@ -162,32 +170,34 @@ POLICIES: tuple[Policy, ...] = (
         "docker-over-tcp",
         "No Docker API on the network",
         "high",
-        "Whoever reaches the port is root in the daemon; a socket file has an owner.",
-        "Let dockerd listen on a unix socket alone, and set DOCKER_HOST to it.",
+        "Everyone who can connect to the port has the rights of the daemon. A socket file has an owner "
+        "and a mode.",
+        "Make dockerd listen only on a unix socket, and set DOCKER_HOST to that socket.",
         check_object=_docker_over_tcp,
     ),
     Policy(
         "insecure-registry",
-        "Registries are spoken to by TLS",
+        "Registries are used over TLS",
         "medium",
-        "Over plain HTTP anybody on the way can put another image in place.",
-        "Give the registry a certificate and remove it from insecureRegistries.",
+        "Over plain HTTP, anyone on the network path can replace the image.",
+        "Give the registry a certificate, and remove it from workers.<name>.dind.insecureRegistries.",
         check_object=_insecure_registries,
     ),
     Policy(
         "docker-socket-writable",
         "The Docker socket cannot be replaced",
         "medium",
-        "A container that can write the socket's directory can put a daemon of its own in place.",
-        "Mount it with readOnly: true: connecting needs no more.",
+        "A container that can write to the socket's directory can replace the daemon's socket with its own.",
+        "Mount the directory with readOnly: true. This is sufficient to connect.",
         check_object=_writable_docker_socket,
     ),
     Policy(
         "daemon-uid",
-        "What serves the Docker socket has a uid of its own",
+        "The sidecar that serves the Docker socket has a dedicated uid",
         "high",
-        "Under one uid, DAG code could signal the process, replace its socket and read its files.",
-        "Set the sidecar's securityContext.runAsUser to one that no other container of the pod has.",
+        "With the same uid, DAG code could send signals to the sidecar, replace its socket and read its "
+        "files.",
+        "Set the sidecar's securityContext.runAsUser to a uid that no other container of the pod uses.",
         check_object=_daemon_uid,
     ),
 )

@@ -24,7 +24,7 @@ def _undenied(way: Direction) -> CheckRelease:
     def find(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
         for manifest, pod in manifests.pods:
             if not reach.policies_of(manifests, manifest.namespace, pod.labels, way):
-                yield manifest, Found("metadata.labels", f"no NetworkPolicy with {way} selects its pods")
+                yield manifest, Found("metadata.labels", f"no NetworkPolicy for {way} selects the pods")
 
     return find
 
@@ -43,7 +43,7 @@ def _to_metadata(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
     for manifest, pod in _endpoints(manifests):
         for address in METADATA:
             if reach.allowed(manifests, pod, Endpoint(address=address), 80, "Egress"):
-                yield manifest, Found("metadata.labels", f"may open http://{address}")
+                yield manifest, Found("metadata.labels", f"may connect to http://{address}")
                 break
 
 
@@ -68,7 +68,7 @@ def _open_ingress(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
             peers = rule.get("from") or ()
             if not peers or any(_open(entry) for entry in peers):
                 place = "behind an Ingress" if _behind_ingress(manifests, policy) else number
-                yield policy, Found(f"spec.ingress[{place}].from", "everybody may connect")
+                yield policy, Found(f"spec.ingress[{place}].from", "everyone may connect")
 
 
 def _behind_ingress(manifests: Manifests, policy: Manifest) -> bool:
@@ -92,7 +92,7 @@ def _all_ports(manifest: Manifest) -> Iterator[Found]:
         return
     for number, rule in enumerate(manifest.get("spec", "ingress") or ()):
         if not rule.get("ports"):
-            yield Found(f"spec.ingress[{number}].ports", "all ports are open to these peers")
+            yield Found(f"spec.ingress[{number}].ports", "these peers can connect to all ports")
 
 
 def _homes(manifests: Manifests) -> set[str]:
@@ -112,21 +112,24 @@ def _unguarded_namespaces(manifests: Manifests) -> Iterator[tuple[Manifest, Foun
                 and way in reach.directions(policy)
                 for policy in manifests.all("NetworkPolicy")
             ):
-                yield namespace, Found("metadata.name", f"no NetworkPolicy holds all its pods for {way}")
+                yield (
+                    namespace,
+                    Found("metadata.name", f"no NetworkPolicy for {way} selects all pods of the namespace"),
+                )
 
 
 def _exposed(manifest: Manifest) -> Iterator[Found]:
     if manifest.kind != "Service":
         return
     if (kind := manifest.get("spec", "type", default="ClusterIP")) in ("NodePort", "LoadBalancer"):
-        yield Found("spec.type", f"{kind} is open to what reaches the nodes or the load balancer")
+        yield Found("spec.type", f"{kind}: everyone who can reach the nodes or the load balancer can connect")
     if manifest.get("spec", "externalIPs"):
-        yield Found("spec.externalIPs", "takes over traffic of these addresses")
+        yield Found("spec.externalIPs", "the Service takes over the traffic of these addresses")
 
 
 def _plain_ingress(manifest: Manifest) -> Iterator[Found]:
     if manifest.kind == "Ingress" and not manifest.get("spec", "tls"):
-        yield Found("spec.tls", "passwords and tokens travel in plain text")
+        yield Found("spec.tls", "passwords and tokens are sent without encryption")
 
 
 def _lax_namespaces(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
@@ -135,10 +138,10 @@ def _lax_namespaces(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
         level = namespace.labels.get(f"{prefix}enforce", "privileged")
         strictest = _strictest_level(manifests, namespace.name)
         if level not in LEVELS or LEVELS.index(level) < LEVELS.index(strictest):
-            message = f"enforces {level}, and its pods would do with {strictest}"
+            message = f"enforces {level}, but its pods also meet {strictest}"
             yield namespace, Found(f"metadata.labels[{prefix}enforce]", message)
         if namespace.labels.get(f"{prefix}enforce-version", "latest") == "latest":
-            message = "a cluster upgrade may refuse what ran before"
+            message = "without a version, a cluster upgrade can reject pods that ran before"
             yield namespace, Found(f"metadata.labels[{prefix}enforce-version]", message)
 
 
@@ -179,17 +182,23 @@ def _open_admission(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
     bindings = manifests.all("ValidatingAdmissionPolicyBinding")
     for binding in bindings:
         if "Deny" not in (binding.get("spec", "validationActions") or ()):
-            yield binding, Found("spec.validationActions", "what breaks the policy is admitted")
+            yield binding, Found("spec.validationActions", "pods that violate the policy are admitted")
         if not manifests.all("ValidatingAdmissionPolicy", name=str(binding.get("spec", "policyName"))):
-            yield binding, Found("spec.policyName", "there is no such policy")
+            yield binding, Found("spec.policyName", "the manifests contain no policy of this name")
     for policy in manifests.all("ValidatingAdmissionPolicy"):
         if policy.get("spec", "failurePolicy", default="Fail") != "Fail":
-            yield policy, Found("spec.failurePolicy", "what it cannot judge is admitted")
+            yield (
+                policy,
+                Found("spec.failurePolicy", "if the policy cannot be evaluated, the pod is admitted"),
+            )
         if not any(binding.get("spec", "policyName") == policy.name for binding in bindings):
-            yield policy, Found("metadata.name", "no binding names it, so it holds for nothing")
+            yield policy, Found("metadata.name", "no binding refers to the policy, so it never applies")
         for number, validation in enumerate(policy.get("spec", "validations") or ()):
             if str(validation.get("expression", "")).strip() in ("", "true"):
-                yield policy, Found(f"spec.validations[{number}].expression", "admits everything")
+                yield (
+                    policy,
+                    Found(f"spec.validations[{number}].expression", "the expression admits every pod"),
+                )
 
 
 def _unfenced(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
@@ -211,13 +220,13 @@ def _unfenced(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
             for operation in rule.get("operations") or ()
         }
         if not {"CREATE", "UPDATE"} <= operations:
-            message = f"no admission policy judges the pods that the release may create in {name}"
+            message = f"no admission policy checks the pods that the release may create in {name}"
             yield blamed, Found("metadata", message)
 
 
 def _shared_namespaces(manifest: Manifest) -> Iterator[Found]:
     if manifest.namespace in ("default", "kube-system", "kube-public", "kube-node-lease"):
-        yield Found("metadata.namespace", f"{manifest.namespace} is everybody's")
+        yield Found("metadata.namespace", f"{manifest.namespace} is a namespace that others share")
 
 
 POLICIES: tuple[Policy, ...] = (
@@ -225,8 +234,8 @@ POLICIES: tuple[Policy, ...] = (
         "network-ingress",
         "Ingress is denied unless allowed",
         "high",
-        "Without a policy every pod of the cluster may connect to every port.",
-        "Add a NetworkPolicy with policyTypes Ingress that selects the pods (networkPolicy.enabled: true).",
+        "Without a NetworkPolicy, every pod of the cluster can connect to every port.",
+        "Set networkPolicy.enabled: true, or add a NetworkPolicy of type Ingress that selects the pods.",
         (cis("5.3.2"), nsa("C-0030"), nsa("C-0054")),
         check_release=_undenied("Ingress"),
     ),
@@ -234,52 +243,53 @@ POLICIES: tuple[Policy, ...] = (
         "network-egress",
         "Egress is denied unless allowed",
         "medium",
-        "Without a policy a pod may send what it knows anywhere.",
-        "Add a NetworkPolicy with policyTypes Egress that selects the pods (networkPolicy.enabled: true).",
+        "Without a NetworkPolicy, a pod can send data to any address.",
+        "Set networkPolicy.enabled: true, or add a NetworkPolicy of type Egress that selects the pods.",
         (cis("5.3.2"), nsa("C-0030")),
         check_release=_undenied("Egress"),
     ),
     Policy(
         "network-namespace",
-        "A created namespace denies by default",
+        "A created namespace denies traffic by default",
         "high",
-        "Pods that come later, task pods for one, would be open until somebody thinks of them.",
-        "Add a NetworkPolicy with an empty podSelector for Ingress and Egress to the namespace.",
+        "Otherwise pods that are created later, such as task pods, have no NetworkPolicy.",
+        "Add a NetworkPolicy with an empty podSelector, for Ingress and Egress, to the namespace.",
         (cis("5.3.2"), nsa("C-0030")),
         check_release=_unguarded_namespaces,
     ),
     Policy(
         "network-metadata",
-        "No way to the cloud's metadata service",
+        "No access to the metadata service of the cloud",
         "high",
-        "It hands out the node's cloud credentials to whoever asks.",
-        "Except 169.254.169.254/32 and fd00:ec2::254/128 from egress rules.",
+        "The metadata service gives the node's cloud credentials to every pod that can connect to it.",
+        "Add 169.254.169.254/32 and fd00:ec2::254/128 to ipBlock.except of the egress rules.",
         (nsa("C-0030"),),
         check_release=_to_metadata,
     ),
     Policy(
         "network-world",
-        "Egress to named peers only",
+        "Egress only to named peers",
         "low",
-        "A pod that may connect anywhere can send anything out.",
+        "A pod that can connect to any address can send data to any address.",
         "Set networkPolicy.egress: strict and list the peers in networkPolicy.egressRules.",
         (nsa("C-0030"),),
         check_release=_to_anywhere,
     ),
     Policy(
         "network-open",
-        "Ingress from named peers only",
+        "Ingress only from named peers",
         "medium",
-        "A rule without peers lets every pod, and what is routed to them, connect.",
-        "Name the peers (networkPolicy.uiFrom for the UI).",
+        "A rule without peers admits every pod, and everything outside the cluster that has a route to "
+        "the pods.",
+        "List the peers of the rule (for the UI: networkPolicy.uiFrom).",
         (nsa("C-0030"),),
         check_release=_open_ingress,
     ),
     Policy(
         "network-ports",
-        "Ingress to named ports only",
+        "Ingress only to named ports",
         "medium",
-        "A rule without ports also opens what the pod listens on by accident.",
+        "A rule without ports also opens ports that the pod opens by accident.",
         "List the ports of the rule.",
         (nsa("C-0030"),),
         check_object=_all_ports,
@@ -288,69 +298,74 @@ POLICIES: tuple[Policy, ...] = (
         "service-exposed",
         "Services stay in the cluster",
         "medium",
-        "NodePort and LoadBalancer go past the ingress, its TLS and its rules.",
-        "Use type ClusterIP, and an Ingress in front.",
+        "NodePort and LoadBalancer bypass the Ingress, its TLS and its rules.",
+        "Use type ClusterIP behind an Ingress.",
         check_object=_exposed,
     ),
     Policy(
         "ingress-tls",
-        "The UI is reached by TLS",
+        "The UI is served over TLS",
         "high",
-        "Airflow's login travels through it.",
+        "Users send their Airflow password through this Ingress.",
         "Set ingress.tlsSecretName.",
         check_object=_plain_ingress,
     ),
     Policy(
         "namespace-psa",
-        "A created namespace enforces the strictest Pod Security that fits",
+        "A created namespace enforces the strictest Pod Security level that its pods meet",
         "high",
-        "Whoever may create pods there could otherwise create privileged ones.",
-        "Label it pod-security.kubernetes.io/enforce with that level, and with an enforce-version.",
+        "Otherwise everyone who may create pods there can create privileged pods.",
+        "Set the namespace labels pod-security.kubernetes.io/enforce (to that level) and enforce-version.",
         (cis("5.2.1"), pss("restricted", "Pod Security Admission")),
         check_release=_lax_namespaces,
     ),
     Policy(
         "namespace-quota",
-        "A namespace for pods has a quota",
+        "A namespace for task pods has a quota",
         "medium",
-        "A DAG in a loop would otherwise fill the cluster with pods.",
-        "Add a ResourceQuota (tasks.quota).",
+        "Otherwise a DAG that loops can fill the cluster with pods.",
+        "Set tasks.quota.enabled: true, or add a ResourceQuota.",
         (cis("5.6.1"),),
-        check_release=_lacking("ResourceQuota", "no ResourceQuota: it may use the whole cluster"),
+        check_release=_lacking(
+            "ResourceQuota", "the namespace has no ResourceQuota: its pods may use the whole cluster"
+        ),
     ),
     Policy(
         "namespace-limits",
-        "A namespace for pods has default limits",
+        "A namespace for task pods has default limits",
         "medium",
-        "A task pod without limits takes its node's other pods down.",
-        "Add a LimitRange (tasks.limitRange).",
+        "A task pod without limits can starve the other pods on its node.",
+        "Set tasks.limitRange.enabled: true, or add a LimitRange.",
         (nsa("C-0270"), nsa("C-0271")),
-        check_release=_lacking("LimitRange", "no LimitRange: pods without limits have none"),
+        check_release=_lacking(
+            "LimitRange", "the namespace has no LimitRange: pods that set no limits have none"
+        ),
     ),
     Policy(
         "admission-fence",
-        "Who may create pods is held to what they may look like",
+        "An admission policy checks the pods that DAG authors create",
         "high",
-        "RBAC cannot say which Secrets, accounts, volumes and nodes a pod may use: an admission policy can.",
+        "RBAC cannot restrict which Secrets, accounts, volumes and nodes a pod uses. An admission policy "
+        "can.",
         "Set tasks.admission.enabled: true.",
         (cis("5.2.1"),),
         check_release=_unfenced,
     ),
     Policy(
         "admission-deny",
-        "Admission policies deny",
+        "Admission policies reject violations",
         "high",
-        "A policy that is not bound, only audits, or lets errors pass, is no fence.",
-        "Bind it with validationActions: [Deny], set failurePolicy: Fail, and give it an expression.",
+        "A policy that is not bound, only audits, or ignores errors protects nothing.",
+        "Bind the policy with validationActions: [Deny], set failurePolicy: Fail, and set an expression.",
         (cis("5.2.1"),),
         check_release=_open_admission,
     ),
     Policy(
         "namespace-shared",
-        "Nothing in the cluster's own namespaces",
+        "Nothing in namespaces of the cluster itself",
         "medium",
-        "Rights and quotas there are shared with everything else.",
-        "Install into a namespace of its own.",
+        "Other workloads share the rights and quotas of this namespace.",
+        "Install into a dedicated namespace.",
         (cis("5.6.4"), cis("5.6.1")),
         check_object=_shared_namespaces,
     ),

@@ -37,7 +37,7 @@ def _unsized_volumes(manifest: Manifest) -> Iterator[Found]:
     for name, volume in volumes_of(manifest):
         if "emptyDir" in volume and not (volume["emptyDir"] or {}).get("sizeLimit"):
             field = f"{pod_path(manifest)}spec.volumes[{name}].emptyDir.sizeLimit"
-            yield Found(field, "it grows until the node's disk is full")
+            yield Found(field, "the volume can grow until the node's disk is full")
 
 
 def _no_liveness(manifest: Manifest) -> Iterator[Found]:
@@ -45,7 +45,11 @@ def _no_liveness(manifest: Manifest) -> Iterator[Found]:
         return  # What ends by itself is not to be restarted.
     for container in containers_of(manifest):
         if container.role in ("main", "sidecar") and "livenessProbe" not in container.probes:
-            yield Found("livenessProbe", "nobody notices when it hangs", container.name)
+            yield Found(
+                "livenessProbe",
+                "no liveness probe: nothing restarts the container when it hangs",
+                container.name,
+            )
 
 
 def split_image(image: str) -> tuple[str, str, str]:
@@ -60,7 +64,7 @@ def _moving_tags(manifest: Manifest) -> Iterator[Found]:
     for container in containers_of(manifest):
         _, tag, digest = split_image(container.image)
         if not digest and not re.search(r"\d", tag):
-            yield Found("image", f"{container.image}: the tag names no version", container.name)
+            yield Found("image", f"{container.image}: the tag contains no version", container.name)
 
 
 def _no_digest(manifest: Manifest) -> Iterator[Found]:
@@ -86,7 +90,7 @@ def _group_zero(manifest: Manifest) -> Iterator[Found]:
 def _ephemeral(manifest: Manifest) -> Iterator[Found]:
     for container in containers_of(manifest):
         if container.role == "ephemeral":
-            yield Found("name", "a debug container is part of the manifest", container.name)
+            yield Found("name", "the manifest contains an ephemeral (debug) container", container.name)
 
 
 def _pod_flag(manifest: Manifest, pod: PodSpec, key: str, message: str) -> Iterator[Found]:
@@ -96,7 +100,9 @@ def _pod_flag(manifest: Manifest, pod: PodSpec, key: str, message: str) -> Itera
 
 def _shared_processes(manifest: Manifest) -> Iterator[Found]:
     if manifest.pod:
-        message = "every container sees and signals the others' processes, and reads their files"
+        message = (
+            "every container can see the processes of the others, send them signals, and read their files"
+        )
         yield from _pod_flag(manifest, manifest.pod, "shareProcessNamespace", message)
 
 
@@ -104,12 +110,17 @@ def _placement(manifest: Manifest) -> Iterator[Found]:
     pod = manifest.pod
     if pod is None:
         return
-    yield from _pod_flag(manifest, pod, "nodeName", "goes past the scheduler to one node")
+    yield from _pod_flag(manifest, pod, "nodeName", "spec.nodeName bypasses the scheduler")
     if str(pod.raw.get("priorityClassName", "")).startswith("system-"):
-        yield Found(f"{pod_path(manifest)}spec.priorityClassName", "evicts what the cluster itself needs")
+        yield Found(
+            f"{pod_path(manifest)}spec.priorityClassName", "can evict pods that the cluster itself needs"
+        )
     for toleration in pod.raw.get("tolerations") or ():
         if toleration.get("operator") == "Exists" and not toleration.get("key"):
-            yield Found(f"{pod_path(manifest)}spec.tolerations", "tolerates every taint, control planes' too")
+            yield Found(
+                f"{pod_path(manifest)}spec.tolerations",
+                "tolerates every taint, including those of control plane nodes",
+            )
 
 
 def _mount_propagation(manifest: Manifest) -> Iterator[Found]:
@@ -117,16 +128,17 @@ def _mount_propagation(manifest: Manifest) -> Iterator[Found]:
         for mount in container.mounts:
             if (value := mount.raw.get("mountPropagation")) not in (None, "None"):
                 field = f"volumeMounts[{mount.path}].mountPropagation"
-                yield Found(field, f"{value}: mounts pass between node and container", container.name)
+                yield Found(field, f"{value}: mounts propagate between node and container", container.name)
 
 
 POLICIES: tuple[Policy, ...] = (
     Policy(
         "read-only-root",
-        "A read-only root file system",
+        "The root file system is read-only",
         "medium",
-        "What cannot be written cannot be replaced by an attacker's program.",
-        "Set securityContext.readOnlyRootFilesystem: true, and mount an emptyDir where it must write.",
+        "An attacker cannot replace files on a read-only file system.",
+        "Set securityContext.readOnlyRootFilesystem: true, and mount an emptyDir where the program must "
+        "write.",
         (nsa("C-0017"),),
         check_object=_writable_root,
     ),
@@ -134,7 +146,8 @@ POLICIES: tuple[Policy, ...] = (
         "limits",
         "CPU and memory limits on every container",
         "medium",
-        "Without a limit one container takes its node's other pods down; init containers and sidecars too.",
+        "A container without limits can starve the other pods on its node. This includes init containers "
+        "and sidecars.",
         "Set resources.limits.cpu and resources.limits.memory.",
         (nsa("C-0270"), nsa("C-0271")),
         check_object=_limits,
@@ -143,7 +156,7 @@ POLICIES: tuple[Policy, ...] = (
         "requests",
         "CPU and memory requests on every container",
         "low",
-        "Without requests the scheduler overfills nodes, and the pod is the first to be evicted.",
+        "Without requests the scheduler can overload a node, and the kubelet evicts the pod first.",
         "Set resources.requests.cpu and resources.requests.memory.",
         check_object=_requests,
     ),
@@ -151,7 +164,7 @@ POLICIES: tuple[Policy, ...] = (
         "empty-dir-size",
         "Every emptyDir has a size limit",
         "medium",
-        "An emptyDir without a limit fills the node's disk, and all its pods are evicted.",
+        "An emptyDir without a limit can fill the node's disk. The kubelet then evicts pods of that node.",
         "Set emptyDir.sizeLimit.",
         check_object=_unsized_volumes,
     ),
@@ -159,7 +172,7 @@ POLICIES: tuple[Policy, ...] = (
         "liveness",
         "A liveness probe on every long-running container",
         "low",
-        "A container that hangs is otherwise restarted by nobody.",
+        "Without a probe, nothing restarts a container that hangs.",
         "Add a livenessProbe.",
         check_object=_no_liveness,
     ),
@@ -167,16 +180,16 @@ POLICIES: tuple[Policy, ...] = (
         "image-tag",
         "Image tags name a version",
         "medium",
-        "latest is another program tomorrow, and different on every node.",
-        "Give a tag with a version, or a digest.",
+        "`latest` can point to a different image tomorrow, and differ between nodes.",
+        "Use a tag that contains a version, or a digest.",
         check_object=_moving_tags,
     ),
     Policy(
         "image-digest",
-        "Images pinned by digest",
+        "Images are pinned by digest",
         "low",
-        "A tag can be moved in the registry: a digest cannot.",
-        "Set the image's digest (sha256:...).",
+        "A tag in the registry can be moved to another image. A digest cannot.",
+        "Set the image's digest (images.<name>.digest: sha256:...).",
         (cis("5.5.1"),),
         check_object=_no_digest,
     ),
@@ -184,7 +197,7 @@ POLICIES: tuple[Policy, ...] = (
         "group-zero",
         "No root group",
         "low",
-        "Files of group 0, root's own among them, may be writable to the group.",
+        "Files that belong to group 0, including root's files, may be writable for the group.",
         "Set runAsGroup and fsGroup to another group, if the image allows it.",
         (nsa("C-0013"),),
         check_object=_group_zero,
@@ -193,15 +206,16 @@ POLICIES: tuple[Policy, ...] = (
         "ephemeral-containers",
         "No debug containers in manifests",
         "medium",
-        "They have no limits, and are meant for one debugging session.",
+        "An ephemeral container has no limits, and is meant for one debugging session.",
         "Remove ephemeralContainers.",
         check_object=_ephemeral,
     ),
     Policy(
         "shared-processes",
-        "Containers do not share processes",
+        "Containers do not share a process namespace",
         "high",
-        "With one process namespace, /proc/<pid>/root of a privileged neighbour is open to all containers.",
+        "In a shared process namespace, every container can reach the files of the others at "
+        "/proc/<pid>/root.",
         "Remove shareProcessNamespace.",
         check_object=_shared_processes,
     ),
@@ -209,15 +223,17 @@ POLICIES: tuple[Policy, ...] = (
         "placement",
         "The scheduler decides where pods run",
         "medium",
-        "Such a pod may run on control planes, or drive out what the cluster needs.",
-        "Use nodeSelector and tolerations with keys, and no system- priority class.",
+        "Such a pod may run on control plane nodes, or evict pods that the cluster itself needs.",
+        "Use nodeSelector, use tolerations that have a key, and use no priority class that starts with "
+        "system-.",
         check_object=_placement,
     ),
     Policy(
         "mount-propagation",
         "No mount propagation",
         "high",
-        "A mount that propagates gives a container mounts of the node, or the node mounts of a container.",
+        "With propagation, mounts of the node appear in the container, or mounts of the container on the "
+        "node.",
         "Remove mountPropagation.",
         check_object=_mount_propagation,
     ),

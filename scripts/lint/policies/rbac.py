@@ -52,7 +52,10 @@ def _wildcards(manifest: Manifest) -> Iterator[Found]:
     for number, rule in enumerate(rules(manifest)):
         for key in ("verbs", "resources", "apiGroups", "nonResourceURLs"):
             if any("*" in str(value) for value in rule.get(key) or ()):
-                yield Found(f"rules[{number}].{key}", "a wildcard: all there is, and all that is added later")
+                yield Found(
+                    f"rules[{number}].{key}",
+                    "a wildcard grants everything that exists and everything that is added later",
+                )
 
 
 def _bindings(manifests: Manifests) -> Iterator[Manifest]:
@@ -82,18 +85,18 @@ def _dangling(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
         name = str(binding.get("roleRef", "name", default=""))
         namespace = binding.namespace if kind == "Role" else ""
         if (kind, namespace, name) not in known and name not in built_in and not name.startswith("system:"):
-            message = f"{kind} {name} is not here: whoever makes it decides what is granted"
+            message = f"{kind} {name} is missing: whoever creates it decides what is granted"
             yield binding, Found("roleRef", message)
         for subject in binding.raw.get("subjects") or ():
             place = (subject.get("kind"), subject.get("namespace") or binding.namespace, subject.get("name"))
             if place[0] == "ServiceAccount" and place not in known:
-                message = f"account {place[1]}/{place[2]} is not here: whoever makes it has the rights"
+                message = f"account {place[1]}/{place[2]} is missing: whoever creates it gets the rights"
                 yield binding, Found("subjects", message)
 
 
 def _cluster_wide(manifest: Manifest) -> Iterator[Found]:
     if manifest.kind in ("ClusterRole", "ClusterRoleBinding"):
-        yield Found("kind", "holds in every namespace")
+        yield Found("kind", "applies in every namespace")
 
 
 def _beside_secrets(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
@@ -129,7 +132,8 @@ POLICIES: tuple[Policy, ...] = (
         "rbac-wildcard",
         "No wildcards in roles",
         "high",
-        "A wildcard grants what nobody thought of, and what a later Kubernetes adds.",
+        "A wildcard also grants rights that nobody intended, and rights that a later Kubernetes version "
+        "adds.",
         "Name the API groups, resources and verbs.",
         (cis("5.1.3"),),
         check_object=_wildcards,
@@ -138,17 +142,17 @@ POLICIES: tuple[Policy, ...] = (
         "rbac-administrator",
         "No built-in administrator role is bound",
         "high",
-        "cluster-admin, admin and edit read Secrets and create pods.",
-        "Bind a Role that names what is needed.",
+        "cluster-admin, admin and edit may read Secrets and create pods.",
+        "Bind a Role that lists only the rights that are needed.",
         (cis("5.1.1"), nsa("C-0035")),
         check_release=_administrators,
     ),
     Policy(
         "rbac-cluster-wide",
-        "Rights end at a namespace",
+        "Rights are limited to a namespace",
         "high",
-        "A ClusterRole that is bound holds in all namespaces, or over the cluster itself.",
-        "Use a Role and a RoleBinding in the namespace that is meant.",
+        "A bound ClusterRole applies in all namespaces, or to objects of the cluster itself.",
+        "Use a Role and a RoleBinding in the namespace where the rights are needed.",
         (nsa("C-0035"),),
         check_object=_cluster_wide,
     ),
@@ -156,40 +160,40 @@ POLICIES: tuple[Policy, ...] = (
         "rbac-subjects",
         "Only service accounts are bound",
         "high",
-        "Groups such as system:authenticated are everybody.",
+        "A group such as system:authenticated contains everyone.",
         "Bind the service account that needs the right.",
         (cis("5.1.7"),),
         check_release=_foreign_subjects,
     ),
     Policy(
         "rbac-dangling",
-        "Bindings name roles and accounts that are there",
+        "Bindings refer to roles and accounts that exist",
         "medium",
-        "Whoever creates the missing one decides who has which rights.",
-        "Create it in the same manifests, or remove the binding.",
+        "Whoever creates the missing object decides who gets which rights.",
+        "Add the missing object to the manifests, or remove the binding.",
         check_release=_dangling,
     ),
     Policy(
         "rbac-beside-secrets",
-        "Pods are made where there is nothing to steal",
+        "Pods are created only in namespaces without credentials",
         "high",
         "A pod may use every Secret and service account of its namespace.",
-        "Grant it in the task namespace, which holds neither.",
+        "Grant the right in the task namespace, which contains neither.",
         (cis("5.1.4"), cis("5.6.1")),
         check_release=_beside_secrets,
     ),
     _grant(
         "rbac-secrets",
-        "Nobody reads or changes Secrets through the API",
+        "No right to read or change Secrets",
         "high",
-        "list shows the values too, and with update a Secret can be made into any account's token.",
+        "The verb list also shows the values. With update, a Secret can become a token of any account.",
         (*READ, "update", "patch", "delete", "deletecollection"),
         ("secrets",),
         cis("5.1.2"),
     ),
     _grant(
         "rbac-create-pods",
-        "Few may create pods",
+        "The right to create pods is an exception",
         "medium",
         "A pod may use every Secret and service account of its namespace.",
         ("create",),
@@ -198,90 +202,90 @@ POLICIES: tuple[Policy, ...] = (
     ),
     _grant(
         "rbac-workloads",
-        "Nobody makes workloads",
+        "No right to create workloads",
         "high",
-        "A controller makes their pods under another name, past whatever is checked about who makes a pod.",
+        "A controller creates the pods of a workload, so checks of who creates a pod do not apply to them.",
         ("create", "update", "patch"),
         WORKLOADS,
         cis("5.1.4"),
     ),
     _grant(
         "rbac-exec",
-        "Few may run programs in containers",
+        "The right to run programs in containers is an exception",
         "medium",
-        "It reaches into every pod of the namespace, with that pod's files and token.",
+        "pods/exec gives access to every pod of the namespace, including its files and its token.",
         ("create", "get"),
         ("pods/exec",),
         nsa("C-0002"),
     ),
     _grant(
         "rbac-port-forward",
-        "Nobody attaches, forwards ports or adds debug containers",
+        "No right to attach, to forward ports or to add debug containers",
         "high",
-        "Each gets into a running pod past its NetworkPolicies.",
+        "Each of these reaches a running pod and bypasses its NetworkPolicies.",
         ("create", "get", "update", "patch"),
         ("pods/attach", "pods/portforward", "pods/proxy", "services/proxy", "pods/ephemeralcontainers"),
         nsa("C-0002"),
     ),
     _grant(
         "rbac-escalate",
-        "Nobody hands out rights",
+        "No right to grant rights",
         "high",
-        "Whoever binds, escalates or impersonates has what the other has.",
+        "With bind, escalate or impersonate, an account can use the rights of others.",
         ("bind", "escalate", "impersonate"),
         ("roles", "clusterroles", "users", "groups", "serviceaccounts", "uids", "userextras"),
         cis("5.1.8"),
     ),
     _grant(
         "rbac-change-rbac",
-        "Nobody changes roles or accounts",
+        "No right to change roles or accounts",
         "high",
-        "A changed binding or a new account is somebody's new right.",
+        "Whoever changes a binding or creates an account gives someone new rights.",
         WRITE,
         ("roles", "rolebindings", "clusterroles", "clusterrolebindings", "serviceaccounts"),
         cis("5.1.8"),
     ),
     _grant(
         "rbac-token-create",
-        "Nobody makes tokens",
+        "No right to create tokens",
         "high",
-        "A token of another account is that account.",
+        "Whoever has the token of another account can act as that account.",
         ("create",),
         ("serviceaccounts/token",),
         cis("5.1.13"),
     ),
     _grant(
         "rbac-volumes",
-        "Nobody makes persistent volumes",
+        "No right to create PersistentVolumes",
         "high",
-        "A hostPath volume made as a PersistentVolume passes Pod Security.",
+        "A hostPath in a PersistentVolume is not rejected by Pod Security.",
         ("create", "update", "patch"),
         ("persistentvolumes",),
         cis("5.1.9"),
     ),
     _grant(
         "rbac-nodes",
-        "Nobody reaches kubelets",
+        "No right to use kubelets",
         "high",
-        "Through nodes/proxy the kubelet runs programs in any container, unseen by the audit log.",
+        "With nodes/proxy, the kubelet runs programs in any container, and the audit log does not show it.",
         ("get", "create", "update", "patch"),
         ("nodes/proxy", "nodes"),
         cis("5.1.10"),
     ),
     _grant(
         "rbac-certificates",
-        "Nobody approves certificates",
+        "No right to approve certificates",
         "high",
-        "An approved certificate is a user of one's own choice.",
+        "With an approved certificate, its holder can act as a user of their choice.",
         ("create", "update", "patch", "approve", "sign"),
         ("certificatesigningrequests", "certificatesigningrequests/approval", "signers"),
         cis("5.1.11"),
     ),
     _grant(
         "rbac-admission",
-        "Nobody changes admission",
+        "No right to change admission",
         "high",
-        "Whoever changes webhooks or admission policies reads and changes all that is created.",
+        "Whoever changes webhooks or admission policies can read and change every object that is created.",
         WRITE,
         (
             "validatingwebhookconfigurations",
@@ -293,9 +297,9 @@ POLICIES: tuple[Policy, ...] = (
     ),
     _grant(
         "rbac-namespaces",
-        "Nobody changes namespaces, quotas or network policies",
+        "No right to change namespaces, quotas or NetworkPolicies",
         "high",
-        "These are the fences that all other rules rest on.",
+        "All other rules depend on these objects.",
         WRITE,
         ("namespaces", "resourcequotas", "limitranges", "networkpolicies"),
         cis("5.6.1"),

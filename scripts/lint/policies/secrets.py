@@ -53,7 +53,7 @@ def _secret_value(name: str, value: str) -> str:
         return ""
     if name.upper().startswith("AIRFLOW_CONN_"):
         return _connection_secret(value)
-    return secret_in(value) or ("a secret by its name" if names_secret(name) else "")
+    return secret_in(value) or ("a value whose name says that it is secret" if names_secret(name) else "")
 
 
 def _connection_secret(value: str) -> str:
@@ -84,26 +84,26 @@ def _literals(manifest: Manifest) -> Iterator[Found]:
     for container in manifest.pod.containers if manifest.pod else ():
         for variable in container.env_list:
             if kind := _secret_value(variable.name, str(variable.value or "")):
-                yield Found(f"env.{variable.name}", f"{kind} stands in the manifest", container.name)
+                yield Found(f"env.{variable.name}", f"the manifest contains {kind}", container.name)
         for word in container.words:
             option = _OPTION.match(word)
             kind = _secret_value(option[1].replace("-", "_"), option[2]) if option else secret_in(word)
             if kind:
-                yield Found("args", f"{kind} stands in the manifest", container.name)
+                yield Found("args", f"the manifest contains {kind}", container.name)
     if manifest.kind == "ConfigMap":
         for key, text in (manifest.raw.get("data") or {}).items():
             # In programs, names are assigned from elsewhere: only the form of a value tells.
             settings = [] if key.endswith((".py", ".sh", ".md", ".csv")) else _SETTING.findall(str(text))
             kinds = [secret_in(str(text)), *(_secret_value(name, value) for name, value in settings)]
             if kind := next((kind for kind in kinds if kind), ""):
-                yield Found(f"data[{key}]", f"{kind} stands in a ConfigMap")
+                yield Found(f"data[{key}]", f"the ConfigMap contains {kind}")
 
 
 def _rendered(manifest: Manifest) -> Iterator[Found]:
     if manifest.kind == "Secret":
         for key in ("data", "stringData"):
             if manifest.raw.get(key):
-                yield Found(key, "the values stand in the manifest, in Git and in Helm's release")
+                yield Found(key, "the manifest contains the secret values, and so do Git and Helm's release")
         if str(manifest.raw.get("type", "")) == "kubernetes.io/service-account-token":
             yield Found("type", "a token that never expires")
 
@@ -111,7 +111,7 @@ def _rendered(manifest: Manifest) -> Iterator[Found]:
 def _in_environment(manifest: Manifest) -> Iterator[Found]:
     for container in manifest.pod.containers if manifest.pod else ():
         if names := [variable.name for variable in container.env_list if variable.secret]:
-            yield Found("env", f"{', '.join(names)} from Secrets", container.name)
+            yield Found("env", f"Secrets as environment variables: {', '.join(names)}", container.name)
 
 
 def _whole_secrets(manifest: Manifest) -> Iterator[Found]:
@@ -149,10 +149,10 @@ def _has(container: Container, variable: str) -> bool:
 POLICIES: tuple[Policy, ...] = (
     Policy(
         "secret-literal",
-        "No secrets in plain sight",
+        "No secret values in manifests",
         "high",
-        "Manifests are in Git, in Helm's releases, and in the eyes of whoever may list pods.",
-        "Put the value into a Secret and name that: valueFrom.secretKeyRef.",
+        "Manifests are stored in Git and in Helm's releases, and everyone who may list pods can read them.",
+        "Put the value into a Secret, and refer to it with valueFrom.secretKeyRef.",
         (nsa("C-0012"),),
         check_object=_literals,
     ),
@@ -160,34 +160,36 @@ POLICIES: tuple[Policy, ...] = (
         "secret-rendered",
         "No Secret in the manifests",
         "high",
-        "A rendered Secret is only encoded: it is read wherever the manifests are kept.",
-        "Make the Secret in the cluster (External Secrets, Sealed Secrets, kubectl) and give its name.",
+        "A Secret in a manifest is only encoded. Everyone who can read the manifest can read the values.",
+        "Create the Secret in the cluster (External Secrets, Sealed Secrets, kubectl), and set its name "
+        "in the values.",
         (nsa("C-0012"), cis("5.4.2")),
         check_object=_rendered,
     ),
     Policy(
         "secret-env",
-        "Secrets as files rather than variables",
+        "Secrets are files, not environment variables",
         "low",
-        "Variables are inherited by child processes and end in crash reports.",
+        "Child processes inherit environment variables, and crash reports often contain them.",
         "Mount the Secret as a file, if the program can read one.",
         (cis("5.4.1"),),
         check_object=_in_environment,
     ),
     Policy(
         "secret-whole",
-        "Secrets by key",
+        "Secrets are used by key",
         "medium",
-        "With envFrom a container gets every key of a Secret, those added later too.",
-        "Name the keys: env[].valueFrom.secretKeyRef.",
+        "With envFrom, a container gets every key of a Secret, including keys that are added later.",
+        "Name each key with env[].valueFrom.secretKeyRef.",
         check_object=_whole_secrets,
     ),
     Policy(
         "worker-secrets",
-        "Workers hold no secret of the control plane",
+        "Workers have no secret of the control plane",
         "high",
-        "DAG code runs in workers: it would have the metadata database, all connections, or be any user.",
-        "Remove the variable: workers go through the API server.",
+        "DAG code runs in workers. It could read the metadata database and all connections, or act as any "
+        "user.",
+        "Remove the variable. Workers use Airflow's API server and do not need it.",
         check_object=_worker_secrets,
     ),
 )
