@@ -54,7 +54,7 @@ def probe_chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chart = tmp_path_factory.mktemp("merge") / "probe"
     (chart / "templates").mkdir(parents=True)
     (chart / "Chart.yaml").write_text("apiVersion: v2\nname: probe\nversion: 1.0.0\n")
-    shutil.copy(CHART / "templates" / "_merge.tpl", chart / "templates")
+    shutil.copy(CHART / "templates" / "lib" / "_merge.tpl", chart / "templates")
     (chart / "templates" / "probe.yaml").write_text(PROBE)
     return chart
 

@@ -1,23 +1,4 @@
 {{- /*
-Lays one map over another and returns JSON: maps deep, lists replaced, null removes the key, and a user's false, 0 and "" win.
-(Sprig's merge functions treat those as absent.) Call with (dict "base" $a "over" $b).
-*/ -}}
-{{- define "airdock.merge" -}}
-{{- $result := deepCopy .base -}}
-{{- range $key, $value := .over -}}
-{{- if kindIs "invalid" $value -}}
-{{- $_ := unset $result $key -}}
-{{- else if kindIs "map" $value -}}
-{{- $base := kindIs "map" (get $result $key) | ternary (get $result $key) dict -}}
-{{- $_ := set $result $key (include "airdock.merge" (dict "base" $base "over" $value) | fromJson) -}}
-{{- else -}}
-{{- $_ := set $result $key $value -}}
-{{- end -}}
-{{- end -}}
-{{- toJson $result -}}
-{{- end }}
-
-{{- /*
 All worker groups as JSON, by name, each over workerDefaults, and its `tasks` over the top-level ones. Many templates ask, so they are
 worked out once in a render and kept beside .Values and .Release, in the map that all templates of the chart share. What is kept is text:
 nobody changes another's groups.
@@ -60,13 +41,24 @@ nobody changes another's groups.
 {{- if has .executor (splitList "," .root.Values.executor) }}true{{ end -}}
 {{- end }}
 
-{{- /* One map of a list of maps, as JSON: a later map's keys replace an earlier one's whole, null removes; absent maps are skipped. */ -}}
-{{- define "airdock.overlay" -}}
-{{- $result := dict -}}
-{{- range . -}}
-{{- range $key, $value := . -}}
-{{- if kindIs "invalid" $value }}{{ $_ := unset $result $key }}{{ else }}{{ $_ := set $result $key $value }}{{ end -}}
+{{- /*
+"true" where a group serves something: "docker" (the Docker API), "kubernetes" (the Kubernetes operators), "gateway" (the Docker API by a
+Docker gateway), and "clusterGateway" (one that makes pods). Call with (dict "group" $group "what" $what).
+*/ -}}
+{{- define "airdock.serves" -}}
+{{- $pods := eq .group.mode "kubernetes" -}}
+{{- $cluster := and $pods (eq true .group.dockerGateway.enabled) -}}
+{{- $daemon := and (eq .group.mode "socket") (eq true .group.socket.filter) -}}
+{{- if get (dict "docker" (or $cluster (not $pods)) "kubernetes" (and $pods (eq true .group.kubernetesOperators)) "gateway" (or $cluster $daemon) "clusterGateway" $cluster) .what }}true{{ end -}}
+{{- end }}
+
+{{- /* The strictest Pod Security level that admits a group's pods. */ -}}
+{{- define "airdock.podSecurityLevel" -}}
+{{- if eq .mode "kubernetes" -}}
+restricted
+{{- else if and (eq .mode "dind") (eq .dind.variant "sysbox") -}}
+baseline
+{{- else -}}
+privileged
 {{- end -}}
-{{- end -}}
-{{- toJson $result -}}
 {{- end }}

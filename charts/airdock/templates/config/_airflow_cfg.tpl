@@ -1,0 +1,91 @@
+{{- /* What all Airflow components share: configuration, environment, mounts. */ -}}
+
+{{- /* The URL under which people reach the UI: airflow.config.api.base_url, else the ingress's, else nothing. */ -}}
+{{- define "airdock.baseUrl" -}}
+{{- $api := .Values.airflow.config.api | default dict -}}
+{{- if $api.base_url -}}
+{{- $api.base_url | trimSuffix "/" -}}
+{{- else if .Values.ingress.enabled -}}
+{{- printf "%s://%s%s" (empty .Values.ingress.tlsSecretName | ternary "http" "https") .Values.ingress.host .Values.ingress.path | trimSuffix "/" -}}
+{{- end -}}
+{{- end }}
+
+{{- /* The path of the base URL, without a trailing slash: Airflow serves everything below it, the execution API included. */ -}}
+{{- define "airdock.basePath" -}}
+{{- (urlParse (include "airdock.baseUrl" .)).path | trimSuffix "/" -}}
+{{- end }}
+
+{{- /* The chart's own settings, by section and key, under the user's airflow.config. */ -}}
+{{- define "airdock.defaultConfig" -}}
+core:
+  executor: {{ .Values.executor }}
+  dags_folder: {{ .Values.dags.path | quote }}
+  load_examples: false
+  # Workers have no DNS name of their own; the log reader takes the pod's address.
+  hostname_callable: airflow.utils.net.get_host_ip_address
+  {{- if .Values.controlPlane.enabled }}
+  auth_manager: airflow.{{ eq .Values.auth.manager "fab" | ternary "providers.fab.auth_manager.fab_auth_manager.FabAuthManager" "api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager" }}
+  simple_auth_manager_users: {{ .Values.auth.admin.username }}:admin
+  simple_auth_manager_passwords_file: /tmp/passwords.json
+  {{- end }}
+{{- with include "airdock.baseUrl" . }}
+api:
+  base_url: {{ . }}
+{{- end }}
+scheduler:
+  enable_health_check: true
+{{- if include "airdock.runs" (dict "root" . "executor" "KubernetesExecutor") }}
+  # How long pods of a scheduler that died wait for another one; by default 300.
+  orphaned_tasks_check_interval: 60
+kubernetes_executor:
+  # By default the scheduler makes one pod in each round.
+  worker_pods_creation_batch_size: 16
+{{- end }}
+workers:
+  # A task outlives an API server that is away for minutes: by default Airflow kills it after three failed heartbeats.
+  max_failed_heartbeats: 60
+  execution_api_retries: 10
+  execution_api_retry_wait_max: 15
+{{- with .Values.dags.bundles }}
+dag_processor:
+  dag_bundle_config_list: {{ toJson . | quote }}
+{{- end }}
+{{- if eq .Values.auth.manager "fab" }}
+fab:
+  config_file: /opt/airflow/webserver/webserver_config.py
+{{- end }}
+{{- with .Values.logs.remote }}
+{{- if .baseLogFolder }}
+logging:
+  remote_logging: true
+  remote_base_log_folder: {{ .baseLogFolder | quote }}
+  remote_log_conn_id: {{ .connectionId | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* The settings that components of the overlays change: in variables of their own, since airflow.cfg is one string. As section.key. */ -}}
+{{- define "airdock.settingsInEnv" -}}
+[core.auth_manager, api.base_url, fab.config_file]
+{{- end }}
+
+{{- define "airdock.config" -}}
+{{- include "airdock.merge" (dict "base" (include "airdock.defaultConfig" . | fromYaml) "over" .Values.airflow.config) -}}
+{{- end }}
+
+{{- /* airflow.cfg. Values are literal: a percent sign is doubled for ConfigParser, lines after the first are indented. */ -}}
+{{- define "airdock.airflowCfg" -}}
+{{- $config := include "airdock.config" . | fromJson -}}
+{{- range include "airdock.settingsInEnv" . | fromYamlArray -}}
+{{- $path := splitList "." . -}}
+{{- with get $config (first $path) }}{{ $_ := unset . (last $path) }}{{ end -}}
+{{- end -}}
+{{- range $section, $options := $config }}
+{{- if $options }}
+[{{ $section }}]
+{{- range $key, $value := $options }}
+{{ $key }} = {{ kindIs "string" $value | ternary $value (toJson $value) | toString | replace "%" "%%" | replace "\n" "\n  " }}
+{{- end }}
+{{ end }}
+{{- end -}}
+{{- end }}

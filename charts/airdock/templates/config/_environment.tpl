@@ -1,0 +1,64 @@
+{{- /*
+The data of the ConfigMap whose keys are environment variables of every Airflow container of a namespace. Call with
+(dict "root" $ "namespace" $namespace).
+*/ -}}
+{{- define "airdock.envData" -}}
+{{- $scope := . -}}
+{{- with .root -}}
+# Names and paths from which pods compose URLs and connections: Kustomize can follow a rename here, and not inside a longer string.
+AIRDOCK_BASE_PATH: {{ include "airdock.basePath" . | quote }}
+{{- if .Values.controlPlane.enabled }}
+{{- range $name := list "api-server" "postgres" "redis" }}
+{{- if or (ne $name "redis") (include "airdock.runs" (dict "root" $scope.root "executor" "CeleryExecutor")) }}
+AIRDOCK_{{ $name | snakecase | upper }}_HOST: {{ include "airdock.serviceHost" (merge (dict "name" $name) $scope) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if include "airdock.runsPods" . }}
+AIRDOCK_TASK_NAMESPACE: {{ include "airdock.taskNamespace" . | quote }}
+AIRDOCK_TASK_SERVICE_ACCOUNT: {{ include "airdock.fullname" . }}-task
+AIRDOCK_XCOM_SIDECAR_IMAGE: {{ include "airdock.image" .Values.images.xcomSidecar | quote }}
+AIRDOCK_XCOM_SIDECAR_PULL_POLICY: {{ .Values.images.xcomSidecar.pullPolicy }}
+{{- if .Values.tasks.admission.enabled }}
+AIRDOCK_ADMISSION_FENCE: "true"
+{{- end }}
+{{- end }}
+{{- $config := include "airdock.config" . | fromJson -}}
+{{- range include "airdock.settingsInEnv" . | fromYamlArray }}
+{{- $path := splitList "." . }}
+{{- with get (get $config (first $path) | default dict) (last $path) }}
+AIRFLOW__{{ join "__" $path | upper }}: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* The environment of every Airflow container, as a YAML map: the user's airflow.env wins. */ -}}
+{{- define "airdock.airflowEnv" -}}
+AIRFLOW_CONFIG: /opt/airflow/config/airflow.cfg
+{{- if not (hasKey (.Values.airflow.config.core | default dict) "execution_api_server_url") }}
+{{- if .Values.controlPlane.enabled }}
+# What $(NAME) stands for is in envData.
+AIRFLOW__CORE__EXECUTION_API_SERVER_URL: http://$(AIRDOCK_API_SERVER_HOST):8080$(AIRDOCK_BASE_PATH)/execution/
+{{- else }}
+AIRFLOW__CORE__EXECUTION_API_SERVER_URL: {{ .Values.controlPlane.executionApiUrl | quote }}
+{{- end }}
+{{- end }}
+# The image's entrypoint would spend seconds of CPU on a check that the init container has made.
+CONNECTION_CHECK_MAX_COUNT: "0"
+PYTHONUNBUFFERED: "1"
+{{- range $id, $connection := .Values.airflow.connections }}
+AIRFLOW_CONN_{{ $id | upper }}: {{ include "airdock.connection" $connection | trim | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* One connection: a URI, a map (as Airflow's JSON form), or Kubernetes' valueFrom. */ -}}
+{{- define "airdock.connection" -}}
+{{- if kindIs "string" . -}}
+{{ . | quote }}
+{{- else if hasKey . "valueFrom" -}}
+{{ toJson . }}
+{{- else -}}
+{{ toJson . | quote }}
+{{- end -}}
+{{- end }}

@@ -1,0 +1,25 @@
+{{- /* The data of the ConfigMap that every Airflow component mounts at /opt/airflow/config. */ -}}
+{{- define "airdock.configData" -}}
+airflow.cfg: |
+  {{- include "airdock.airflowCfg" . | nindent 2 }}
+airflow_local_settings.py: |
+  {{- .Files.Get "files/airflow_local_settings.py" | nindent 2 }}
+airdock_docker_watch.py: |
+  {{- .Files.Get "files/airdock_docker_watch.py" | nindent 2 }}
+{{- if include "airdock.runs" (dict "root" . "executor" "KubernetesExecutor") }}
+airdock_executor_pods.py: |
+  {{- .Files.Get "files/airdock_executor_pods.py" | nindent 2 }}
+{{- end }}
+{{- with .Values.airflow.localSettings }}
+airdock_user_settings.py: |
+  {{- . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* The data of the ConfigMap of scripts, mounted at /opt/airdock. */ -}}
+{{- define "airdock.scriptsData" -}}
+{{- range $path, $_ := .Files.Glob "files/scripts/*.py" }}
+{{ base $path }}: |
+  {{- $.Files.Get $path | nindent 2 }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,35 @@
+{{- /* The namespaces with pods of a component, as a JSON list. Call with (dict "root" $ "component" "worker"). */ -}}
+{{- define "airdock.namespacesOf" -}}
+{{- if eq .component "worker" -}}
+{{- include "airdock.celeryNamespaces" .root -}}
+{{- else if eq .component "kubernetes-executor" -}}
+{{- include "airdock.executorNamespaces" .root -}}
+{{- else -}}
+{{- list .root.Release.Namespace | toJson -}}
+{{- end -}}
+{{- end }}
+
+{{- /*
+Peers for the pods of a component, in a policy of a namespace: workers also by the label of a namespace whose last group may have left.
+Call with (dict "root" $ "component" "worker" "namespace" $namespace).
+*/ -}}
+{{- define "airdock.peers" -}}
+{{- range include "airdock.namespacesOf" . | fromJsonArray }}
+- podSelector:
+    matchLabels:
+      {{- include "airdock.selectorLabels" $ | nindent 6 }}
+  {{- if ne . $.namespace }}
+  namespaceSelector:
+    matchLabels:
+      kubernetes.io/metadata.name: {{ . | quote }}
+  {{- end }}
+{{- end }}
+{{- if eq .component "worker" }}
+- podSelector:
+    matchLabels:
+      {{- include "airdock.selectorLabels" . | nindent 6 }}
+  namespaceSelector:
+    matchLabels:
+      airdock.dev/release: {{ include "airdock.releaseLabel" .root | quote }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,47 @@
+{{- /* What cannot work in a group of mode dind, as a JSON list of messages. Call with (dict "name" $name "group" $group). */ -}}
+{{- define "airdock.dindProblems" -}}
+{{- $dind := .group.dind -}}
+{{- $key := printf "workers.%s.dind" .name -}}
+{{- $problems := list -}}
+{{- if and $dind.claim.size $dind.dataVolume -}}
+{{- $problems = append $problems (printf "%s.claim: dataVolume is given too, and a daemon has one volume. Remove one of them." $key) -}}
+{{- end -}}
+{{- if ge (int $dind.prune.lowThresholdPercent) (int $dind.prune.highThresholdPercent) -}}
+{{- $problems = append $problems (printf "%s.prune.lowThresholdPercent: %d is not below highThresholdPercent, %d. Give a lower one." $key (int $dind.prune.lowThresholdPercent) (int $dind.prune.highThresholdPercent)) -}}
+{{- end -}}
+{{- $network := $dind.network -}}
+{{- $ranges := dict -}}
+{{- with $network.bip }}{{ $_ := set $ranges . "bip" }}{{ end -}}
+{{- range $network.defaultAddressPools -}}
+{{- $_ := set $ranges .base "defaultAddressPools" -}}
+{{- if lt (int .size) (splitList "/" .base | last | int) -}}
+{{- $problems = append $problems (printf "%s.network.defaultAddressPools: networks of /%d do not fit into %s. Give a larger size." $key (int .size) .base) -}}
+{{- end -}}
+{{- end -}}
+{{- if not $network.defaultAddressPools -}}
+{{- range list "172.17.0.0/16" "172.18.0.0/15" "172.20.0.0/14" "172.24.0.0/13" "192.168.0.0/16" -}}
+{{- $_ := set $ranges . "defaultAddressPools (Docker's own)" -}}
+{{- end -}}
+{{- end -}}
+{{- range $range, $what := $ranges -}}
+{{- range $network.clusterCIDRs -}}
+{{- $ours := include "airdock.addresses" $range | fromJson -}}
+{{- $theirs := include "airdock.addresses" . | fromJson -}}
+{{- if and (lt $ours.first $theirs.end) (lt $theirs.first $ours.end) -}}
+{{- $problems = append $problems (printf "%s.network.%s: %s overlaps %s of clusterCIDRs, which tasks could not reach. Give another range." $key $what $range .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end }}
+
+{{- /* The first address of an IPv4 range and the one after its last, as numbers in JSON. */ -}}
+{{- define "airdock.addresses" -}}
+{{- $parts := splitList "/" . -}}
+{{- $number := 0 -}}
+{{- range first $parts | splitList "." }}{{ $number = add (mul $number 256) (int .) }}{{ end -}}
+{{- $size := 1 -}}
+{{- range until (sub 32 (last $parts | int) | int) }}{{ $size = mul $size 2 }}{{ end -}}
+{{- $first := mul $size (div $number $size) -}}
+{{- dict "first" $first "end" (add $first $size) | toJson -}}
+{{- end }}

@@ -1,0 +1,37 @@
+{{- /* All that a variant needs, as a YAML map. docs/dind.md says what each asks of the node. Call with (dict "group" $group). */ -}}
+{{- define "airdock.dindVariant" -}}
+{{- $root := dict "runAsUser" 0 "runAsGroup" 0 "runAsNonRoot" false -}}
+image: {{ eq .group.dind.variant "rootless" | ternary "dockerRootless" "docker" }}
+certificates: {{ eq .group.dind.variant "rootless" | ternary "/home/rootless/.config/docker/certs.d" "/etc/docker/certs.d" }}
+# Who may use the socket. In rootless' user namespace no other group exists.
+socketGroup: {{ eq .group.dind.variant "rootless" | ternary 1000 2375 }}
+{{- if eq .group.dind.variant "privileged" }}
+securityContext: {{ merge (dict "privileged" true) $root | toJson }}
+{{- else if eq .group.dind.variant "userNamespace" }}
+hostUsers: false
+# Capabilities that end at the pod's user namespace.
+securityContext:
+  {{- toYaml $root | nindent 2 }}
+  allowPrivilegeEscalation: true
+  capabilities: {add: [NET_ADMIN, SYS_ADMIN, SYS_PTRACE, SYS_RESOURCE]}
+  # Nested containers mount /proc, which the kernel allows only to those who see all of it.
+  procMount: Unmasked
+  seccompProfile: {type: Unconfined}
+  appArmorProfile: {type: Unconfined}
+{{- else if eq .group.dind.variant "rootless" }}
+# privileged for /proc, seccomp and AppArmor: uid 1000 has none of the capabilities.
+securityContext: {privileged: true, runAsUser: 1000, runAsGroup: 1000, runAsNonRoot: true}
+{{- else }}
+runtimeClassName: sysbox-runc
+podAnnotations: {io.kubernetes.cri-o.userns-mode: "auto:size=65536"}
+securityContext: {{ merge (dict "allowPrivilegeEscalation" true) $root | toJson }}
+{{- end }}
+{{- end }}
+
+{{- /* The data of the ConfigMap of scripts that the daemon's container runs. */ -}}
+{{- define "airdock.dindScripts" -}}
+{{- range $path, $_ := .Files.Glob "files/dind/*.sh" }}
+{{ base $path }}: |
+  {{- $.Files.Get $path | nindent 2 }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,31 @@
+{{- /* The queue of tasks whose author named none. */ -}}
+{{- define "airdock.defaultQueue" -}}
+{{- $env := get .Values.airflow.env "AIRFLOW__OPERATORS__DEFAULT_QUEUE" -}}
+{{- kindIs "string" $env | ternary $env (get (.Values.airflow.config.operators | default dict) "default_queue") | default "default" -}}
+{{- end }}
+
+{{- /* The first queues of the groups that serve something, as airdock.serves has it. Call with (dict "root" $ "what" "docker"). */ -}}
+{{- define "airdock.queuesServing" -}}
+{{- $queues := list -}}
+{{- range $name, $group := include "airdock.workers" .root | fromJson -}}
+{{- if include "airdock.serves" (dict "group" $group "what" $.what) -}}
+{{- $queues = append $queues (first $group.queues) -}}
+{{- end -}}
+{{- end -}}
+{{- join "," $queues -}}
+{{- end }}
+
+{{- /*
+A queue of each group for each thing that it serves, as a YAML map: by a variable each, so that a further group changes no other's pods.
+The cluster policy routes by them, and example DAGs are made for them. Call with (dict "root" $ "groups" $map).
+*/ -}}
+{{- define "airdock.queueEnv" -}}
+{{- $default := include "airdock.defaultQueue" .root -}}
+{{- range $name, $group := .groups -}}
+{{- range $what := list "docker" "kubernetes" -}}
+{{- if include "airdock.serves" (dict "group" $group "what" $what) }}
+{{ printf "AIRDOCK_%s_QUEUE_%s" $what $name | upper | replace "-" "_" }}: {{ has $default $group.queues | ternary $default (first $group.queues) | quote }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,40 @@
+{{- /* Volumes and mounts of every Airflow container, as a YAML map with volumes and volumeMounts. */ -}}
+{{- define "airdock.airflowVolumes" -}}
+volumes:
+  config: {configMap: {name: {{ include "airdock.fullname" . }}-config}}
+  scripts: {configMap: {name: {{ include "airdock.fullname" . }}-scripts}}
+  tmp: {emptyDir: {sizeLimit: 1Gi}}
+volumeMounts:
+  config: {mountPath: /opt/airflow/config, readOnly: true}
+  scripts: {mountPath: /opt/airdock, readOnly: true}
+  tmp: {mountPath: /tmp}
+{{- end }}
+
+{{- /* Where task logs go: a claim that all components share, or a directory of the pod's own. */ -}}
+{{- define "airdock.logVolumes" -}}
+volumes:
+  {{- if or .Values.logs.claim.existingClaim .Values.logs.claim.size }}
+  logs: {persistentVolumeClaim: {claimName: {{ .Values.logs.claim.existingClaim | default (printf "%s-logs" (include "airdock.fullname" .)) | quote }}}}
+  {{- else }}
+  logs: {emptyDir: {sizeLimit: {{ .Values.logs.sizeLimit }}}}
+  {{- end }}
+volumeMounts:
+  logs: {mountPath: /opt/airflow/logs}
+{{- end }}
+
+{{- /* Where DAG files come from, for the components that parse or run them. */ -}}
+{{- define "airdock.dagVolumes" -}}
+{{- if .Values.dags.examples -}}
+volumes:
+  dags: {configMap: {name: {{ include "airdock.fullname" . }}-example-dags}}
+volumeMounts:
+  dags: {mountPath: {{ .Values.dags.path | quote }}, readOnly: true}
+{{- else if .Values.dags.volume -}}
+volumes:
+  dags: {{ toJson .Values.dags.volume }}
+volumeMounts:
+  dags: {mountPath: {{ .Values.dags.path | quote }}, readOnly: true}
+{{- else -}}
+{}
+{{- end -}}
+{{- end }}

@@ -1,0 +1,109 @@
+{{- /*
+The one builder of workloads. A component is a map, written as YAML by its own file:
+
+  name              suffix of the object's name; the component label unless `component` is given
+  component         the component label
+  namespace         the release's unless given
+  kind              Deployment (default) or StatefulSet
+  strategy          a Deployment's strategy
+  podManagementPolicy  a StatefulSet's
+  labels            further labels of object, selector and pod
+  annotations       annotations of the workload
+  podAnnotations    annotations of the pod: checksums of what it reads
+  values            the user's block for it: replicas, resources, env, placement, ... (see the schema's "pod")
+  token             true mounts the service account's token into the main container
+  supplementalGroups, terminationGracePeriodSeconds, runAsUser, hostUsers, runtimeClassName, restartPolicy
+  container         the main container; initContainers: a list, sidecars among them with restartPolicy Always
+  volumes           map of name to volume source
+  claims            map of name to {size, storageClassName}, a StatefulSet's
+
+A container is a map: name, image (a key of .Values.images), command, args, env (map of name to string or {valueFrom}), envFrom, ports (map),
+startupProbe, readinessProbe, livenessProbe, lifecycle, resources, securityContext, volumeMounts (map; the key is the volume's name
+unless `name` is given).
+*/ -}}
+{{- define "airdock.workload" -}}
+{{- $root := .root -}}
+{{- $c := .component -}}
+{{- if hasKey $c "Error" }}{{ fail $c.Error }}{{ end -}}
+{{- $values := $c.values -}}
+{{- $scope := dict "root" $root "component" ($c.component | default $c.name) "name" $c.name "namespace" $c.namespace -}}
+{{- include "airdock.serviceAccount" (merge (dict "values" $values) $scope) }}
+---
+apiVersion: apps/v1
+kind: {{ $c.kind | default "Deployment" }}
+metadata:
+  {{- include "airdock.metadata" $scope | nindent 2 }}
+    {{- with $c.labels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- with $c.annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  replicas: {{ $values.replicas }}
+  {{- if eq ($c.kind | default "Deployment") "StatefulSet" }}
+  serviceName: {{ include "airdock.fullname" $root }}-{{ $c.name }}
+  {{- with $c.podManagementPolicy }}
+  podManagementPolicy: {{ . }}
+  {{- end }}
+  {{- end }}
+  {{- with $c.strategy }}
+  strategy:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  selector:
+    matchLabels:
+      {{- include "airdock.selectorLabels" $scope | nindent 6 }}
+      {{- with $c.labels }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+  template:
+    {{- include "airdock.pod" (dict "root" $root "component" $c "scope" $scope) | nindent 4 }}
+  {{- with $c.claims }}
+  volumeClaimTemplates:
+    {{- range $name, $claim := . }}
+    - metadata:
+        name: {{ $name }}
+      spec:
+        {{- include "airdock.claimSpec" (dict "claim" $claim "accessMode" "ReadWriteOnce") | nindent 8 }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+
+{{- define "airdock.serviceAccount" -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  {{- include "airdock.metadata" . | nindent 2 }}
+  {{- with (.values.serviceAccount | default dict).annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+automountServiceAccountToken: false
+{{- end }}
+
+{{- /* The spec of a claim. Call with (dict "claim" {size, storageClassName} "accessMode" "ReadWriteOnce"). */ -}}
+{{- define "airdock.claimSpec" -}}
+accessModes: [{{ .accessMode }}]
+{{- with .claim.storageClassName }}
+storageClassName: {{ . | quote }}
+{{- end }}
+resources:
+  requests:
+    storage: {{ .claim.size }}
+{{- end }}
+
+{{- /* The Service that a StatefulSet names. Call with (dict "root" $ "component" "redis" "port" 6379). */ -}}
+{{- define "airdock.headlessService" -}}
+apiVersion: v1
+kind: Service
+metadata:
+  {{- include "airdock.metadata" . | nindent 2 }}
+spec:
+  clusterIP: None
+  selector:
+    {{- include "airdock.selectorLabels" . | nindent 4 }}
+  ports:
+    - {name: {{ .component }}, port: {{ .port }}, targetPort: {{ .component }}}
+{{- end }}
