@@ -34,13 +34,6 @@ api:
 {{- end }}
 scheduler:
   enable_health_check: true
-{{- if include "airdock.runs" (dict "root" . "executor" "KubernetesExecutor") }}
-  # How long pods of a scheduler that died wait for another one; by default 300.
-  orphaned_tasks_check_interval: 60
-kubernetes_executor:
-  # By default the scheduler makes one pod in each round.
-  worker_pods_creation_batch_size: 16
-{{- end }}
 workers:
   # A task outlives an API server that is away for minutes: by default Airflow kills it after three failed heartbeats.
   max_failed_heartbeats: 60
@@ -70,7 +63,11 @@ logging:
 {{- end }}
 
 {{- define "airdock.config" -}}
-{{- include "airdock.merge" (dict "base" (include "airdock.defaultConfig" . | fromYaml) "over" .Values.airflow.config) -}}
+{{- $config := include "airdock.defaultConfig" . | fromYaml -}}
+{{- range splitList "," .Values.executor -}}
+{{- $config = include "airdock.merge" (dict "base" $config "over" (include (printf "airdock.executor.%s.config" .) $ | fromYaml)) | fromJson -}}
+{{- end -}}
+{{- include "airdock.merge" (dict "base" $config "over" .Values.airflow.config) -}}
 {{- end }}
 
 {{- /* airflow.cfg. Values are literal: a percent sign is doubled for ConfigParser, lines after the first are indented. */ -}}

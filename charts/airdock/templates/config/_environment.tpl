@@ -9,12 +9,12 @@ The data of the ConfigMap whose keys are environment variables of every Airflow 
 AIRDOCK_BASE_PATH: {{ include "airdock.basePath" . | quote }}
 {{- if .Values.controlPlane.enabled }}
 {{- range $name := list "api-server" "postgres" "redis" }}
-{{- if or (ne $name "redis") (include "airdock.runs" (dict "root" $scope.root "executor" "CeleryExecutor")) }}
+{{- if or (ne $name "redis") (include "airdock.anyExecutor" (dict "root" $scope.root "fact" "broker")) }}
 AIRDOCK_{{ $name | snakecase | upper }}_HOST: {{ include "airdock.serviceHost" (merge (dict "name" $name) $scope) }}
 {{- end }}
 {{- end }}
 {{- end }}
-{{- if include "airdock.runsPods" . }}
+{{- if include "airdock.anyTaskPods" . }}
 AIRDOCK_TASK_NAMESPACE: {{ include "airdock.taskNamespace" . | quote }}
 AIRDOCK_TASK_SERVICE_ACCOUNT: {{ include "airdock.fullname" . }}-task
 AIRDOCK_XCOM_SIDECAR_IMAGE: {{ include "airdock.image" .Values.images.xcomSidecar | quote }}

@@ -6,9 +6,11 @@ airflow_local_settings.py: |
   {{- .Files.Get "files/airflow_local_settings.py" | nindent 2 }}
 airdock_docker_watch.py: |
   {{- .Files.Get "files/airdock_docker_watch.py" | nindent 2 }}
-{{- if include "airdock.runs" (dict "root" . "executor" "KubernetesExecutor") }}
-airdock_executor_pods.py: |
-  {{- .Files.Get "files/airdock_executor_pods.py" | nindent 2 }}
+{{- range include "airdock.executors" . | fromJson }}
+{{- range .settings }}
+{{ . }}: |
+  {{- printf "files/%s" . | $.Files.Get | nindent 2 }}
+{{- end }}
 {{- end }}
 {{- with .Values.airflow.localSettings }}
 airdock_user_settings.py: |

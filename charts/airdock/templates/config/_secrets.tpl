@@ -60,7 +60,7 @@ redis:
 
 {{- /* Those of them that worker groups in other namespaces read: the cluster makes them there too, with the same content. */ -}}
 {{- define "airdock.secretsToShare" -}}
-{{- if include "airdock.otherCeleryHomes" . | fromJsonArray -}}
+{{- if include "airdock.secretReadingNamespaces" . | fromJsonArray -}}
 {{- range $name, $purpose := include "airdock.secretsToCreate" . | fromYaml -}}
 {{- if has $purpose (list "apiSecretKey" "redis") }}
 {{ $name }}: {{ $purpose }}
@@ -90,6 +90,6 @@ redis:
 
 {{- /* "true" where the release brings the data store. Call with (dict "root" $ "store" "database"), or "broker". */ -}}
 {{- define "airdock.embedded" -}}
-{{- $used := or (eq .store "database") (include "airdock.runs" (dict "root" .root "executor" "CeleryExecutor")) -}}
+{{- $used := or (eq .store "database") (include "airdock.anyExecutor" (dict "root" .root "fact" "broker")) -}}
 {{- if and $used .root.Values.controlPlane.enabled (not (get .root.Values .store).existingSecret) }}true{{ end -}}
 {{- end }}

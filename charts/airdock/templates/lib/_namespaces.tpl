@@ -1,6 +1,11 @@
 {{- /*
-A namespace that the release makes carries the release's namespace and name: it is cluster-scoped, and two releases must not share it.
-Call with (dict "root" $ "suffix" "tasks").
+The namespaces of a release, in one word each: the release namespace (helm install --namespace), worker-only namespaces
+(workers.<name>.namespace, and KubernetesExecutor's) and task namespaces (tasks/_tasks.tpl).
+*/ -}}
+
+{{- /*
+The name of a namespace that the chart creates. It contains the release's namespace and name: namespaces are cluster-scoped, and two releases
+must not share one. Call with (dict "root" $ "suffix" "tasks").
 */ -}}
 {{- define "airdock.namespaceName" -}}
 {{- $release := eq .root.Release.Name .root.Release.Namespace | ternary .root.Release.Name (printf "%s-%s" .root.Release.Namespace .root.Release.Name) -}}
@@ -8,11 +13,12 @@ Call with (dict "root" $ "suffix" "tasks").
 {{- gt (len $release) $room | ternary (printf "%s-%s-%s" (trunc (sub $room 9 | int) $release | trimSuffix "-") (sha256sum $release | trunc 8) .suffix) (printf "%s-%s" $release .suffix) -}}
 {{- end }}
 
+{{- /* The task namespace of all groups that name no other one. */ -}}
 {{- define "airdock.taskNamespace" -}}
 {{- .Values.tasks.namespace | default (include "airdock.namespaceName" (dict "root" . "suffix" "tasks")) -}}
 {{- end }}
 
-{{- /* Where KubernetesExecutor makes its pods. */ -}}
+{{- /* The worker-only namespace in which KubernetesExecutor creates its pods. */ -}}
 {{- define "airdock.executorNamespace" -}}
 {{- .Values.kubernetesExecutor.namespace | default (include "airdock.namespaceName" (dict "root" . "suffix" "executor")) -}}
 {{- end }}
@@ -22,35 +28,29 @@ Call with (dict "root" $ "suffix" "tasks").
 {{- .group.namespace | default .root.Release.Namespace -}}
 {{- end }}
 
-{{- /* The namespaces with pods of an executor's worker groups, as a JSON list. Call with (dict "root" $ "executor" "CeleryExecutor"). */ -}}
+{{- /* The namespaces with pods of worker groups, as a JSON list. Call with (dict "root" $ "podPerTask" false), as airdock.workersOf. */ -}}
 {{- define "airdock.workerNamespaces" -}}
 {{- $namespaces := list -}}
 {{- range include "airdock.workersOf" . | fromJson }}{{ $namespaces = append $namespaces (include "airdock.workerNamespace" (dict "root" $.root "group" .)) }}{{ end -}}
 {{- uniq $namespaces | sortAlpha | toJson -}}
 {{- end }}
 
-{{- /* The namespaces with pods of the release as a JSON list: its own first, then those of worker groups elsewhere. */ -}}
-{{- define "airdock.homes" -}}
-{{- $homes := concat (include "airdock.celeryNamespaces" . | fromJsonArray) (include "airdock.executorNamespaces" . | fromJsonArray) | uniq -}}
-{{- $own := list .Release.Namespace -}}
-{{- if not (or .Values.controlPlane.enabled (has .Release.Namespace $homes)) }}{{ $own = list }}{{ end -}}
-{{- concat $own (without $homes .Release.Namespace) | toJson -}}
+{{- /* All namespaces with Airflow's pods, as a JSON list: the release namespace if there are any in it, then the worker-only namespaces. */ -}}
+{{- define "airdock.namespaces" -}}
+{{- $persistent := include "airdock.workerNamespaces" (dict "root" . "podPerTask" false) | fromJsonArray -}}
+{{- $podPerTask := include "airdock.workerNamespaces" (dict "root" . "podPerTask" true) | fromJsonArray -}}
+{{- $ofWorkers := concat $persistent $podPerTask | uniq -}}
+{{- $release := list .Release.Namespace -}}
+{{- if not (or .Values.controlPlane.enabled (has .Release.Namespace $ofWorkers)) }}{{ $release = list }}{{ end -}}
+{{- concat $release (without $ofWorkers .Release.Namespace) | toJson -}}
 {{- end }}
 
-{{- define "airdock.celeryNamespaces" -}}
-{{- include "airdock.workerNamespaces" (dict "root" . "executor" "CeleryExecutor") -}}
+{{- /* The worker-only namespaces, as a JSON list. */ -}}
+{{- define "airdock.workerOnlyNamespaces" -}}
+{{- without (include "airdock.namespaces" . | fromJsonArray) .Release.Namespace | toJson -}}
 {{- end }}
 
-{{- define "airdock.executorNamespaces" -}}
-{{- include "airdock.workerNamespaces" (dict "root" . "executor" "KubernetesExecutor") -}}
-{{- end }}
-
-{{- /* The release's namespaces but its own, as a JSON list. */ -}}
-{{- define "airdock.otherHomes" -}}
-{{- without (include "airdock.homes" . | fromJsonArray) .Release.Namespace | toJson -}}
-{{- end }}
-
-{{- /* Those of them with Celery workers, which read the broker's Secret and the log server's key. */ -}}
-{{- define "airdock.otherCeleryHomes" -}}
-{{- without (include "airdock.celeryNamespaces" . | fromJsonArray) .Release.Namespace | toJson -}}
+{{- /* Those whose workers read Secrets of the release: the broker's and the log server's key. */ -}}
+{{- define "airdock.secretReadingNamespaces" -}}
+{{- without (include "airdock.workerNamespaces" (dict "root" . "podPerTask" false) | fromJsonArray) .Release.Namespace | toJson -}}
 {{- end }}

@@ -1,11 +1,13 @@
 {{- /* Who talks to whom inside the release; everything else between its pods is denied. */ -}}
 {{- define "airdock.flows" -}}
-{{- $celery := include "airdock.runs" (dict "root" . "executor" "CeleryExecutor") -}}
-{{- $pods := include "airdock.runs" (dict "root" . "executor" "KubernetesExecutor") -}}
+{{- $workers := list -}}
+{{- range include "airdock.executors" . | fromJson }}{{ $workers = append $workers .component }}{{ end -}}
 {{- if .Values.controlPlane.enabled }}
-- {from: {{ concat (empty $celery | ternary list (list "worker")) (empty $pods | ternary list (list "kubernetes-executor")) | toJson }}, to: api-server, port: 8080}
-{{- if $celery }}
-- {from: [api-server], to: worker, port: 8793}
+- {from: {{ toJson $workers }}, to: api-server, port: 8080}
+{{- range include "airdock.executors" . | fromJson }}
+{{- if not .podPerTask }}
+- {from: [api-server], to: {{ .component }}, port: 8793}
+{{- end }}
 {{- end }}
 - {from: [api-server], to: triggerer, port: 8794}
 {{- end }}
@@ -13,8 +15,15 @@
 - {from: [api-server, scheduler, dag-processor, triggerer], to: postgres, port: 5432}
 {{- end }}
 {{- if include "airdock.embedded" (dict "root" . "store" "broker") }}
-- {from: [scheduler, worker], to: redis, port: 6379}
+- {from: {{ include "airdock.brokerClients" . }}, to: redis, port: 6379}
 {{- end }}
+{{- end }}
+
+{{- /* The components that use the broker, as a JSON list. */ -}}
+{{- define "airdock.brokerClients" -}}
+{{- $clients := .Values.controlPlane.enabled | ternary (list "scheduler") list -}}
+{{- range include "airdock.executors" . | fromJson }}{{ if .broker }}{{ $clients = append $clients .component }}{{ end }}{{ end -}}
+{{- toJson $clients -}}
 {{- end }}
 
 {{- /* Who uses a data store, which has its way out in a policy of its own: an external store takes the embedded one's place there. */ -}}
@@ -22,16 +31,17 @@
 {{- if .Values.controlPlane.enabled }}
 database: {component: postgres, port: 5432, clients: [api-server, scheduler, dag-processor, triggerer]}
 {{- end }}
-{{- if include "airdock.runs" (dict "root" . "executor" "CeleryExecutor") }}
-broker: {component: redis, port: 6379, clients: [{{ if .Values.controlPlane.enabled }}scheduler, {{ end }}worker]}
+{{- if include "airdock.anyExecutor" (dict "root" . "fact" "broker") }}
+broker: {component: redis, port: 6379, clients: {{ include "airdock.brokerClients" . }}}
 {{- end }}
 {{- end }}
 
 {{- /* The components, and what they may reach outside the release: dns, kubernetes (the API server), world. */ -}}
 {{- define "airdock.reach" -}}
-{{- $pods := include "airdock.runs" (dict "root" . "executor" "KubernetesExecutor") -}}
-worker: [dns, world]
-kubernetes-executor: [dns, world]
+{{- $pods := include "airdock.anyExecutor" (dict "root" . "fact" "podPerTask") -}}
+{{- range include "airdock.executors" . | fromJson }}
+{{ .component }}: [dns, world]
+{{- end }}
 {{- if .Values.controlPlane.enabled }}
 api-server: [dns, world{{ if or $pods (include "airdock.secretsToCreate" .) }}, kubernetes{{ end }}]
 scheduler: [dns{{ if $pods }}, kubernetes{{ end }}]

@@ -1,12 +1,10 @@
 {{- /* The namespaces with pods of a component, as a JSON list. Call with (dict "root" $ "component" "worker"). */ -}}
 {{- define "airdock.namespacesOf" -}}
-{{- if eq .component "worker" -}}
-{{- include "airdock.celeryNamespaces" .root -}}
-{{- else if eq .component "kubernetes-executor" -}}
-{{- include "airdock.executorNamespaces" .root -}}
-{{- else -}}
-{{- list .root.Release.Namespace | toJson -}}
+{{- $namespaces := list .root.Release.Namespace | toJson -}}
+{{- range include "airdock.executors" .root | fromJson -}}
+{{- if eq .component $.component }}{{ $namespaces = include "airdock.workerNamespaces" (dict "root" $.root "podPerTask" .podPerTask) }}{{ end -}}
 {{- end -}}
+{{- $namespaces -}}
 {{- end }}
 
 {{- /*

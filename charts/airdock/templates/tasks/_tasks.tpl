@@ -1,6 +1,6 @@
 {{- /* "yes" where the release runs task pods, by the Kubernetes operators or the Docker gateway, else nothing. */ -}}
-{{- define "airdock.runsPods" -}}
-{{- range include "airdock.workers" . | fromJson }}{{ if eq .mode "kubernetes" }}yes{{ end }}{{ end -}}
+{{- define "airdock.anyTaskPods" -}}
+{{- range include "airdock.workers" . | fromJson }}{{ if .facts.taskPods }}yes{{ end }}{{ end -}}
 {{- end }}
 
 {{- /*
@@ -24,7 +24,7 @@ Call with (dict "root" $ "own" (list $defaultTasks $groupTasks)); the two may be
 {{- $release := include "airdock.taskNamespace" . -}}
 {{- $spaces := dict -}}
 {{- range include "airdock.workers" . | fromJson -}}
-{{- if eq .mode "kubernetes" -}}
+{{- if .facts.taskPods -}}
 {{- $_ := set $spaces .tasks.namespace .tasks -}}
 {{- end -}}
 {{- end -}}
@@ -33,6 +33,15 @@ Call with (dict "root" $ "own" (list $defaultTasks $groupTasks)); the two may be
 {{- with get $spaces . }}{{ $sorted = append $sorted . }}{{ end -}}
 {{- end -}}
 {{- toJson $sorted -}}
+{{- end }}
+
+{{- /* The names of all task namespaces as a JSON list, also of those that share another one's settings. */ -}}
+{{- define "airdock.taskNamespaceNames" -}}
+{{- $names := list -}}
+{{- range include "airdock.workers" . | fromJson -}}
+{{- if .facts.taskPods }}{{ $names = concat $names (prepend .tasks.extraNamespaces .tasks.namespace) }}{{ end -}}
+{{- end -}}
+{{- uniq $names | toJson -}}
 {{- end }}
 
 {{- /* The name of a task namespace that is not the release's, for what is there once for each. Call with (dict "root" $ "tasks" $tasks). */ -}}

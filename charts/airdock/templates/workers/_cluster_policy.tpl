@@ -7,7 +7,7 @@
 AIRDOCK_{{ upper $what }}_QUEUE: {{ $queue | quote }}
 {{- end }}
 {{- end }}
-{{- if include "airdock.runs" (dict "root" . "executor" "KubernetesExecutor") }}
+{{- if include "airdock.anyExecutor" (dict "root" . "fact" "podPerTask") }}
 {{- $executors := dict }}
 {{- range $name, $group := include "airdock.workers" . | fromJson }}
 {{- range $group.queues }}{{ $_ := set $executors . (dict "executor" $group.executor "group" $name) }}{{ end }}

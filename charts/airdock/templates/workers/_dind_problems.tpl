@@ -1,8 +1,14 @@
-{{- /* What cannot work in a group of mode dind, as a JSON list of messages. Call with (dict "name" $name "group" $group). */ -}}
-{{- define "airdock.dindProblems" -}}
+{{- define "airdock.mode.dind.problems" -}}
 {{- $dind := .group.dind -}}
 {{- $key := printf "workers.%s.dind" .name -}}
 {{- $problems := list -}}
+{{- $kubernetes := .root.Capabilities.KubeVersion.Version -}}
+{{- if and (eq $dind.variant "userNamespace") (semverCompare "<1.33-0" $kubernetes) -}}
+{{- $problems = append $problems (printf "%s.variant: userNamespace needs Kubernetes 1.33, and this is %s. Choose another variant." $key $kubernetes) -}}
+{{- end -}}
+{{- if and $dind.claim.size .group.executorFacts.podPerTask -}}
+{{- $problems = append $problems (printf "%s.claim: is of a worker that stays, and with %s none does. Give dind.dataVolume, or CeleryExecutor." $key .group.executor) -}}
+{{- end -}}
 {{- if and $dind.claim.size $dind.dataVolume -}}
 {{- $problems = append $problems (printf "%s.claim: dataVolume is given too, and a daemon has one volume. Remove one of them." $key) -}}
 {{- end -}}

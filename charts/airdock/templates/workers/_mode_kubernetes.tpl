@@ -12,6 +12,25 @@ Call with (dict "root" $ "name" $name "group" $group).
 {{- include "airdock.overlay" (list $gateway (dict "token" .group.kubernetesOperators "env" $env)) -}}
 {{- end }}
 
+{{- define "airdock.mode.kubernetes.facts" -}}
+{{- $operators := eq true .group.kubernetesOperators -}}
+{{- $gateway := eq true .group.dockerGateway.enabled -}}
+serves: {{ concat (ternary (list "kubernetes") list $operators) (ternary (list "docker" "gateway" "clusterGateway") list $gateway) | toJson }}
+podSecurity: restricted
+apiServer: true
+taskPods: true
+{{- if $gateway }}
+configMaps: {docker-gateway: {component: worker, data: airdock.dockerGatewayCode}}
+{{- end }}
+{{- end }}
+
+{{- define "airdock.mode.kubernetes.problems" -}}
+[]
+{{- end }}
+
+{{- define "airdock.mode.kubernetes.note" -}}
+{{- end }}
+
 {{- /*
 The connection of the Kubernetes operators. It says in_cluster because the triggerer's hook never tries that by itself, and gives
 the XCom sidecar the securityContext without which a restricted namespace refuses it.

@@ -6,6 +6,37 @@ Mode socket: the node's Docker daemon, behind the Docker gateway, which alone ho
 {{- include (eq true .group.socket.filter | ternary "airdock.dockerGateway" "airdock.rawSocket") . -}}
 {{- end }}
 
+{{- define "airdock.mode.socket.facts" -}}
+{{- $filter := eq true .group.socket.filter -}}
+serves: {{ concat (list "docker") (ternary (list "gateway") list $filter) | toJson }}
+podSecurity: privileged
+apiServer: false
+taskPods: false
+{{- if $filter }}
+configMaps: {docker-gateway: {component: worker, data: airdock.dockerGatewayCode}}
+{{- end }}
+{{- end }}
+
+{{- define "airdock.mode.socket.problems" -}}
+{{- $problems := list -}}
+{{- if not (hasKey .group.socket "gid") -}}
+{{- $problems = append $problems (printf "workers.%s.socket.gid: is missing. Give the group id of the nodes' Docker socket: stat -c %%g %s, run on a node." .name .group.socket.path) -}}
+{{- end -}}
+{{- if .group.runtimeClassName -}}
+{{- $problems = append $problems (printf "workers.%s.runtimeClassName: a sandboxed runtime cannot use the node's Docker socket. Remove it, or choose mode dind." .name) -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end }}
+
+{{- define "airdock.mode.socket.note" -}}
+{{- if .group.socket.filter -}}
+runs its tasks on the node's Docker daemon, through a filter. They share that daemon's kernel, disk and images.
+{{- else -}}
+mounts the node's Docker socket: whoever writes a DAG for its queues is root on its nodes. Set socket.filter: true.
+{{- end }}
+{{- if not .group.nodeSelector }} It has no nodeSelector: on a node without Docker its pods wait for ever.{{ end }}
+{{- end }}
+
 {{- /* The node's socket in the worker itself: whoever writes a DAG for this group's queues is root on its nodes. */ -}}
 {{- define "airdock.rawSocket" -}}
 {{- $pods := printf "%s/pods" .group.socket.kubeletRootDir -}}

@@ -16,3 +16,13 @@
 {{- end -}}
 {{- toJson $problems -}}
 {{- end }}
+
+{{- define "airdock.problems.namespaces" -}}
+{{- $problems := list -}}
+{{- $taskNamespaces := include "airdock.taskNamespaceNames" . | fromJsonArray -}}
+{{- range $name, $group := include "airdock.workers" . | fromJson -}}
+{{- $scope := dict "root" $ "name" $name "group" $group "taskNamespaces" $taskNamespaces -}}
+{{- $problems = concat $problems (include "airdock.namespaceProblems" $scope | fromJsonArray) -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end }}

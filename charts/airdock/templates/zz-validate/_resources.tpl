@@ -26,3 +26,14 @@ named `resources` in a map of values. Call with (dict "key" "workers.default" "v
 {{- end -}}
 {{- toJson $problems -}}
 {{- end }}
+
+{{- /* Of all blocks of values that may hold `resources`. */ -}}
+{{- define "airdock.problems.resources" -}}
+{{- $problems := list -}}
+{{- $blocks := merge (pick .Values "controlPlane" "database" "broker") (include "airdock.taskSettings" . | fromJson) -}}
+{{- range $name, $group := include "airdock.workers" . | fromJson }}{{ $_ := set $blocks (printf "workers.%s" $name) (omit $group "tasks") }}{{ end -}}
+{{- range $key, $values := $blocks -}}
+{{- $problems = concat $problems (include "airdock.resourceProblems" (dict "key" $key "values" $values) | fromJsonArray) -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end }}

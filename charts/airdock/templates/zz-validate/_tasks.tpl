@@ -1,0 +1,54 @@
+{{- /* Problems with task namespaces, each define a JSON list of messages. */ -}}
+
+{{- /* The settings of task namespaces as JSON, by the key that they stand under. */ -}}
+{{- define "airdock.taskSettings" -}}
+{{- $settings := dict "tasks" (set (omit .Values.tasks "namespace") "namespace" (include "airdock.taskNamespace" .)) -}}
+{{- range $name, $group := include "airdock.workers" . | fromJson -}}
+{{- if and $group.facts.taskPods (get $.Values.workers $name).tasks }}{{ $_ := set $settings (printf "workers.%s.tasks" $name) $group.tasks }}{{ end -}}
+{{- end -}}
+{{- toJson $settings -}}
+{{- end }}
+
+{{- /* Groups that share a task namespace. What concerns a pod alone may be another in each group. */ -}}
+{{- define "airdock.problems.tasks" -}}
+{{- $problems := list -}}
+{{- $owners := dict -}}
+{{- range $name, $group := include "airdock.workers" . | fromJson -}}
+{{- if $group.facts.taskPods -}}
+{{- $tasks := $group.tasks -}}
+{{- $shared := omit $tasks "user" "userNamespaces" "resources" "checkSeconds" "networks" | toJson -}}
+{{- range $namespace := prepend $tasks.extraNamespaces $tasks.namespace | uniq -}}
+{{- $other := get $owners $namespace | default (dict "group" $name "settings" $shared) -}}
+{{- if ne $other.settings $shared -}}
+{{- $problems = append $problems (printf "workers.%s.tasks: its tasks and those of workers.%s share the namespace %q and have different settings, but a namespace has one quota, one fence and one set of rights. Give both the same, or workers.%s.tasks.namespace." $name $other.group $namespace $name) -}}
+{{- end -}}
+{{- $_ := set $owners $namespace $other -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end }}
+
+{{- define "airdock.problems.fences" -}}
+{{- $problems := list -}}
+{{- $namespaces := include "airdock.namespaces" . | fromJsonArray -}}
+{{- $workers := printf "^system:serviceaccount:(%s):%s-worker-" (join "|" $namespaces) (include "airdock.fullname" .) -}}
+{{- range $key, $tasks := include "airdock.taskSettings" . | fromJson -}}
+{{- if has $tasks.namespace (list $.Release.Namespace "default" "kube-system" "kube-public" "kube-node-lease") -}}
+{{- $problems = append $problems (printf "%s.namespace: %q holds more than tasks. Task pods can use every Secret and service account of their namespace: give one that holds nothing else." $key $tasks.namespace) -}}
+{{- end -}}
+{{- if $tasks.admission.enabled -}}
+{{- range $tasks.admission.exemptUsers -}}
+{{- if regexMatch $workers . -}}
+{{- $problems = append $problems (printf "%s.admission.exemptUsers: %q is a worker's account, and whoever writes a DAG has it: the fence would hold nobody. Remove it, or set %s.admission.enabled: false." $key . $key) -}}
+{{- end -}}
+{{- end -}}
+{{- range $tasks.admission.exemptGroups -}}
+{{- if or (has . (list "system:authenticated" "system:serviceaccounts")) (has (trimPrefix "system:serviceaccounts:" .) $namespaces) -}}
+{{- $problems = append $problems (printf "%s.admission.exemptGroups: %q holds the workers' accounts, and whoever writes a DAG has them: the fence would hold nobody. Remove it, or set %s.admission.enabled: false." $key . $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end }}
