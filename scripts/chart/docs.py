@@ -90,7 +90,7 @@ class Reader:
             if name in WHOLE or not self.keys(inner):
                 yield self.row(f"{path}.{name}", inner, own)
                 for item in map(self.resolved, self.map_items(inner)):
-                    if self.keys(item):
+                    if item.get("type") == "object" and self.keys(item):
                         yield from self.rows(f"{path}.{name}.<name>", item, None)
                 continue
             yield (f"`{path}.{name}`", "", "", cell(inner.get("description", "")))
@@ -122,7 +122,7 @@ class Reader:
         """A type for people: enums by their values, maps and lists by what is in them."""
         if "enum" in found:
             return " or ".join(f"`{value}`" for value in found["enum"])
-        if found.get("title") == "quantity" or found.get("pattern", "").endswith("|Ei)?$"):
+        if found.get("title") == "quantity":
             return "quantity"
         types = found.get("type", [])
         kinds = [kind for kind in ([types] if isinstance(types, str) else types) if kind != "null"]
@@ -133,12 +133,7 @@ class Reader:
             items = [self.resolved(item) for item in self.map_items(found)]
             inner = self.type(items[0]) if items else ""
             return f"map of {inner}" if inner and inner != "object" else "map"
-        if not kinds and "anyOf" in found:
-            shown = [
-                self.type(self.resolved(branch)) for branch in found["anyOf"] if branch.get("type") != "null"
-            ]
-            return " or ".join(dict.fromkeys(kind for kind in shown if kind))
-        return " or ".join(kinds)
+        return " or ".join("map" if kind == "object" else kind for kind in kinds)
 
     @staticmethod
     def map_items(found: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -148,7 +143,7 @@ class Reader:
                 yield item
 
     def resolved(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        """With what `$ref` names laid under it, and the only branch of anyOf that is not null."""
+        """With what `$ref` names laid under it."""
         result = dict(found)
         if "$ref" in result:
             target: Any = self.schema
@@ -159,11 +154,6 @@ class Reader:
             for name, extra in result.get("properties", {}).items():
                 merged[name] = {**merged.get(name, {}), **extra} if isinstance(extra, Mapping) else extra
             result = {**inner, **result} | ({"properties": merged} if merged else {})
-        branches = [
-            self.resolved(branch) for branch in result.get("anyOf", ()) if branch.get("type") != "null"
-        ]
-        if len(branches) == 1:
-            result = {**branches[0], **{key: value for key, value in result.items() if key != "anyOf"}}
         return result
 
 

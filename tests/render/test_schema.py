@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -151,6 +152,25 @@ def test_free_form_places_are_there() -> None:
     assert set(FREE_FORM) <= there, f"no longer in the schema: {set(FREE_FORM) - there}"
     unused = {end for end in KUBERNETES if not any(n == end or n.endswith(f".{end}") for n in there)}
     assert not unused, f"no longer in the schema: {unused}"
+
+
+@pytest.mark.parametrize("keyword", ["anyOf", "oneOf", "allOf", "not", "unevaluatedProperties"])
+def test_messages_stay_plain(keyword: str) -> None:
+    """Helm prints a fault of every branch, editors know unevaluatedProperties rarely, old Helm 3 never."""
+    assert f'"{keyword}"' not in json.dumps(schema()), f"{keyword}: use a list of types, or $ref and siblings"
+
+
+def test_pods_have_the_same_keys() -> None:
+    """`pod` says what each is; who has one refers to it, so that additionalProperties can refuse others."""
+    defs = schema()["$defs"]
+    keys = set(defs["pod"]["properties"])
+    assert keys | {"replicas"} == set(defs["component"]["properties"])
+    assert keys | {"storage"} == set(defs["store"]["properties"])
+    assert keys <= set(defs["workerGroup"]["properties"])
+    for name in ("component", "store", "workerGroup"):
+        for key in keys:
+            reference = defs[name]["properties"][key].get("$ref", "")
+            assert reference.endswith(f"/properties/{key}"), f"{name}.{key}: refer to pod's"
 
 
 def test_defaults_are_valid() -> None:

@@ -53,7 +53,7 @@ class Place:
     def leaf(self) -> bool:
         """Whether a user sets it as one: everything but objects with keys of their own, and maps of such."""
         item = map_items(self.schema)
-        groups = isinstance(item, Mapping) and bool(resolved(item).get("properties"))
+        groups = isinstance(item, Mapping) and only_object(resolved(item))
         return (
             not self.fixed
             and not groups
@@ -62,8 +62,13 @@ class Place:
         )
 
 
+def only_object(found: Mapping[str, Any]) -> bool:
+    """Whether it is an object with keys of its own, and never a plain value in its place."""
+    return bool(found.get("properties")) and found.get("type", "object") == "object"
+
+
 def resolved(found: Mapping[str, Any]) -> dict[str, Any]:
-    """A schema with what it refers to laid under it; anyOf with null is the other one."""
+    """A schema with what it refers to laid under it."""
     result = dict(found)
     if "$ref" in result:
         target = schema()
@@ -74,9 +79,6 @@ def resolved(found: Mapping[str, Any]) -> dict[str, Any]:
         for name, extra in result.get("properties", {}).items():
             properties[name] = {**properties.get(name, {}), **extra}
         result = {**inner, **result} | ({"properties": properties} if properties else {})
-    branches = [resolved(branch) for branch in result.get("anyOf", ()) if branch.get("type") != "null"]
-    if len(branches) == 1:
-        result = {**branches[0], **{key: value for key, value in result.items() if key != "anyOf"}}
     return result
 
 
@@ -86,16 +88,15 @@ def places(found: Mapping[str, Any] | None = None, path: tuple[str, ...] = ()) -
     yield Place(path, whole)
     if path[-1:] == ("tasks",) and len(path) > 1:
         return  # A group's has the keys of the top-level one: test_task_namespaces.py.
+    # A variable is a plain value, or an object in its place.
+    alternative = isinstance(whole.get("type"), list) and not {"object", "null"} >= set(whole["type"])
     for name, inner in whole.get("properties", {}).items():
         if inner is False:  # A key that is refused by name.
             continue
-        yield from places(inner, (*path, name))
+        yield from places(inner, (*path, *(["(one of)"] if alternative else []), name))
     for item, step in ((map_items(whole), ANY), (whole.get("items"), "[]")):
         if isinstance(item, Mapping):
             yield from places(item, (*path, step))
-    for branch in whole.get("anyOf", ()):
-        if resolved(branch).get("properties"):
-            yield from places(branch, (*path, "(one of)"))
 
 
 def map_items(found: Mapping[str, Any]) -> Any:
