@@ -111,7 +111,7 @@ def bench(target: Target, repeats: int) -> None:
     target.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout=180)
     target.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     if target.native:
-        registry_image.push(f"{REGISTRY}/bench/registry:1", {})
+        registry_image.push_registry(f"{REGISTRY}/bench/registry:1", {})
     kept = partial(inside, target, "docker", "pull", "--quiet", IMAGE)
     run = partial(inside, target, "docker", "run", "--rm", IMAGE, *COMMAND)
     # The first pod with a claim fills it, in the round that is not counted.

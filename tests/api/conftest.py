@@ -7,7 +7,7 @@ install         install(values, release=..., namespace=...) renders the chart an
                 Installed; a given input is installed once. Its fence holds when the call returns.
 installed       the release `airdock` that most tests look at, with the values below.
 
-Helpers: `make_namespace(plane, name, labels)`, `wait_until(what, done)`, and Refused, which a Client raises
+Helpers: `make_namespace(plane, name, labels)`, and Refused, which a Client raises
 with the API server's own words. Object names must not collide: all tests share the control plane. Task
 pods as Airflow makes them are in pods.py.
 """
@@ -24,8 +24,9 @@ from typing import Any
 import pytest
 
 from scripts.chart import Manifest, Manifests, render
-from tests.api.control_plane import Client, ControlPlane, Refused, wait_until
+from tests.api.control_plane import Client, ControlPlane, Refused
 from tests.api.pods import kpo_pod, worker_of
+from tests.support.waiting import wait_until
 
 #: Namespaces that tests bring: without the fence, under it, and under it without Pod Security.
 UNFENCED, GIVEN, UNGUARDED = "unfenced", "given", "unguarded"
@@ -109,7 +110,7 @@ def make_namespace(plane: ControlPlane, name: str, labels: Mapping[str, str] | N
         except Refused:
             return False
 
-    wait_until(f"namespace {name} has a service account", there)
+    wait_until(there, 60, f"namespace {name} has a service account")
 
 
 @pytest.fixture(scope="session")
@@ -148,7 +149,7 @@ def wait_for_rights(installed: Installed) -> None:
         for subject in binding.raw["subjects"]:
             account = installed.plane.service_account(subject["namespace"], subject["name"])
             asked = (rule["verbs"][0], rule["resources"][0], binding.namespace)
-            wait_until(f"{binding} holds", partial(account.may, *asked, group=rule["apiGroups"][0]))
+            wait_until(partial(account.may, *asked, group=rule["apiGroups"][0]), 60, f"{binding} holds")
 
 
 def _wait_for_fence(installed: Installed) -> None:
@@ -174,12 +175,12 @@ def _wait_for_fence(installed: Installed) -> None:
                 return False  # the quota is seconds old
             raise
 
-    wait_until("the fence for pods holds", lambda: refused(lambda: admin.create(pod, dry_run=True)))
+    wait_until(lambda: refused(lambda: admin.create(pod, dry_run=True)), 60, "the fence for pods holds")
     del pod["metadata"]["labels"]["airdock.dev/probe"]
     pod["metadata"]["name"] = "fence-probe"
-    wait_until("a proper pod is taken", taken)
+    wait_until(taken, 60, "a proper pod is taken")
     attach = admin.path(pod, subresource="attach")
-    wait_until("the fence for connections holds", lambda: refused(lambda: admin.request("GET", attach)))
+    wait_until(lambda: refused(lambda: admin.request("GET", attach)), 60, "the fence for connections holds")
     admin.delete(pod)
 
 

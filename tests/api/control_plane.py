@@ -22,7 +22,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -38,6 +37,7 @@ from kubernetes.client import ApiException
 
 from scripts import tools
 from scripts.chart import Manifest
+from tests.support.ports import free_ports
 
 Object = Mapping[str, Any]
 _PREFIX = "airdock-api-"
@@ -54,19 +54,6 @@ class Refused(Exception):
     def __init__(self, status: int, message: str):
         super().__init__(message)
         self.status = status
-
-
-def wait_until(what: str, done: Callable[[], object], seconds: float = 60) -> None:
-    """Call `done` until it gives something true.
-
-    Raises:
-        TimeoutError: if that takes longer; it says `what`.
-    """
-    deadline = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"after {seconds} s still not: {what}")
-        time.sleep(0.05)
 
 
 @dataclass
@@ -228,7 +215,7 @@ class ControlPlane:
             fcntl.flock(lock, fcntl.LOCK_EX)
             # Under its name it is locked from the first moment: an unlocked one means a run that is over.
             (directory / "lock.new").rename(directory / "lock")
-            etcd_port, peer_port, api_port = _free_ports(3)
+            etcd_port, peer_port, api_port = free_ports(3)
             plane = cls(directory, f"https://127.0.0.1:{api_port}", secrets.token_hex(16))
             try:
                 plane._start_etcd(etcd_port, peer_port)
@@ -400,15 +387,6 @@ def _binary(name: str) -> Path:
 def _die_with_parent() -> None:
     """Run in the child: SIGKILL when the parent is gone (prctl PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-
-def _free_ports(number: int) -> list[int]:
-    """Ports that are free now. All are held until the last is found, so that they differ."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def _remove_left_behind() -> None:

@@ -13,10 +13,11 @@ from scripts.chart import Manifest, Manifests, PodSpec, render
 from scripts.lint.model import DIND_VARIANT, mode_of
 from scripts.lint.pod_security import verdict
 from tests.api.conftest import make_namespace
-from tests.api.control_plane import Client, ControlPlane, Refused, wait_until
+from tests.api.control_plane import Client, ControlPlane, Refused
 from tests.policies.mutations import Mutant, alone
 from tests.policies.scenarios import ALL, BY_NAME
 from tests.render.scenarios import Scenario
+from tests.support.waiting import wait_until
 
 Level = Literal["baseline", "restricted"]
 LEVELS: tuple[Level, ...] = ("baseline", "restricted")
@@ -164,7 +165,7 @@ def test_nothing_is_left(control_plane: ControlPlane) -> None:
     make_namespace(control_plane, "gone")
     admin.apply_all(manifests)
     claim = "PersistentVolumeClaim data-gone-airdock-postgres-0"
-    wait_until("the controllers made pods and claims", lambda: claim in left_in(admin, "gone"))
+    wait_until(lambda: claim in left_in(admin, "gone"), 60, "the controllers made pods and claims")
     pods = {entry for entry in left_in(admin, "gone") if entry.startswith("Pod ")}
     assert pods
     kept = []
@@ -174,7 +175,7 @@ def test_nothing_is_left(control_plane: ControlPlane) -> None:
             continue
         admin.request("DELETE", admin.path(manifest.raw), {"propagationPolicy": "Background"})
     claims = {claim, "PersistentVolumeClaim data-gone-airdock-redis-0"}
-    wait_until("only the data is left", lambda: left_in(admin, "gone") == claims, seconds=30)
+    wait_until(lambda: left_in(admin, "gone") == claims, 30, "only the data is left")
     assert left_in(admin, tasks) == {f"{each.kind} {each.name}" for each in kept if each.namespace == tasks}
     for name in ("gone", tasks):
         admin.request("DELETE", f"/api/v1/namespaces/{name}")
@@ -186,7 +187,7 @@ def test_nothing_is_left(control_plane: ControlPlane) -> None:
             return error.status == 404
         return False
 
-    wait_until("the namespaces end", lambda: ended("gone") and ended(tasks), seconds=40)
+    wait_until(lambda: ended("gone") and ended(tasks), 40, "the namespaces end")
     cluster = {manifest.name for manifest in manifests if manifest.cluster_scoped} - {tasks}
     for kind in ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"):
         path = admin.path(

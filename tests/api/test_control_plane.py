@@ -13,7 +13,8 @@ import pytest
 
 from scripts.chart import ROOT
 from tests.api import control_plane as module
-from tests.api.control_plane import ControlPlane, Refused, wait_until
+from tests.api.control_plane import ControlPlane, Refused
+from tests.support.waiting import wait_until
 
 KILLED = """
 import os, signal, subprocess
@@ -34,7 +35,7 @@ def alive(pid: int) -> bool:
 def test_processes_die_with_a_killed_run() -> None:
     done = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    wait_until("the child is dead", lambda: not alive(int(done.stdout)), 5)
+    wait_until(lambda: not alive(int(done.stdout)), 5, "the child is dead")
 
 
 def test_directories_of_earlier_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

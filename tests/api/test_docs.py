@@ -15,9 +15,10 @@ from scripts import tools
 from scripts.chart import CHART, ROOT
 from tests.api.attacks import ATTACKS, POD_SECURITY
 from tests.api.conftest import UNGUARDED, Installed, make_namespace
-from tests.api.control_plane import ControlPlane, Refused, wait_until
+from tests.api.control_plane import ControlPlane, Refused
 from tests.api.test_fence import attempt
 from tests.api.test_rights import ASKED
+from tests.support.waiting import wait_until
 
 DOCS = ROOT / "docs" / "task-namespace.md"
 VALUES = "examples/values/without-cluster-rights.yaml"
@@ -108,7 +109,7 @@ def test_without_cluster_rights(
     spec: dict[str, Any] = {"containers": [{"name": "base", "image": "busybox:1.37"}]}
     stealing = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     spec["containers"][0]["envFrom"] = [{"secretRef": {"name": "any"}}]
-    wait_until("the rights hold", lambda: worker.may("create", "pods", TASKS))
+    wait_until(lambda: worker.may("create", "pods", TASKS), 60, "the rights hold")
     worker.create(stealing, dry_run=True)
 
     rendered = subprocess.run(
@@ -131,7 +132,7 @@ def test_without_cluster_rights(
             return "violates PodSecurity" in str(error)
         return False
 
-    wait_until("Pod Security holds", refused)
+    wait_until(refused, 60, "Pod Security holds")
 
 
 def test_attack_table(control_plane: ControlPlane, installed: Installed) -> None:

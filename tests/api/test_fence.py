@@ -16,8 +16,9 @@ import pytest
 
 from tests.api.attacks import ATTACKS, POD_SECURITY, Attack, Pod, base
 from tests.api.conftest import GIVEN, UNFENCED, UNGUARDED, Installed, make_namespace
-from tests.api.control_plane import Client, ControlPlane, Refused, wait_until
+from tests.api.control_plane import Client, ControlPlane, Refused
 from tests.api.pods import gateway_pod, kpo_pod
+from tests.support.waiting import wait_until
 
 TASKS = "airdock-tasks"
 POLICY = {
@@ -324,7 +325,7 @@ def test_pod_from_before_the_fence_can_end(control_plane: ControlPlane, installe
     admin.apply({**make, "metadata": {"name": "late", "labels": {"airdock.dev/tasks": "airdock.airdock"}}})
     fresh = copy.deepcopy(pod)
     fresh["metadata"] = {"name": "new", "namespace": "late"}
-    wait_until("late is fenced", lambda: refusal(lambda: admin.create(fresh, dry_run=True)))
+    wait_until(lambda: refusal(lambda: admin.create(fresh, dry_run=True)), 60, "late is fenced")
     assert refusal(lambda: admin.patch(pod, {"spec": {"activeDeadlineSeconds": 5}})), (
         "the spec stays as it is"
     )
@@ -432,7 +433,7 @@ def test_job_is_no_detour(control_plane: ControlPlane, installed: Installed) -> 
             found = (bool(pods["items"]), [event["message"] for event in events])
             return any(found)
 
-        wait_until(f"job {name} went on", seen)
+        wait_until(seen, 60, f"job {name} went on")
         return found
 
     assert made(UNFENCED, "stealing", stealing) == (True, [])
@@ -469,7 +470,7 @@ def test_expressions_are_well_typed(control_plane: ControlPlane, installed: Inst
         policy["metadata"] = {"name": f"types-{name}"}
         policy["spec"]["validations"] = [{"expression": f"type({each}) == type({each})"} for each in checked]
         admin.create(policy)
-        wait_until("checked", lambda: "typeChecking" in admin.get(policy).get("status", {}))
+        wait_until(lambda: "typeChecking" in admin.get(policy).get("status", {}), 60, "checked")
         warned[name] = admin.get(policy)["status"]["typeChecking"].get("expressionWarnings", [])
     assert warned["sound"] == []
     assert len(warned["unsound"]) == len(typos)
@@ -527,7 +528,7 @@ def weakened(control_plane: ControlPlane, installed: Installed) -> dict[str, str
     other = next(attack for attack in ATTACKS if attack.rule == "nodeName")
     for part, name in namespaces.items():
         held = partial(attempt, control_plane.admin, installed, other if part == "labels" else spoofing, name)
-        wait_until(f"the fence without {part!r} holds", held)
+        wait_until(held, 60, f"the fence without {part!r} holds")
     return namespaces
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from scripts.chart import ROOT
 from scripts.overlays.build import build
-from tests.api.control_plane import ControlPlane, Refused, wait_until
+from tests.api.control_plane import ControlPlane, Refused
+from tests.support.waiting import wait_until
 
 RELEASE, TASKS = "team-data", "team-data-tasks"
 ACCOUNT = "data-airdock-task"
@@ -44,7 +45,7 @@ def test_a_users_overlay_is_accepted_and_fenced(control_plane: ControlPlane) -> 
             return f"service account 'default' instead of {ACCOUNT}" in str(refused)
         return False
 
-    wait_until("the fence holds", held)
+    wait_until(held, 60, "the fence holds")
     worker.create(pod(ACCOUNT), dry_run=True)
     elsewhere = pod(ACCOUNT)
     elsewhere["metadata"]["namespace"] = RELEASE

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Install, Installed
-from tests.api.control_plane import Refused, wait_until
+from tests.api.control_plane import Refused
 from tests.api.pods import gateway_pod, kpo_pod
 from tests.api.test_fence import refusal
 from tests.api.test_rights import GATEWAY, NONE, TRIGGERER_DEFAULT, WORKER_DEFAULT, rights
+from tests.support.waiting import wait_until
 
 VALUES: dict[str, Any] = {
     "workers": {
@@ -36,7 +37,7 @@ def colours(install: Install) -> Installed:
         def held(group: str = group, pod: dict[str, Any] = pod) -> bool:
             return "nodeName" in refusal(lambda: release.group(group).create(pod, dry_run=True))
 
-        wait_until(f"the fence of {namespace} holds", held)
+        wait_until(held, 60, f"the fence of {namespace} holds")
     return release
 
 

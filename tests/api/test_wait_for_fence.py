@@ -14,7 +14,7 @@ import pytest
 
 from scripts.chart import CHART, render
 from tests.api.conftest import UNFENCED, UNGUARDED, Install, Installed, make_namespace
-from tests.api.control_plane import wait_until
+from tests.support.waiting import wait_until
 
 SCRIPT = CHART / "files" / "scripts" / "wait_for_fence.py"
 Run = Callable[..., ModuleType]
@@ -100,7 +100,7 @@ def test_without_a_fence_it_waits_for_none(
 ) -> None:
     release = install({"tasks": {"admission": {"enabled": False}}}, release="open", namespace="open")
     module = script(release)
-    wait_until("the worker may ask", lambda: "nodeName" in module.missing(release.task_namespace))
+    wait_until(lambda: "nodeName" in module.missing(release.task_namespace), 60, "the worker may ask")
     module.main()
     assert "no fence to wait for" in capsys.readouterr().out
 
@@ -114,7 +114,7 @@ def test_the_policies_come_later(script: Run, installed: Installed) -> None:
     plane.admin.apply_all([m for m in manifests if m not in policies])
     release = Installed(plane, "late", "late", manifests)
     module = script(release)
-    wait_until("the worker may ask", lambda: "nodeName" in module.missing(release.task_namespace))
+    wait_until(lambda: "nodeName" in module.missing(release.task_namespace), 60, "the worker may ask")
     module.TIMEOUT_SECONDS = 30
     waiting = threading.Thread(target=module.main, daemon=True)
     waiting.start()

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from scripts.live import examples
+from tests.support.paths import FILES
 
-FOLDER = Path(__file__).parents[2] / "charts/airdock/files/dags"
+FOLDER = FILES / "dags"
 DAGS = sorted(FOLDER.glob("*.py"))
 IMAGES = {"python:3.13-slim", "busybox:1.37"}
 # The words of `mode:` in the chart's values, as they would stand in a queue or a condition.

@@ -28,10 +28,11 @@ from tests.api.conftest import (
     make_namespace,
     wait_for_rights,
 )
-from tests.api.control_plane import Client, wait_until
+from tests.api.control_plane import Client
 from tests.api.test_fence import attempt, test_attack, test_namespace_without_pod_security
 from tests.api.test_rights import test_request_beyond_the_rights
 from tests.e2e.conftest import Release
+from tests.support.waiting import wait_until
 
 __all__ = ["test_attack", "test_namespace_without_pod_security", "test_request_beyond_the_rights"]
 
@@ -105,5 +106,7 @@ def installed(release: Release, control_plane: Any) -> Iterator[Installed]:
         )
         wait_for_rights(found)
         foreign = next(attack for attack in ATTACKS if attack.name == "foreign image")
-        wait_until("the new lists hold", lambda: attempt(found.worker, found, foreign, found.task_namespace))
+        wait_until(
+            lambda: attempt(found.worker, found, foreign, found.task_namespace), 60, "the new lists hold"
+        )
         yield found

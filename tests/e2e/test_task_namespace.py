@@ -20,8 +20,8 @@ import pytest
 from scripts import up
 from scripts.live import FINISHED, TASKS, Target, TaskInstance
 from scripts.overlays.definitions import merged
-from tests.e2e import private_registry
 from tests.e2e.conftest import Release, wait_until
+from tests.support import registry as private_registry
 
 DAG, REATTACH = "e2e_task_namespace", "e2e_reattach"
 SECONDS = 200

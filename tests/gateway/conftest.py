@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "charts/airdock/files"))
+from tests.support.paths import FILES
+
+sys.path.insert(0, str(FILES))

@@ -19,12 +19,13 @@ from typing import Any
 
 import pytest
 
+from tests.support.paths import FILES
+
 from .escapes import ESCAPES
 from .test_model import body
 from .test_pods import TMP_MOUNT
 from .test_wire import MALFORMED
 
-FILES = Path(__file__).resolve().parents[2] / "charts/airdock/files"
 SECONDS = int(os.environ.get("AIRDOCK_FUZZ_SECONDS") or 8)
 #: A planted fault is found in seconds; a slow machine has this long.
 PATIENCE = 180

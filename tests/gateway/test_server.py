@@ -19,6 +19,8 @@ from docker_gateway.health import Metrics
 from docker_gateway.model import Create
 from docker_gateway.server import Server
 
+from tests.support.waiting import wait_until
+
 
 class Recorder:
     """A backend whose containers print two lines and exit 3."""
@@ -318,7 +320,4 @@ def test_many_connections_at_once_and_none_left(path: Path) -> None:
         each.settimeout(10)
         assert b"200 OK" in each.recv(1000)
         each.close()
-    deadline = time.monotonic() + 5
-    while connections() > before:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: connections() <= before, 5, "the connections are closed")

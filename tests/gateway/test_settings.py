@@ -11,6 +11,8 @@ import pytest
 from docker_gateway import settings
 from docker_gateway.settings import ConfigError, Registry, Settings, Volume, camel
 
+from tests.support.paths import DOCS
+
 
 def load(tmp_path: Path, values: Any, owner: str = "uid") -> Settings:
     file = tmp_path / "gateway.json"
@@ -70,7 +72,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, values: Any, words: str) -> None
 
 
 def test_every_setting_of_the_tables_is_documented() -> None:
-    text = (Path(__file__).resolve().parents[2] / "docs/docker-gateway.md").read_text()
+    text = (DOCS / "docker-gateway.md").read_text()
     for kind in (settings.Tasks, settings.Daemon, settings.Settings, settings.Kubernetes):
         for field in dataclasses.fields(kind):
             assert camel(field.name) in text or field.name == "owner", f"{kind.__name__}.{field.name}"

@@ -6,24 +6,15 @@ import os
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 from tests.images.container import Container
-
-T = TypeVar("T")
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.support.ports import listens
+from tests.support.waiting import wait_until
 
 
 def own_address() -> str:
@@ -39,22 +30,7 @@ def own_address() -> str:
 def first_process(container: subprocess.Popen[str]) -> int:
     """The host's process id of the container's first process."""
     children = Path(f"/proc/{container.pid}/task/{container.pid}/children")
-    return int(wait_for(lambda: children.read_text().split(), "a process in the container")[0])
-
-
-def wait_for(look: Callable[[], T], what: str, seconds: float = 30) -> T:
-    """What ``look`` returns, as soon as that is true."""
-    end = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < end, f"no {what} after {seconds} s"
-        time.sleep(0.1)
-    return found
-
-
-def listens(port: int) -> bool:
-    """Whether something takes connections on a port of this host."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    return int(wait_until(lambda: children.read_text().split(), 30, "a process in the container")[0])
 
 
 @contextmanager
@@ -62,7 +38,7 @@ def serving(container: Container, port: int, *arguments: str) -> Iterator[subpro
     """The container's entrypoint with ``arguments``, once it listens; killed in the end."""
     process = container.start(*arguments)
     try:
-        wait_for(lambda: listens(port) or process.poll() is not None, f"listener on port {port}")
+        wait_until(lambda: listens(port) or process.poll() is not None, 30, f"listener on port {port}")
         assert process.poll() is None, process.communicate()[0]
         yield process
     finally:

@@ -12,7 +12,9 @@ import pytest
 from scripts.images import choose_official
 from tests.images.conftest import Run
 from tests.images.container import Container
-from tests.images.processes import free_port, serving, stop, wait_for
+from tests.images.processes import serving, stop
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
 AIRFLOW = (50000, 0)
 #: Listens nowhere: what waits for it gives up.
@@ -156,7 +158,7 @@ def test_signals_reach_all_processes(container: Run) -> None:
     script = f"trap 'wait; echo parent; exit 3' TERM; {child} & sleep 60 & wait"
     process = airflow(container).start("bash", "-c", script)
     # dumb-init, bash, sh, and a sleep of each, the last thing that they start.
-    wait_for(lambda: _children(process.pid) >= 5, "processes")
+    wait_until(lambda: _children(process.pid) >= 5, 30, "5 processes")
     code, said = stop(process, signal.SIGTERM)
     assert (code, said) == (3, "child\nparent\n")
 

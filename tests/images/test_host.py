@@ -11,6 +11,7 @@ import pytest
 
 from scripts.images import IMAGES, choose_official
 from tests.images.conftest import Run, layout
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.skipif(choose_official(), reason="official images are built elsewhere")
 NAMES = [image.name for image in IMAGES]
@@ -35,7 +36,7 @@ def secrets() -> list[bytes]:
     proxies = [
         value for name, value in os.environ.items() if name.lower().endswith("_proxy") and len(value) > 4
     ]
-    repository = str(Path(__file__).parents[2])
+    repository = str(ROOT)
     return [text.encode() for text in (repository, ".cache/airdock", *proxies)]
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from tests.images.conftest import Run
 from tests.images.container import Container
-from tests.images.processes import free_port, own_address, serving, stop
+from tests.images.processes import own_address, serving, stop
+from tests.support.ports import free_port
 
 DATA = "/var/lib/postgresql/data"
 WRITABLE = ("/tmp", "/var/run/postgresql", DATA)

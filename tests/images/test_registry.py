@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -11,20 +10,12 @@ from threading import Thread
 import pytest
 import requests
 
-from scripts import tools
 from scripts.images import ImageError
 from scripts.images.oci import Layout
 from scripts.images.registry import Registry
 from scripts.tools.build import built, lookup
 from tests.images.conftest import layout
-from tests.images.processes import free_port, listens, wait_for
-
-_CONFIG = """
-version: 0.1
-log: {{level: error}}
-storage: {{filesystem: {{rootdirectory: {directory}}}}}
-http: {{addr: "127.0.0.1:{port}"}}
-"""
+from tests.support.registry import serving
 
 
 @pytest.fixture
@@ -32,13 +23,8 @@ def address(tmp_path: Path) -> Iterator[str]:
     """A real, empty registry."""
     if not built(lookup("registry")):
         pytest.skip("the registry is not built; do that with: python -m scripts.tools registry")
-    port = free_port()
-    (tmp_path / "config.yml").write_text(_CONFIG.format(directory=tmp_path / "data", port=port))
-    process = subprocess.Popen([tools.pinned("registry"), "serve", tmp_path / "config.yml"])
-    wait_for(lambda: listens(port), "registry")
-    yield f"127.0.0.1:{port}"
-    process.kill()
-    process.wait()
+    with serving(tmp_path) as address:
+        yield address
 
 
 @pytest.fixture

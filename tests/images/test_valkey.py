@@ -6,7 +6,8 @@ import signal
 import socket
 
 from tests.images.conftest import Run
-from tests.images.processes import free_port, serving, stop
+from tests.images.processes import serving, stop
+from tests.support.ports import free_port
 
 #: As templates/data/redis.yaml has it.
 CHART_COMMAND = """exec "$(command -v valkey-server || command -v redis-server)" - <<END

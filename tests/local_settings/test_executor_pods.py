@@ -9,15 +9,15 @@ import copy
 import importlib.util
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.chart import Manifests
 from tests.render.scenarios import BY_NAME
+from tests.support.paths import FILES
 
-SOURCE = Path(__file__).parents[2] / "charts/airdock/files/airdock_executor_pods.py"
+SOURCE = FILES / "airdock_executor_pods.py"
 GROUPS = ("default", "dind", "socket")
 DEFAULT = {"image", "resources", "env", "envFrom", "volumes", "volumeMounts", "imagePullSecrets"}
 #: What the executor and the API's own defaults say, whoever the author is.

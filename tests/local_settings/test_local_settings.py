@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient, models
 
-SOURCE = Path(__file__).parents[2] / "charts/airdock/files/airflow_local_settings.py"
+from tests.support.paths import FILES
+
+SOURCE = FILES / "airflow_local_settings.py"
 HOST = "unix:///run/airdock/docker.sock"
 USUAL = "unix:///var/run/docker.sock"
 

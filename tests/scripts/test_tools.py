@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from scripts import tools
 from scripts.tools import build
 from scripts.tools.catalog import TOOLS, Tool
+from tests.support.waiting import wait_until
 
 PROGRAM = 'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("ours") }\n'
 
@@ -101,10 +101,7 @@ def test_a_killed_build_leaves_no_entry_and_the_next_one_cleans_up(tool: Tool, t
     environment = os.environ | {"PATH": f"{slow}:{os.environ['PATH']}"}
     process = subprocess.Popen([sys.executable, "-c", script], cwd=build.ROOT, env=environment)
     try:
-        end = time.monotonic() + 20
-        while not list(build.CACHE.glob(".tmp-ours-*")):
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        wait_until(lambda: list(build.CACHE.glob(".tmp-ours-*")), 20, "the build has begun")
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -9,7 +9,6 @@ from typing import Any
 
 from scripts.chart.dind_pod import pod_of
 from scripts.live import Target
-from tests.e2e import private_registry
 from tests.e2e.dind.pods import (
     IMAGE,
     NAMESPACE,
@@ -19,6 +18,7 @@ from tests.e2e.dind.pods import (
     running,
     until,
 )
+from tests.support import registry as private_registry
 
 
 def test_images_are_pulled_before_the_worker_starts(target: Target) -> None:
