@@ -108,6 +108,12 @@ RANGES = (
         ("fullnameOverride", "letter"),
         {"release": "1e3"},
     ),
+    Bad(
+        "a release name that no namespace can have",
+        {},
+        ('release name "my.release"', "dot"),
+        {"release": "my.release"},
+    ),
     Bad("a Kubernetes that is too old", {}, ("1.29", ">=1.30"), {"kube_version": "1.29.9"}),
     Bad(
         "an Airflow that is too old",
@@ -126,12 +132,12 @@ COLLISIONS = (
     Bad(
         "a worker exempt from the fence",
         {"tasks": {"admission": {"exemptUsers": ["system:serviceaccount:airdock:airdock-worker-default"]}}},
-        ("tasks.admission.exemptUsers", "worker's account"),
+        ("tasks.admission.exemptUsers", "worker's service account"),
     ),
     Bad(
         "all accounts exempt from the fence",
         {"tasks": {"admission": {"exemptGroups": ["system:serviceaccounts"]}}},
-        ("tasks.admission.exemptGroups", "the workers' accounts"),
+        ("tasks.admission.exemptGroups", "the workers' service accounts"),
     ),
     Bad(
         "Docker tasks for a queue whose group serves no Docker",
@@ -141,22 +147,22 @@ COLLISIONS = (
     Bad(
         "pods for a queue without pods",
         {**DIND, "airflow": {"queues": {"kubernetes": "docker"}}},
-        ("airflow.queues.kubernetes", "no group serves that"),
+        ("airflow.queues.kubernetes", "no worker group can run them"),
     ),
     Bad(
         "a mount without its volume",
         group(volumeMounts={"data": {"mountPath": "/data"}}),
-        ("volumeMounts.data of worker-default", "no volume"),
+        ("workers.default.volumeMounts.data", "does not exist", "workers.default.volumes"),
     ),
     Bad(
         "a mount at nothing",
         {"controlPlane": {"scheduler": {"volumes": {"x": {"emptyDir": {}}}, "volumeMounts": {"x": {}}}}},
-        ("volumeMounts.x of scheduler", "mountPath"),
+        ("controlPlane.scheduler.volumeMounts.x.mountPath",),
     ),
     Bad(
         "a mount where the chart mounts",
         group(volumes={"x": {"emptyDir": {}}}, volumeMounts={"x": {"mountPath": "/tmp"}}),
-        ("volumeMounts.", "of worker-default", "/tmp"),
+        ("workers.default.volumeMounts.", "/tmp"),
     ),
     Bad(
         "a volume with two sources",
@@ -202,7 +208,11 @@ COLLISIONS = (
         {"commonLabels": {"app.kubernetes.io/name": "x"}},
         ("/commonLabels/app.kubernetes.io", "name"),
     ),
-    Bad("two places for DAGs", {"dags": {"examples": True, "volume": {"emptyDir": {}}}}, ("dags:",)),
+    Bad(
+        "two places for DAGs",
+        {"dags": {"examples": True, "volume": {"emptyDir": {}}}},
+        ("dags.volume:", "dags.examples"),
+    ),
 )
 INJECTION = (
     Bad("a line break in a queue", group(queues=["a\nb: c"]), ("/workers/default/queues/0",)),
@@ -230,12 +240,12 @@ CONTRADICTIONS = (
     Bad(
         "a group by an executor that is not there",
         group(executor="KubernetesExecutor"),
-        ("workers.default.executor", "KubernetesExecutor is not in executor"),
+        ("workers.default.executor", "KubernetesExecutor is not listed in executor"),
     ),
     Bad(
         "an executor without a group",
         {"executor": "CeleryExecutor,KubernetesExecutor"},
-        ("executor: names KubernetesExecutor",),
+        ("executor: lists KubernetesExecutor",),
     ),
     Bad(
         "a pod for each task, of workers that stay",
@@ -273,7 +283,7 @@ CONTRADICTIONS = (
             "broker": {"existingSecret": "broker"},
             "secrets": {"apiSecretKey": "api"},
         },
-        ("executor: KubernetesExecutor is the scheduler's",),
+        ("executor: KubernetesExecutor runs in the scheduler",),
     ),
     Bad(
         "the release's namespace for pods of tasks",
@@ -311,7 +321,7 @@ CONTRADICTIONS = (
     Bad(
         "a group's own worker exempt from its fence",
         group(tasks={"admission": {"exemptUsers": ["system:serviceaccount:airdock:airdock-worker-default"]}}),
-        ("workers.default.tasks.admission.exemptUsers", "worker's account"),
+        ("workers.default.tasks.admission.exemptUsers", "worker's service account"),
     ),
     Bad(
         "two sets of settings for the release's task namespace",
@@ -398,12 +408,12 @@ CONTRADICTIONS = (
     Bad(
         "a request above the limit that workerDefaults give",
         group(resources={"requests": {"memory": "8Gi"}}),
-        ("workers.default.resources.requests.memory: 8Gi is above limits.memory, 4Gi",),
+        ("workers.default.resources.requests.memory: 8Gi is higher than the limit, 4Gi",),
     ),
     Bad(
         "a request of workerDefaults above a group's limit",
         group(resources={"limits": {"cpu": "50m"}}),
-        ("workers.default.resources.requests.cpu: 100m is above limits.cpu, 50m",),
+        ("workers.default.resources.requests.cpu: 100m is higher than the limit, 50m",),
     ),
     Bad(
         "a request above the limit in every other block",
@@ -426,14 +436,14 @@ CONTRADICTIONS = (
             },
         },
         (
-            "controlPlane.scheduler.resources.requests.cpu: 2001m is above limits.cpu, 2,",
-            "database.embedded.resources.requests.memory: 1073741825 is above limits.memory, 1Gi,",
-            "broker.embedded.resources.requests.memory: 32Mi is above limits.memory, 31Mi,",
-            "- tasks.resources.requests.memory: 1Gi is above limits.memory, 512Mi,",
-            "workers.a.tasks.resources.requests.cpu: 100m is above limits.cpu, 0,",
-            "workers.b.dockerGateway.resources.requests.cpu: 2 is above limits.cpu, 1,",
-            "workers.b.dind.prune.resources.requests.memory: 1G is above limits.memory, 128Mi,",
-            "workers.b.dind.resources.requests.nvidia.com/gpu: 2 is above limits.nvidia.com/gpu, 1,",
+            "controlPlane.scheduler.resources.requests.cpu: 2001m is higher than the limit, 2,",
+            "database.embedded.resources.requests.memory: 1073741825 is higher than the limit, 1Gi,",
+            "broker.embedded.resources.requests.memory: 32Mi is higher than the limit, 31Mi,",
+            "- tasks.resources.requests.memory: 1Gi is higher than the limit, 512Mi,",
+            "workers.a.tasks.resources.requests.cpu: 100m is higher than the limit, 0,",
+            "workers.b.dockerGateway.resources.requests.cpu: 2 is higher than the limit, 1,",
+            "workers.b.dind.prune.resources.requests.memory: 1G is higher than the limit, 128Mi,",
+            "workers.b.dind.resources.requests.nvidia.com/gpu: 2 is higher than the limit, 1,",
         ),
     ),
     Bad("workers for no Airflow", {"controlPlane": {"enabled": False}}, ("controlPlane.executionApiUrl",)),

@@ -4,16 +4,16 @@
 {{- $problems := list -}}
 {{- $kubernetes := .root.Capabilities.KubeVersion.Version -}}
 {{- if and (eq $dind.variant "userNamespace") (semverCompare "<1.33-0" $kubernetes) -}}
-{{- $problems = append $problems (printf "%s.variant: userNamespace needs Kubernetes 1.33, and this is %s. Choose another variant." $key $kubernetes) -}}
+{{- $problems = append $problems (printf "%s.variant: userNamespace needs Kubernetes 1.33 or later, but this cluster has %s. Choose another variant." $key $kubernetes) -}}
 {{- end -}}
 {{- if and $dind.claim.size .group.executorFacts.podPerTask -}}
-{{- $problems = append $problems (printf "%s.claim: is of a worker that stays, and with %s none does. Give dind.dataVolume, or CeleryExecutor." $key .group.executor) -}}
+{{- $problems = append $problems (printf "%s.claim: needs a persistent worker, which %s does not have. Set %s.dataVolume instead, or choose another executor for the group." $key .group.executor $key) -}}
 {{- end -}}
 {{- if and $dind.claim.size $dind.dataVolume -}}
-{{- $problems = append $problems (printf "%s.claim: dataVolume is given too, and a daemon has one volume. Remove one of them." $key) -}}
+{{- $problems = append $problems (printf "%s.claim: %s.dataVolume is set, too, but a daemon has one volume. Remove one of them." $key $key) -}}
 {{- end -}}
 {{- if ge (int $dind.prune.lowThresholdPercent) (int $dind.prune.highThresholdPercent) -}}
-{{- $problems = append $problems (printf "%s.prune.lowThresholdPercent: %d is not below highThresholdPercent, %d. Give a lower one." $key (int $dind.prune.lowThresholdPercent) (int $dind.prune.highThresholdPercent)) -}}
+{{- $problems = append $problems (printf "%s.prune.lowThresholdPercent: %d is not lower than %s.prune.highThresholdPercent (%d). Set a lower one." $key (int $dind.prune.lowThresholdPercent) $key (int $dind.prune.highThresholdPercent)) -}}
 {{- end -}}
 {{- $network := $dind.network -}}
 {{- $ranges := dict -}}
@@ -21,12 +21,12 @@
 {{- range $network.defaultAddressPools -}}
 {{- $_ := set $ranges .base "defaultAddressPools" -}}
 {{- if lt (int .size) (splitList "/" .base | last | int) -}}
-{{- $problems = append $problems (printf "%s.network.defaultAddressPools: networks of /%d do not fit into %s. Give a larger size." $key (int .size) .base) -}}
+{{- $problems = append $problems (printf "%s.network.defaultAddressPools: a network of size /%d does not fit into %s. Set a larger size." $key (int .size) .base) -}}
 {{- end -}}
 {{- end -}}
 {{- if not $network.defaultAddressPools -}}
 {{- range list "172.17.0.0/16" "172.18.0.0/15" "172.20.0.0/14" "172.24.0.0/13" "192.168.0.0/16" -}}
-{{- $_ := set $ranges . "defaultAddressPools (Docker's own)" -}}
+{{- $_ := set $ranges . "defaultAddressPools (Docker's default)" -}}
 {{- end -}}
 {{- end -}}
 {{- range $range, $what := $ranges -}}
@@ -34,7 +34,7 @@
 {{- $ours := include "airdock.addresses" $range | fromJson -}}
 {{- $theirs := include "airdock.addresses" . | fromJson -}}
 {{- if and (lt $ours.first $theirs.end) (lt $theirs.first $ours.end) -}}
-{{- $problems = append $problems (printf "%s.network.%s: %s overlaps %s of clusterCIDRs, which tasks could not reach. Give another range." $key $what $range .) -}}
+{{- $problems = append $problems (printf "%s.network.%s: %s overlaps %s of %s.network.clusterCIDRs, so tasks could not reach these addresses. Use another range." $key $what $range . $key) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -7,8 +7,13 @@ certificates: {{ eq .group.dind.variant "rootless" | ternary "/home/rootless/.co
 socketGroup: {{ eq .group.dind.variant "rootless" | ternary 1000 2375 }}
 {{- if eq .group.dind.variant "privileged" }}
 securityContext: {{ merge (dict "privileged" true) $root | toJson }}
+podSecurity: privileged
+note: "runs a privileged Docker daemon: every DAG author can become root on its nodes."
 {{- else if eq .group.dind.variant "userNamespace" }}
 hostUsers: false
+podSecurity: privileged
+note: "runs a Docker daemon as root in a user namespace: on the node it is an unprivileged user. It has additional capabilities in this
+  namespace, an unmasked /proc, and no seccomp or AppArmor profile."
 # Capabilities that end at the pod's user namespace.
 securityContext:
   {{- toYaml $root | nindent 2 }}
@@ -21,8 +26,13 @@ securityContext:
 {{- else if eq .group.dind.variant "rootless" }}
 # privileged for /proc, seccomp and AppArmor: uid 1000 has none of the capabilities.
 securityContext: {privileged: true, runAsUser: 1000, runAsGroup: 1000, runAsNonRoot: true}
+podSecurity: privileged
+note: "runs a rootless Docker daemon: an unprivileged user (uid 1000) without capabilities, in a container without seccomp or AppArmor
+  profile."
 {{- else }}
 runtimeClassName: sysbox-runc
+podSecurity: baseline
+note: "runs a Docker daemon as root in a Sysbox container: on the node it is an unprivileged user."
 podAnnotations: {io.kubernetes.cri-o.userns-mode: "auto:size=65536"}
 securityContext: {{ merge (dict "allowPrivilegeEscalation" true) $root | toJson }}
 {{- end }}

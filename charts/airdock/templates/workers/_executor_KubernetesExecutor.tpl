@@ -32,12 +32,12 @@ name: base
 {{- $given := get .root.Values.workers .name | default dict -}}
 {{- $group := .name -}}
 {{- range $name, $why := dict
-      "replicas" "each task gets a pod of its own"
-      "concurrency" "each task gets a pod of its own"
-      "namespace" "its pods run in kubernetesExecutor.namespace"
-      "createNamespace" "it is kubernetesExecutor.createNamespace that counts" -}}
+      "replicas" "each task runs in its own pod"
+      "concurrency" "each task runs in its own pod"
+      "namespace" "the pods run in kubernetesExecutor.namespace"
+      "createNamespace" "kubernetesExecutor.createNamespace applies instead" -}}
 {{- if hasKey $given $name -}}
-{{- $problems = append $problems (printf "workers.%s.%s: has no meaning with KubernetesExecutor: %s. Remove it." $group $name $why) -}}
+{{- $problems = append $problems (printf "workers.%s.%s: has no effect with KubernetesExecutor: %s. Remove it." $group $name $why) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $problems -}}
@@ -47,15 +47,15 @@ name: base
 {{- $problems := list -}}
 {{- with .root -}}
 {{- if not .Values.controlPlane.enabled -}}
-{{- $problems = append $problems "executor: KubernetesExecutor is the scheduler's, and with controlPlane.enabled: false the chart brings none. Give CeleryExecutor." -}}
+{{- $problems = append $problems "executor: KubernetesExecutor runs in the scheduler, which controlPlane.enabled: false disables. Use CeleryExecutor." -}}
 {{- end -}}
 {{- $executor := include "airdock.executorNamespace" . -}}
 {{- if has $executor (concat (list .Release.Namespace "default" "kube-system" "kube-public" "kube-node-lease") $.taskNamespaces) -}}
-{{- $problems = append $problems (printf "kubernetesExecutor.namespace: %q holds more than its pods, which whoever writes a DAG can shape. Give one that holds nothing else." $executor) -}}
+{{- $problems = append $problems (printf "kubernetesExecutor.namespace: %q contains other objects, too, and DAG authors influence the pods created there. Use a dedicated namespace." $executor) -}}
 {{- else -}}
 {{- range $name, $group := include "airdock.workersOf" (dict "root" . "podPerTask" false) | fromJson -}}
 {{- if eq $executor (include "airdock.workerNamespace" (dict "root" $.root "group" $group)) -}}
-{{- $problems = append $problems (printf "workers.%s.namespace: %q is kubernetesExecutor.namespace, and the broker's Secret would be within reach of its pods. Give another one." $name $executor) -}}
+{{- $problems = append $problems (printf "workers.%s.namespace: %q is kubernetesExecutor.namespace, too, and the pods there could use the broker's Secret. Use another namespace." $name $executor) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -85,12 +85,12 @@ initContainers:
 
 {{- define "airdock.mode.dind.facts" -}}
 serves: [docker]
-podSecurity: {{ eq .group.dind.variant "sysbox" | ternary "baseline" "privileged" }}
+podSecurity: {{ (include "airdock.dindVariant" . | fromYaml).podSecurity }}
 apiServer: false
 taskPods: false
 configMaps: {dind: {component: dind, data: airdock.dindScripts}}
 {{- end }}
 
 {{- define "airdock.mode.dind.note" -}}
-runs a privileged Docker daemon: whoever writes a DAG for its queues can become root on its nodes.
+{{- (include "airdock.dindVariant" . | fromYaml).note -}}
 {{- end }}

@@ -20,21 +20,23 @@ configMaps: {docker-gateway: {component: worker, data: airdock.dockerGatewayCode
 {{- define "airdock.mode.socket.problems" -}}
 {{- $problems := list -}}
 {{- if not (hasKey .group.socket "gid") -}}
-{{- $problems = append $problems (printf "workers.%s.socket.gid: is missing. Give the group id of the nodes' Docker socket: stat -c %%g %s, run on a node." .name .group.socket.path) -}}
+{{- $problems = append $problems (printf "workers.%s.socket.gid: is missing. Set it to the group ID of the Docker socket on the nodes. This command prints it, on a node: stat -c %%g %s" .name .group.socket.path) -}}
 {{- end -}}
 {{- if .group.runtimeClassName -}}
-{{- $problems = append $problems (printf "workers.%s.runtimeClassName: a sandboxed runtime cannot use the node's Docker socket. Remove it, or choose mode dind." .name) -}}
+{{- $problems = append $problems (printf "workers.%s.runtimeClassName: a sandboxed runtime cannot use the node's Docker socket. Remove it, or set workers.%s.mode: dind." .name .name) -}}
 {{- end -}}
 {{- toJson $problems -}}
 {{- end }}
 
 {{- define "airdock.mode.socket.note" -}}
 {{- if .group.socket.filter -}}
-runs its tasks on the node's Docker daemon, through a filter. They share that daemon's kernel, disk and images.
+runs its tasks on the node's Docker daemon, through the Docker gateway. They share the node's kernel, disk and image store.
 {{- else -}}
-mounts the node's Docker socket: whoever writes a DAG for its queues is root on its nodes. Set socket.filter: true.
+mounts the node's Docker socket: every DAG author can become root on its nodes. To filter requests, set
+    workers.{{ .name }}.socket.filter: true.
 {{- end }}
-{{- if not .group.nodeSelector }} It has no nodeSelector: on a node without Docker its pods wait for ever.{{ end }}
+{{- if not .group.nodeSelector }}
+    Its pods never start on a node without Docker: set workers.{{ .name }}.nodeSelector.{{ end }}
 {{- end }}
 
 {{- /* The node's socket in the worker itself: whoever writes a DAG for this group's queues is root on its nodes. */ -}}

@@ -10,6 +10,7 @@ adds its part. Call with (dict "root" $ "name" $name "group" $group).
 name: worker-{{ .name }}
 component: {{ .group.executorFacts.component }}
 namespace: {{ include "airdock.workerNamespace" . | quote }}
+key: workers.{{ .name }}
 values: {{ toJson .group }}
 logs: true
 dags: true

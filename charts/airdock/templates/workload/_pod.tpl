@@ -76,12 +76,12 @@ spec:
 {{- range $key, $mount := include "airdock.overlay" (list $c.container.volumeMounts $c.values.volumeMounts) | fromJson -}}
 {{- $path := trimSuffix "/" ($mount.mountPath | default "") -}}
 {{- if not (has ($mount.name | default $key) $there) -}}
-{{- $problems = append $problems (printf "volumeMounts.%s of %s: there is no volume %q. Add it under volumes, or name one of: %s." $key $c.name ($mount.name | default $key) (join ", " (sortAlpha $there))) -}}
+{{- $problems = append $problems (printf "%s.volumeMounts.%s: the volume %q does not exist. Add it under %s.volumes, or use one of: %s." $c.key $key ($mount.name | default $key) $c.key (join ", " (sortAlpha $there))) -}}
 {{- end -}}
 {{- if not $mount.mountPath -}}
-{{- $problems = append $problems (printf "volumeMounts.%s of %s: has no mountPath." $key $c.name) -}}
+{{- $problems = append $problems (printf "%s.volumeMounts.%s.mountPath: is missing. Set the path in the container." $c.key $key) -}}
 {{- else if hasKey $taken $path -}}
-{{- $problems = append $problems (printf "volumeMounts.%s of %s: %s is mounted already (by %s). Use another mountPath." $key $c.name $path (get $taken $path)) -}}
+{{- $problems = append $problems (printf "%s.volumeMounts.%s.mountPath: %s is also the mount path of %s. Use another one." $c.key $key $path (get $taken $path)) -}}
 {{- end -}}
 {{- $_ := set $taken $path $key -}}
 {{- end -}}

@@ -11,6 +11,7 @@ The one builder of workloads. A component is a map, written as YAML by its own f
   annotations       annotations of the workload
   podAnnotations    annotations of the pod: checksums of what it reads
   values            the user's block for it: replicas, resources, env, placement, ... (see the schema's "pod")
+  key               where that block is in the values, for messages
   token             true mounts the service account's token into the main container
   supplementalGroups, terminationGracePeriodSeconds, runAsUser, hostUsers, runtimeClassName, restartPolicy
   container         the main container; initContainers: a list, sidecars among them with restartPolicy Always

@@ -5,13 +5,13 @@
 {{- if ne $namespace .root.Release.Namespace -}}
 {{- $key := printf "workers.%s.namespace" .name -}}
 {{- if has $namespace (list "default" "kube-system" "kube-public" "kube-node-lease") -}}
-{{- $problems = append $problems (printf "%s: %q is everybody's, and the broker's password will be there. Give a namespace of the group's own." $key $namespace) -}}
+{{- $problems = append $problems (printf "%s: %q is shared with the whole cluster, and the broker's password would be stored there. Use a dedicated namespace." $key $namespace) -}}
 {{- end -}}
 {{- if has $namespace .taskNamespaces -}}
-{{- $problems = append $problems (printf "%s: task pods run in %q, and could use the broker's Secret there. Give another one." $key $namespace) -}}
+{{- $problems = append $problems (printf "%s: task pods run in %q, and could use the broker's Secret there. Use another namespace." $key $namespace) -}}
 {{- end -}}
 {{- if and .root.Values.logs.claim.size (not .root.Values.logs.claim.existingClaim) -}}
-{{- $problems = append $problems (printf "%s: the claim of logs.claim.size is in namespace %s alone. Give logs.claim.existingClaim, the name of a claim in each of the namespaces for the same files, or logs.remote." $key .root.Release.Namespace) -}}
+{{- $problems = append $problems (printf "%s: the claim that logs.claim.size creates exists only in namespace %s. Set logs.claim.existingClaim to the name of a claim that exists in every namespace with workers, for the same files, or set logs.remote.baseLogFolder." $key .root.Release.Namespace) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $problems -}}

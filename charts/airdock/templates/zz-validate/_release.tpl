@@ -4,16 +4,19 @@
 {{- $problems := list -}}
 {{- $tag := .Values.images.airflow.tag -}}
 {{- if and (regexMatch "^[0-9]+\\.[0-9]+\\.[0-9]+" $tag) (semverCompare "<3.1.0-0" (regexFind "^[0-9]+\\.[0-9]+\\.[0-9]+" $tag)) -}}
-{{- $problems = append $problems (printf "images.airflow.tag: Airflow %s is too old: workers of this chart talk to the execution API of Airflow 3.1 and later." $tag) -}}
+{{- $problems = append $problems (printf "images.airflow.tag: Airflow %s is too old. The workers use the execution API of Airflow 3.1 or later: set a newer tag." $tag) -}}
 {{- end -}}
 {{- if not (regexMatch "^[a-z]" (include "airdock.fullname" .)) -}}
-{{- $problems = append $problems (printf "fullnameOverride: the release %q starts with a digit, and a Service's name must start with a letter. Give a name that does." .Release.Name) -}}
+{{- $problems = append $problems (printf "fullnameOverride: the release name %q starts with a digit, but the name of a Service must start with a letter. Set fullnameOverride to a name that starts with a letter." .Release.Name) -}}
 {{- end -}}
 {{- if and .Values.dags.examples .Values.dags.volume -}}
-{{- $problems = append $problems "dags: examples and volume would both be mounted at dags.path. Set dags.examples: false, or remove dags.volume." -}}
+{{- $problems = append $problems "dags.volume: dags.examples is true, too, and both would be mounted at dags.path. Remove dags.volume, or set dags.examples: false." -}}
+{{- end -}}
+{{- if contains "." .Release.Name -}}
+{{- $problems = append $problems (printf "The release name %q contains a dot, which the names of Services and namespaces cannot contain. Choose another release name." .Release.Name) -}}
 {{- end -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
-{{- $problems = append $problems "ingress.host: is missing. Give the DNS name under which people reach Airflow, or set ingress.enabled: false." -}}
+{{- $problems = append $problems "ingress.host: is missing. Set it to the DNS name of Airflow's UI, or set ingress.enabled: false." -}}
 {{- end -}}
 {{- toJson $problems -}}
 {{- end }}
@@ -21,15 +24,15 @@
 {{- define "airdock.problems.attached" -}}
 {{- $problems := list -}}
 {{- if not .Values.controlPlane.enabled -}}
-{{- $attach := "with controlPlane.enabled: false the workers join another Airflow" -}}
+{{- $attach := "With controlPlane.enabled: false the workers belong to another Airflow installation" -}}
 {{- if not .Values.controlPlane.executionApiUrl -}}
-{{- $problems = append $problems (printf "controlPlane.executionApiUrl: is missing; %s. Give its execution API's URL." $attach) -}}
+{{- $problems = append $problems (printf "controlPlane.executionApiUrl: is missing. %s: set the URL of its execution API." $attach) -}}
 {{- end -}}
 {{- if not .Values.broker.existingSecret -}}
-{{- $problems = append $problems (printf "broker.existingSecret: is missing; %s. Name the Secret with its broker-url and result-backend." $attach) -}}
+{{- $problems = append $problems (printf "broker.existingSecret: is missing. %s: name a Secret with the keys broker-url and result-backend of its broker." $attach) -}}
 {{- end -}}
 {{- if not .Values.secrets.apiSecretKey -}}
-{{- $problems = append $problems (printf "secrets.apiSecretKey: is missing; %s. Name the Secret with its api-secret-key, or it cannot read the workers' logs." $attach) -}}
+{{- $problems = append $problems (printf "secrets.apiSecretKey: is missing. %s: name a Secret with its api-secret-key. Without the key, that Airflow cannot read the workers' logs." $attach) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $problems -}}
@@ -38,10 +41,10 @@
 {{- define "airdock.problems.stores" -}}
 {{- $problems := list -}}
 {{- if and .Values.database.existingSecret .Values.secrets.postgres -}}
-{{- $problems = append $problems "secrets.postgres: is for the embedded database, which database.existingSecret turns off. Remove one of them." -}}
+{{- $problems = append $problems "secrets.postgres: applies to the embedded database only, which database.existingSecret disables. Remove one of them." -}}
 {{- end -}}
 {{- if and .Values.broker.existingSecret .Values.secrets.redis -}}
-{{- $problems = append $problems "secrets.redis: is for the embedded broker, which broker.existingSecret turns off. Remove one of them." -}}
+{{- $problems = append $problems "secrets.redis: applies to the embedded broker only, which broker.existingSecret disables. Remove one of them." -}}
 {{- end -}}
 {{- toJson $problems -}}
 {{- end }}
@@ -53,9 +56,9 @@
 {{- $measured := false -}}
 {{- range $groups }}{{ if and (not .executorFacts.podPerTask) (include "airdock.serves" (dict "group" . "what" "gateway")) }}{{ $measured = true }}{{ end }}{{ end -}}
 {{- if not $measured -}}
-{{- $problems = append $problems "metrics.podMonitor.enabled: no group of Celery workers has a Docker gateway, so there is nothing to read. Set it to false." -}}
+{{- $problems = append $problems "metrics.podMonitor.enabled: no persistent worker has a Docker gateway, so there are no metrics. Set it to false." -}}
 {{- else if and .Values.networkPolicy.enabled (not .Values.networkPolicy.metricsFrom) -}}
-{{- $problems = append $problems "networkPolicy.metricsFrom: is missing, and with metrics.podMonitor.enabled Prometheus must reach the gateways. Name its pods, for example [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]." -}}
+{{- $problems = append $problems "networkPolicy.metricsFrom: is empty, so the network policies keep Prometheus from the metrics that metrics.podMonitor.enabled publishes. Select its pods, for example [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]." -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $problems -}}
@@ -64,22 +67,28 @@
 {{- define "airdock.problems.network" -}}
 {{- $problems := list -}}
 {{- if and (eq .Values.networkPolicy.egress "strict") (or .Values.database.existingSecret .Values.broker.existingSecret) (not .Values.networkPolicy.egressRules) -}}
-{{- $problems = append $problems "networkPolicy.egressRules: is empty, so that with egress: strict nothing reaches the external database or broker. Name them." -}}
+{{- $problems = append $problems "networkPolicy.egressRules: is empty, so with networkPolicy.egress: strict no pod can reach the external database or broker. Add rules that allow both." -}}
 {{- end -}}
 {{- toJson $problems -}}
 {{- end }}
 
 {{- define "airdock.problems.secrets" -}}
 {{- $problems := list -}}
-{{- range $section, $keys := dict "core" (list "fernet_key") "database" (list "sql_alchemy_conn") "celery" (list "broker_url" "result_backend") "api" (list "secret_key") "api_auth" (list "jwt_secret") -}}
-{{- range $key := $keys -}}
+{{- range $path, $value := dict
+      "core.fernet_key" "secrets.fernetKey"
+      "database.sql_alchemy_conn" "database.existingSecret"
+      "celery.broker_url" "broker.existingSecret"
+      "celery.result_backend" "broker.existingSecret"
+      "api.secret_key" "secrets.apiSecretKey"
+      "api_auth.jwt_secret" "secrets.jwtSecret" -}}
+{{- $section := splitList "." $path | first -}}
+{{- $key := splitList "." $path | last -}}
 {{- if hasKey (get $.Values.airflow.config $section | default dict) $key -}}
-{{- $problems = append $problems (printf "airflow.config.%s.%s: is a secret, and would be readable in a ConfigMap. Put it into a Secret and name that under secrets, database or broker." $section $key) -}}
+{{- $problems = append $problems (printf "airflow.config.%s: is a secret, but it would be stored in a ConfigMap. Store it in a Secret, and set %s to the Secret's name." $path $value) -}}
 {{- end -}}
 {{- $variable := printf "AIRFLOW__%s__%s" $section $key | upper -}}
 {{- if hasKey $.Values.airflow.env $variable -}}
-{{- $problems = append $problems (printf "airflow.env.%s: is a secret, and every component would hold it, the workers too. Put it into a Secret and name that under secrets, database or broker." $variable) -}}
-{{- end -}}
+{{- $problems = append $problems (printf "airflow.env.%s: is a secret, but every component would get it, including the workers. Store it in a Secret, and set %s to the Secret's name." $variable $value) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $problems -}}

@@ -1,6 +1,6 @@
 {{- /*
-Requests above their limits, which the API server refuses for each pod anew, long after the install: a JSON list of messages, of all blocks
-named `resources` in a map of values. Call with (dict "key" "workers.default" "values" $group).
+Requests that are higher than their limits: the API server would reject every pod, long after the install. A JSON list of messages about all
+blocks named `resources` in a map of values. Call with (dict "key" "workers.default" "values" $group).
 */ -}}
 {{- define "airdock.resourceProblems" -}}
 {{- $problems := list -}}
@@ -17,7 +17,7 @@ named `resources` in a map of values. Call with (dict "key" "workers.default" "v
 {{- $limit := get $limits $resource -}}
 {{- if not (or (kindIs "invalid" $request) (kindIs "invalid" $limit) (eq (toString $limit) "")) -}}
 {{- if gt (include "airdock.quantity" $request | float64) (include "airdock.quantity" $limit | float64) -}}
-{{- $problems = append $problems (printf "%s.requests.%s: %s is above limits.%s, %s, and no pod could be made. Lower it, or raise %s.limits.%s." $at $resource (toJson $request | trimAll "\"") $resource (toJson $limit | trimAll "\"") $at $resource) -}}
+{{- $problems = append $problems (printf "%s.requests.%s: %s is higher than the limit, %s, so Kubernetes would reject every pod. Lower it, or raise %s.limits.%s." $at $resource (toJson $request | trimAll "\"") (toJson $limit | trimAll "\"") $at $resource) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -20,7 +20,7 @@
 {{- range $namespace := prepend $tasks.extraNamespaces $tasks.namespace | uniq -}}
 {{- $other := get $owners $namespace | default (dict "group" $name "settings" $shared) -}}
 {{- if ne $other.settings $shared -}}
-{{- $problems = append $problems (printf "workers.%s.tasks: its tasks and those of workers.%s share the namespace %q and have different settings, but a namespace has one quota, one fence and one set of rights. Give both the same, or workers.%s.tasks.namespace." $name $other.group $namespace $name) -}}
+{{- $problems = append $problems (printf "workers.%s.tasks: workers.%s uses the task namespace %q, too, with different settings, but a namespace has one quota, one admission policy and one set of permissions. Use the same settings for both, or set workers.%s.tasks.namespace." $name $other.group $namespace $name) -}}
 {{- end -}}
 {{- $_ := set $owners $namespace $other -}}
 {{- end -}}
@@ -35,17 +35,17 @@
 {{- $workers := printf "^system:serviceaccount:(%s):%s-worker-" (join "|" $namespaces) (include "airdock.fullname" .) -}}
 {{- range $key, $tasks := include "airdock.taskSettings" . | fromJson -}}
 {{- if has $tasks.namespace (list $.Release.Namespace "default" "kube-system" "kube-public" "kube-node-lease") -}}
-{{- $problems = append $problems (printf "%s.namespace: %q holds more than tasks. Task pods can use every Secret and service account of their namespace: give one that holds nothing else." $key $tasks.namespace) -}}
+{{- $problems = append $problems (printf "%s.namespace: %q contains other objects, too. Task pods can use every Secret and service account in their namespace. Use a dedicated namespace." $key $tasks.namespace) -}}
 {{- end -}}
 {{- if $tasks.admission.enabled -}}
 {{- range $tasks.admission.exemptUsers -}}
 {{- if regexMatch $workers . -}}
-{{- $problems = append $problems (printf "%s.admission.exemptUsers: %q is a worker's account, and whoever writes a DAG has it: the fence would hold nobody. Remove it, or set %s.admission.enabled: false." $key . $key) -}}
+{{- $problems = append $problems (printf "%s.admission.exemptUsers: %q is a worker's service account, which every DAG author can use, so the admission policy would never apply. Remove it, or set %s.admission.enabled: false." $key . $key) -}}
 {{- end -}}
 {{- end -}}
 {{- range $tasks.admission.exemptGroups -}}
 {{- if or (has . (list "system:authenticated" "system:serviceaccounts")) (has (trimPrefix "system:serviceaccounts:" .) $namespaces) -}}
-{{- $problems = append $problems (printf "%s.admission.exemptGroups: %q holds the workers' accounts, and whoever writes a DAG has them: the fence would hold nobody. Remove it, or set %s.admission.enabled: false." $key . $key) -}}
+{{- $problems = append $problems (printf "%s.admission.exemptGroups: %q includes the workers' service accounts, which every DAG author can use, so the admission policy would never apply. Remove it, or set %s.admission.enabled: false." $key . $key) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
