@@ -107,7 +107,7 @@ def gateway_pod(
     directory   where the settings file is written
     """
     sys.path.insert(0, str(CHART / "files"))
-    from docker_gateway import model, pods, settings
+    from docker_gateway import cluster_manifest, model, settings
 
     rendered = manifests.one("ConfigMap", name=f"{worker_of(manifests, group).name}-docker-gateway")
     file = directory / "settings.json"
@@ -116,16 +116,9 @@ def gateway_pod(
         "AIRDOCK_GATEWAY_CONFIG": str(file),
         "AIRDOCK_GATEWAY_OWNER": "0b5e1d3c-5f0e-4a7e-9d56-6b0a0f3d7a11",
     }
-    tasks = settings.load(worker_env(manifests, group) | given).tasks
+    loaded = settings.load(worker_env(manifests, group) | given)
     request = {"Image": "busybox:1.37", "Cmd": ["echo", "hello"], "HostConfig": {}, **body}
-    made = pods.build(
-        model.parse_create(json.dumps(request).encode()),
-        "c0ffee" * 10 + "abcd",
-        "0b5e1d3c-5f0e-4a7e-9d56-6b0a0f3d7a11",
-        group,
-        tasks,
-        always_pull=False,
-        userns=False,
-    )
+    create = model.parse_create(json.dumps(request).encode())
+    made = cluster_manifest.build(create, "c0ffee" * 10 + "abcd", loaded, always_pull=False, userns=False)
     found: dict[str, Any] = made.manifest
     return found

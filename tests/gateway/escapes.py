@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+#: DockerOperator's temporary directory.
+TMP = "/run/airdock-tmp/airflowtmpabc123"
+TMP_MOUNT = {"Target": "/tmp/airflow", "Source": TMP, "Type": "bind", "ReadOnly": False}
 #: Known ways from a create body to the node, or to other people's containers.
 ESCAPES: dict[str, dict[str, Any]] = {
     "privileged": {"Privileged": True},

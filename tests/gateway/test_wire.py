@@ -15,6 +15,8 @@ from docker_gateway.wire import Closed, Connection, RawStream, Request, WireErro
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from .malformed import HEAD, MALFORMED
+
 
 @contextmanager
 def pair() -> Iterator[tuple[socket.socket, Connection]]:
@@ -76,59 +78,6 @@ def test_several_requests_on_one_connection() -> None:
         client.close()
         with pytest.raises(Closed):
             connection.read()
-
-
-HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
-MALFORMED = {
-    "no version": (400, b"GET /\r\nHost: a\r\n\r\n"),
-    "HTTP/1.0": (505, b"GET / HTTP/1.0\r\nHost: a\r\n\r\n"),
-    "HTTP/2 preface": (505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-    "two spaces": (400, b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n"),
-    "tab for space": (400, b"GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n"),
-    "leading line": (400, b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
-    "absolute target": (400, b"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n"),
-    "asterisk target": (400, b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),
-    "fragment": (400, b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n"),
-    "bad escape": (400, b"GET /a%2 HTTP/1.1\r\nHost: a\r\n\r\n"),
-    "byte over 127": (400, b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n"),
-    "backslash": (400, b"GET /a\\b HTTP/1.1\r\nHost: a\r\n\r\n"),
-    "query key twice": (400, b"GET /?a=1&a=2 HTTP/1.1\r\nHost: a\r\n\r\n"),
-    "query not UTF-8": (400, b"GET /?a=%ff HTTP/1.1\r\nHost: a\r\n\r\n"),
-    "no host": (400, b"GET / HTTP/1.1\r\n\r\n"),
-    "host twice": (400, b"GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n"),
-    "space before colon": (400, HEAD + b"Content-Length : 3\r\n\r\nabc"),
-    "folded header": (400, HEAD + b"X-A: b\r\n c\r\n\r\n"),
-    "bare LF": (400, HEAD + b"X-A: b\nContent-Length: 3\r\n\r\nabc"),
-    "bare CR": (400, HEAD + b"X-A: b\rContent-Length: 3\r\n\r\nabc"),
-    "NUL in a header": (400, HEAD + b"X-A: \0\r\n\r\n"),
-    "header without colon": (400, HEAD + b"nothing\r\n\r\n"),
-    "both lengths": (400, HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-    "length twice": (400, HEAD + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc"),
-    "two lengths in one": (400, HEAD + b"Content-Length: 3, 3\r\n\r\nabc"),
-    "signed length": (400, HEAD + b"Content-Length: +3\r\n\r\nabc"),
-    "length with zeros": (400, HEAD + b"Content-Length: 003\r\n\r\nabc"),
-    "hexadecimal length": (400, HEAD + b"Content-Length: 0x3\r\n\r\nabc"),
-    "negative length": (400, HEAD + b"Content-Length: -3\r\n\r\nabc"),
-    "large body": (413, HEAD + b"Content-Length: 99999999999\r\n\r\n"),
-    "large chunk": (413, HEAD + b"Transfer-Encoding: chunked\r\n\r\nffffffff\r\n"),
-    "other encoding": (501, HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n"),
-    "identity": (501, HEAD + b"Transfer-Encoding: identity\r\n\r\n"),
-    "chunk extension": (400, HEAD + b"Transfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\n\r\n"),
-    "signed chunk": (400, HEAD + b"Transfer-Encoding: chunked\r\n\r\n+3\r\nabc\r\n0\r\n\r\n"),
-    "chunk with 0x": (400, HEAD + b"Transfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n"),
-    "chunk too long": (400, HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n"),
-    "chunk ended by LF": (400, HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\nabc\n0\n\n"),
-    "trailer": (400, HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n"),
-    "body of GET": (400, b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"),
-    "expect": (417, HEAD + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\nabc"),
-    "pipelined": (400, b"GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n"),
-    "body longer than its length": (400, HEAD + b"Content-Length: 3\r\n\r\nabcd"),
-    "long line": (431, b"GET /" + b"a" * wire.MAX_HEAD + b" HTTP/1.1\r\nHost: a\r\n\r\n"),
-    "endless headers": (431, HEAD + b"X-A: " + b"b" * wire.MAX_HEAD),
-    "many headers": (431, HEAD + b"".join(b"X-%d: a\r\n" % i for i in range(65)) + b"\r\n"),
-    "ends in the head": (400, b"GET / HTTP/1.1\r\nHo"),
-    "ends in the body": (400, HEAD + b"Content-Length: 30\r\n\r\nabc"),
-}
 
 
 @pytest.mark.parametrize("name", MALFORMED)

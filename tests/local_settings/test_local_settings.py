@@ -228,12 +228,12 @@ def test_labels_for_the_docker_gateway(
 
 def test_labels_are_those_that_the_gateway_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(SOURCE.parent)
-    pods = importlib.import_module("docker_gateway.pods")
+    known = importlib.import_module("docker_gateway.labels")
     labels = load()._labels(
         DockerOperator(retrieve_output=True, retrieve_output_path="/tmp/o", xcom_all=True),
         SimpleNamespace(dag_id="d", task_id="t", run_id="r", try_number=1, map_index=0),
     )
-    assert set(labels) == set(pods._OWN)
+    assert set(labels) == set(known.POLICY)
 
 
 def test_other_operators_keep_theirs() -> None:

@@ -8,19 +8,21 @@ import json
 from typing import Any
 
 import pytest
-from docker_gateway import policy
+from docker_gateway import daemon_policy, policy
 from docker_gateway.backend import Refusal
-from docker_gateway.daemon import Daemon, _auth, pod_cgroup
-from docker_gateway.health import Metrics
+from docker_gateway.daemon_api import DaemonApi
+from docker_gateway.daemon_body import BodyWriter
+from docker_gateway.daemon_cgroup import CgroupParent, pod_cgroup
+from docker_gateway.daemon_images import auth
 from docker_gateway.model import BadBody, Create, HostConfig, parse_create
 from docker_gateway.settings import Daemon as Rules
 from docker_gateway.settings import Settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .escapes import ESCAPES
-from .test_model import HOST, body
-from .test_pods import KEYS, TMP_MOUNT
+from .docker_py import HOST, body
+from .escapes import ESCAPES, TMP_MOUNT
+from .test_cluster_manifest import KEYS
 
 RULES = Rules(
     socket="/nowhere",
@@ -34,11 +36,17 @@ RULES = Rules(
 )
 
 
-def write(host: dict[str, Any] | None = None, rules: Rules = RULES, **config: Any) -> dict[str, Any]:
+def write(
+    host: dict[str, Any] | None = None,
+    rules: Rules = RULES,
+    parent: str = "",
+    in_pod: bool = False,
+    **config: Any,
+) -> dict[str, Any]:
     """Give the request that the daemon would get."""
-    backend = Daemon(Settings(owner="pod-uid", worker_group="g", daemon=rules), Metrics())
+    writer = BodyWriter(Settings(owner="pod-uid", worker_group="g", daemon=rules), lambda: parent, in_pod)
     text = {"Image": "busybox:1.37", **config, "HostConfig": host or {}}
-    return backend._body(parse_create(json.dumps(text).encode()))
+    return writer.write(parse_create(json.dumps(text).encode()))
 
 
 def refusal(**arguments: Any) -> str:
@@ -48,8 +56,8 @@ def refusal(**arguments: Any) -> str:
 
 
 def test_the_tables_name_every_field_once() -> None:
-    host = [policy.DAEMON_HOST_REFUSED, policy.DAEMON_HOST_PASSED]
-    rest = [policy.DAEMON_REFUSED, policy.DAEMON_PASSED]
+    host = [policy.HOST_REFUSED, daemon_policy.HOST_REFUSED, daemon_policy.HOST_PASSED]
+    rest = [policy.REFUSED, daemon_policy.REFUSED, daemon_policy.PASSED]
     for tables, kind in ((host, HostConfig), (rest, Create)):
         names = sorted(name for table in tables for name in table)
         assert names == sorted(field.name for field in dataclasses.fields(kind))
@@ -63,7 +71,7 @@ def test_escapes_are_refused(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", sorted(policy.DAEMON_HOST_REFUSED))
+@pytest.mark.parametrize("name", sorted({**policy.HOST_REFUSED, **daemon_policy.HOST_REFUSED}))
 def test_each_refused_field_is_named(name: str) -> None:
     values = {**body()["HostConfig"], "InitPath": "/init"}
     assert refusal(host={KEYS[name]: values[KEYS[name]]}).startswith(f"{name}: ")
@@ -77,9 +85,9 @@ def test_what_is_forced() -> None:
         "CpuQuota": 200_000,
         "SecurityOpt": ["no-new-privileges"],
     }  # fmt: skip
-    parent = write(rules=dataclasses.replace(RULES, cgroup_parent="/kubepods/x"))
-    assert parent["HostConfig"]["CgroupParent"] == "/kubepods/x"
-    assert parent["HostConfig"]["OomScoreAdj"] == 1000
+    placed = write(parent="/kubepods/x")
+    assert placed["HostConfig"]["CgroupParent"] == "/kubepods/x"
+    assert placed["HostConfig"]["OomScoreAdj"] == 1000
     assert "labels" in refusal(Labels={"airdock.dev/gateway": "other"})
 
 
@@ -119,23 +127,17 @@ def test_the_pods_own_cgroup(cgroups: str, driver: str, parent: str) -> None:
 def test_a_cgroup_that_is_not_found_is_logged(
     cgroups: str, why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    backend = Daemon(
-        Settings(owner="pod-uid", daemon=dataclasses.replace(RULES, cgroup_parent="auto")), Metrics()
-    )
-    monkeypatch.setattr(backend, "_call", lambda *_: {"CgroupDriver": "cgroupfs"})
-    monkeypatch.setattr("docker_gateway.daemon.Path.read_text", lambda _: cgroups)
-    assert backend._cgroup_parent() == ""
+    api = DaemonApi("/nowhere")
+    monkeypatch.setattr(api, "call", lambda *_: {"CgroupDriver": "cgroupfs"})
+    monkeypatch.setattr("docker_gateway.daemon_cgroup.Path.read_text", lambda _: cgroups)
+    assert CgroupParent(api, "auto")() == ""
     said = json.loads(capsys.readouterr().err)
     assert said["event"] == "cgroup-parent"
     assert why in said["reason"]
 
 
 def test_cpu_in_the_pods_cgroup() -> None:
-    backend = Daemon(
-        Settings(owner="pod-uid", daemon=dataclasses.replace(RULES, cgroup_parent="auto")), Metrics()
-    )
-    backend._pod_cgroup = "/kubepods/burstable/pod1"
-    host = backend._body(parse_create(b'{"Image": "a"}'))["HostConfig"]
+    host = write(parent="/kubepods/burstable/pod1", in_pod=True)["HostConfig"]
     assert host["CgroupParent"] == "/kubepods/burstable/pod1"
     # A quota that is more than the pod's would be refused by cgroup v1.
     assert "CpuQuota" not in host
@@ -166,6 +168,13 @@ def test_the_temporary_directory_is_a_volume_of_the_containers_own() -> None:
     assert mount == {"Target": "/tmp/airflow", "Type": "volume", "VolumeOptions": {"NoCopy": True}}
 
 
+def test_the_cgroup_that_the_settings_name() -> None:
+    api = DaemonApi("/nowhere")
+    assert CgroupParent(api, "none")() == ""
+    assert CgroupParent(api, "/kubepods/x")() == "/kubepods/x"
+    assert not CgroupParent(api, "/kubepods/x").auto
+
+
 def test_what_is_allowed_by_name() -> None:
     host = write(host={"Binds": ["data:/d:ro", "/srv/shared:/s"], "NetworkMode": "backend"})["HostConfig"]
     assert host["Binds"] == ["data:/d:ro", "/srv/shared:/s"]
@@ -180,16 +189,16 @@ def test_what_is_allowed_by_name() -> None:
     ):
         assert refusal(host={"Binds": [bad]}), bad
     assert refusal(host={"NetworkMode": "frontend"})
-    assert "daemon.images" in refusal(rules=dataclasses.replace(RULES, images=["x/*"]))
-    assert "daemon.gpus" in refusal(host={"DeviceRequests": HOST["device_requests"]})
+    assert "workers.g.socket.allowed.images" in refusal(rules=dataclasses.replace(RULES, images=["x/*"]))
+    assert "workers.g.socket.allowed.gpus" in refusal(host={"DeviceRequests": HOST["device_requests"]})
 
 
 def test_credentials_are_written_from_known_fields() -> None:
     packed = base64.urlsafe_b64encode(b'{"username":"u","password":"p","surprise":"x"}').decode()
-    assert json.loads(base64.urlsafe_b64decode(_auth(packed))) == {"username": "u", "password": "p"}
+    assert json.loads(base64.urlsafe_b64decode(auth(packed))) == {"username": "u", "password": "p"}
     for bad in ("!", "e30x", base64.b64encode(b"[]").decode(), base64.b64encode(b'{"username":1}').decode()):
         with pytest.raises(BadBody):
-            _auth(bad)
+            auth(bad)
 
 
 _whole = body()
@@ -201,7 +210,7 @@ values = (
     | st.lists(st.text(max_size=5), max_size=2)
 )
 #: What may be in a HostConfig that goes to the daemon; every other key is a hole.
-FORWARDED = {KEYS[name] for name in policy.DAEMON_HOST_PASSED} | {"MemorySwap", "CgroupParent"}
+FORWARDED = {KEYS[name] for name in daemon_policy.HOST_PASSED} | {"MemorySwap", "CgroupParent"}
 
 
 @settings(max_examples=400, deadline=None)
@@ -217,7 +226,11 @@ def test_nothing_but_allowed_fields_is_forwarded(
     try:
         written = write(
             host=host_config,
-            **{k: v for k, v in top.items() if k not in ("host", "rules", "HostConfig", "Image")},
+            **{
+                k: v
+                for k, v in top.items()
+                if k not in ("host", "rules", "parent", "in_pod", "HostConfig", "Image")
+            },
         )
     except (Refusal, BadBody):
         return

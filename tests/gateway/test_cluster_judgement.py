@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from docker_gateway.judgement import Ended, judge, trouble
+from docker_gateway.cluster_judgement import Ended, judge, trouble
 
 
 def pod(

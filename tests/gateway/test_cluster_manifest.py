@@ -7,13 +7,13 @@ import json
 from typing import Any
 
 import pytest
-from docker_gateway import pods, policy, retrieval
+from docker_gateway import cluster_manifest, cluster_policy, cluster_retrieval, labels, policy
 from docker_gateway.backend import Refusal
 from docker_gateway.model import Create, HostConfig, parse_create
-from docker_gateway.settings import Network, Registry, Tasks, Volume
+from docker_gateway.settings import Network, Registry, Settings, Tasks, Volume
 
-from .escapes import ESCAPES
-from .test_model import HOST, body
+from .docker_py import HOST, body
+from .escapes import ESCAPES, TMP, TMP_MOUNT
 
 TASKS = Tasks(
     namespace="tasks",
@@ -23,8 +23,6 @@ TASKS = Tasks(
     networks={"backend": Network({"net": "backend"})},
     registries={"registry.example.com:5000": Registry("pull-secret")},
 )
-TMP = "/run/airdock-tmp/airflowtmpabc123"
-TMP_MOUNT = {"Target": "/tmp/airflow", "Source": TMP, "Type": "bind", "ReadOnly": False}
 
 
 def build(
@@ -34,12 +32,11 @@ def build(
     pull: bool = False,
     query: dict[str, str] | None = None,
     **config: Any,
-) -> pods.Built:
+) -> cluster_manifest.Built:
     text = {"Image": "busybox:1.37", **config, "HostConfig": host or {}}
     request = parse_create(json.dumps(text).encode(), **(query or {}))
-    return pods.build(
-        request, "c0ffee" * 10 + "abcd", "owner-uid", "default", tasks, always_pull=pull, userns=userns
-    )
+    settings = Settings(owner="owner-uid", worker_group="default", tasks=tasks)
+    return cluster_manifest.build(request, "c0ffee" * 10 + "abcd", settings, always_pull=pull, userns=userns)
 
 
 def main(**arguments: Any) -> dict[str, Any]:
@@ -59,8 +56,9 @@ def refusal(**arguments: Any) -> str:
 
 
 def test_the_tables_name_every_field_once() -> None:
-    host = [policy.CLUSTER_HOST_REFUSED, policy.CLUSTER_HOST_IGNORED, policy.CLUSTER_HOST_MAPPED]
-    rest = [policy.CLUSTER_REFUSED, policy.CLUSTER_IGNORED, policy.CLUSTER_MAPPED]
+    own = cluster_policy
+    host = [policy.HOST_REFUSED, own.HOST_REFUSED, own.HOST_IGNORED, own.HOST_MAPPED]
+    rest = [policy.REFUSED, own.REFUSED, own.IGNORED, own.MAPPED]
     for tables, kind in ((host, HostConfig), (rest, Create)):
         names = sorted(name for table in tables for name in table)
         assert names == sorted(field.name for field in dataclasses.fields(kind))
@@ -74,7 +72,7 @@ KEYS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(policy.CLUSTER_HOST_REFUSED))
+@pytest.mark.parametrize("name", sorted({**policy.HOST_REFUSED, **cluster_policy.HOST_REFUSED}))
 def test_each_field_that_a_pod_cannot_honour_is_refused_by_name(name: str) -> None:
     values = {**body()["HostConfig"], "InitPath": "/init"}
     message = refusal(host={KEYS[name]: values[KEYS[name]]})
@@ -82,7 +80,7 @@ def test_each_field_that_a_pod_cannot_honour_is_refused_by_name(name: str) -> No
     assert len(message) > len(name) + 20
 
 
-@pytest.mark.parametrize("name", sorted(policy.CLUSTER_REFUSED))
+@pytest.mark.parametrize("name", sorted({**policy.REFUSED, **cluster_policy.REFUSED}))
 def test_each_other_field_too(name: str) -> None:
     values = {**body(), "StdinOnce": True, "AttachStdin": True}
     assert ": " in refusal(**{KEYS[name]: values[KEYS[name]]})
@@ -97,9 +95,8 @@ def test_what_docker_py_sends_by_default_is_not_refused() -> None:
     config = ContainerConfig(
         "1.47", "busybox", "true", host_config=host, networking_config={}, ports=[], volumes=[]
     )
-    assert pods.build(
-        parse_create(json.dumps(config).encode()), "0" * 64, "o", "", TASKS, always_pull=False, userns=False
-    )
+    request = parse_create(json.dumps(config).encode())
+    assert cluster_manifest.build(request, "0" * 64, Settings(tasks=TASKS), always_pull=False, userns=False)
 
 
 @pytest.mark.parametrize("name", ESCAPES)
@@ -187,7 +184,7 @@ def test_users() -> None:
     both = spec(User="1000:2000")["securityContext"]
     assert (both["runAsUser"], both["runAsGroup"]) == (1000, 2000)
     for root in ("0", "root", "0:0"):
-        assert "root is not allowed" in refusal(User=root)
+        assert "may not run as root" in refusal(User=root)
     for name in ("nobody", "1000:staff", "-1", "99999999999", "1000:", ":5"):
         if name != "1000:":
             assert refusal(User=name), name
@@ -373,8 +370,8 @@ def test_platform() -> None:
     assert "platform" in refusal(query={"platform": "windows"})
 
 
-def retrieve(path: str, **arguments: Any) -> pods.Built:
-    return build(Labels={pods.RETRIEVE: path}, **arguments)
+def retrieve(path: str, **arguments: Any) -> cluster_manifest.Built:
+    return build(Labels={labels.RETRIEVE: path}, **arguments)
 
 
 def test_retrieval() -> None:
@@ -389,9 +386,9 @@ def test_retrieval() -> None:
     assert sidecar["volumeMounts"] == [{**main_mount, "readOnly": True}]
     inner = retrieve("/tmp/airflow/x/out", host={"Mounts": [TMP_MOUNT]}).manifest["spec"]
     assert inner["initContainers"][0]["volumeMounts"][0]["mountPath"] == "/tmp/airflow"
-    assert "retrieve_output_path" in refusal(Labels={pods.RETRIEVE: "/app/out"})
+    assert "retrieve_output_path" in refusal(Labels={labels.RETRIEVE: "/app/out"})
     for bad in ("out", "/tmp/../etc/x", "/tmp/"):
-        assert "retrieve_output_path" in refusal(Labels={pods.RETRIEVE: bad})
+        assert "retrieve_output_path" in refusal(Labels={labels.RETRIEVE: bad})
     assert "initContainers" not in spec()
     # An image's own uid is not known: the sidecar must not run as its own image's root.
     assert "runAsUser" not in sidecar["securityContext"]
@@ -418,7 +415,7 @@ def test_the_file_comes_back_only_whole() -> None:
         len(data),
         hashlib.sha256(data).hexdigest().encode(),
     )
-    archive = retrieval.read([log[:100], log[100:]], "/tmp/out.bin")
+    archive = cluster_retrieval.read([log[:100], log[100:]], "/tmp/out.bin")
     with tarfile.open(fileobj=io.BytesIO(b"".join(archive.tar))) as tar:
         member = tar.extractfile("out.bin")
         assert member is not None
@@ -435,11 +432,11 @@ def test_the_file_comes_back_only_whole() -> None:
         b"airdock-end large\n",
     ):
         with pytest.raises(Disconnect):
-            retrieval.read([broken], "/tmp/out.bin")
+            cluster_retrieval.read([broken], "/tmp/out.bin")
     with pytest.raises(ApiError) as error:
-        retrieval.read([b"airdock-end missing\n"], "/tmp/out.bin")
+        cluster_retrieval.read([b"airdock-end missing\n"], "/tmp/out.bin")
     assert error.value.status == 404
 
 
 def test_a_pod_that_etcd_would_not_take_is_refused() -> None:
-    assert "environment" in refusal(Env=["A=" + "x" * pods.MAX_MANIFEST])
+    assert "environment" in refusal(Env=["A=" + "x" * cluster_manifest.MAX_MANIFEST])

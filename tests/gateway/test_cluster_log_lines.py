@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from docker_gateway.kubernetes_api import Chunks
-from docker_gateway.logs import GAP, LineReader
+from docker_gateway.cluster_api import Chunks
+from docker_gateway.cluster_log_lines import GAP, LineReader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

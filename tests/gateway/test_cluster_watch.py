@@ -1,0 +1,67 @@
+"""What the watch makes of the pods that it is told of, and of those that it no longer sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from docker_gateway.cluster_api import KubernetesApi
+from docker_gateway.cluster_container import Container
+from docker_gateway.cluster_pods import Pods
+from docker_gateway.cluster_watch import Watch
+from docker_gateway.containers import Containers
+from docker_gateway.health import Metrics
+from docker_gateway.model import Create
+from docker_gateway.settings import Kubernetes, Settings
+
+ID = "c0ffee" * 10 + "abcd"
+
+
+def pod(**status: Any) -> dict[str, Any]:
+    state = {
+        "containerStatuses": [
+            {"name": "container", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
+        ],
+        "phase": "Running",
+    }
+    meta = {"name": "p", "uid": "u", "annotations": {"airdock.dev/container-id": ID}}
+    return {"metadata": meta, "spec": {"containers": [{"image": "a"}]}, "status": state | status}
+
+
+@pytest.fixture
+def containers() -> Containers[Container]:
+    return Containers()
+
+
+@pytest.fixture
+def watch(containers: Containers[Container], monkeypatch: pytest.MonkeyPatch) -> Watch:
+    api = KubernetesApi(Kubernetes(server="http://nowhere"))
+    pods = Pods(api, "tasks")
+    # The pod's deletion would be a request in the background.
+    monkeypatch.setattr(pods, "delete", lambda *_: None)
+    return Watch(api, pods, Settings(owner="o"), containers, Metrics())
+
+
+def test_a_pod_that_was_deleted_while_nothing_was_watched_has_ended(
+    watch: Watch, containers: Containers[Container]
+) -> None:
+    container = Container(ID, Create(image="a"), "p", begun=1.0)
+    containers.add(container)
+    watch._relist([pod()])
+    assert container.running
+    assert container.ended is None
+    watch._relist([])
+    assert container.gone
+    assert container.ended is not None
+    assert container.ended.code is None
+    assert "deleted" in container.ended.message
+
+
+def test_a_pod_of_another_life_is_adopted_and_has_no_exit_code(
+    watch: Watch, containers: Containers[Container]
+) -> None:
+    watch._relist([pod()])
+    container = containers.find(ID[:12])
+    assert container.ended is not None
+    assert container.ended.code is None
+    assert "restarted" in container.ended.message
