@@ -1,12 +1,13 @@
 # `make` alone lists the targets. Everything that is built or downloaded goes to .venv, .tools and ~/.cache/airdock.
 PYTHON ?= python3
 FORMAT ?= text
+SECONDS ?= 600
 run := .venv/bin/python -m
 sources := scripts tests charts/airdock/files
 # With the seconds that a tier may take on two cores with warm caches (tests/support/budget.py).
 within := .venv/bin/pytest --budget
 
-.PHONY: help up down test test-api e2e e2e-cgroup2 bench lint overlays docs package publish
+.PHONY: help up down test test-api e2e e2e-cgroup2 fuzz bench lint overlays docs package publish
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
@@ -41,6 +42,9 @@ e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images;
 e2e-cgroup2: .venv/installed ## mode dind on cgroup v2, in an emulated machine: slow
 	@$(run) tests.cgroup2.machine
 	$(within) 240 tests/cgroup2
+
+fuzz: .venv/installed ## search at random for what breaks the gateway, for SECONDS=600; finds become cases of `make test`
+	@$(run) tests.gateway.fuzz $(SECONDS)
 
 bench: .venv/installed ## the measured claims of the README
 	@$(run) scripts.bench

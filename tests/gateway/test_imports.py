@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[2] / "charts/airdock/files/docker_gateway"
-MODULES = sorted(file.stem for file in PACKAGE.glob("*.py"))
+from tests.support.paths import GATEWAY
+
+MODULES = sorted(file.stem for file in GATEWAY.glob("*.py"))
 MAX_LINES = 450
 
 
@@ -22,7 +22,7 @@ def family(module: str) -> str:
 def imports(module: str) -> frozenset[str]:
     """Give the modules of the package that a module imports as it is loaded."""
     found: set[str] = set()
-    for node in ast.parse((PACKAGE / f"{module}.py").read_text()).body:
+    for node in ast.parse((GATEWAY / f"{module}.py").read_text()).body:
         if isinstance(node, ast.ImportFrom) and node.level == 1:
             found |= {node.module} if node.module else {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom | ast.Import):
@@ -61,9 +61,9 @@ def test_a_module_loads_its_own_family_alone(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_files_are_short(module: str) -> None:
-    assert len((PACKAGE / f"{module}.py").read_text().splitlines()) <= MAX_LINES
+    assert len((GATEWAY / f"{module}.py").read_text().splitlines()) <= MAX_LINES
 
 
 def test_the_package_is_flat() -> None:
     # The chart mounts it from a ConfigMap, whose keys have no slash.
-    assert not [path for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"]
+    assert not [path for path in GATEWAY.iterdir() if path.is_dir() and path.name != "__pycache__"]

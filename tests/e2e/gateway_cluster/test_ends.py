@@ -50,7 +50,7 @@ def test_past_its_deadline(starter: Start) -> None:
 
 def test_no_node_takes_it(starter: Start) -> None:
     gateway = starter(scheduleTimeoutSeconds=3, pod={"nodeSelector": {"nothing": "here"}})
-    assert "no node takes the pod" in fails(begin(gateway.client(), ["true"]))
+    assert "the pod could not be scheduled" in fails(begin(gateway.client(), ["true"]))
     wait_until(lambda: not gateway.cluster.pods(gateway.owner), 30, "the pod is deleted")
 
 

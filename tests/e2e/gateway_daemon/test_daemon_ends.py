@@ -125,7 +125,7 @@ def test_stopped_by_somebody_else(dockerd: Dockerd) -> None:
         container, stream = begun(client, POLITE)
         raw.stop(container)
         assert raw.wait(container)["StatusCode"] == 0
-        assert "stopped from outside" in infrastructure(client, container, stream)
+        assert "something else than this task stopped" in infrastructure(client, container, stream)
     finally:
         gateway.close()
         raw.close()
