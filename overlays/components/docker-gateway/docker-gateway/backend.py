@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -61,6 +63,11 @@ class Archive:
     mode: int
     mtime: str
     tar: Iterable[bytes]
+
+    def stat(self) -> str:
+        """Give the X-Docker-Container-Path-Stat header."""
+        fields = {key: getattr(self, key) for key in ("name", "size", "mode", "mtime")} | {"linkTarget": ""}
+        return base64.b64encode(json.dumps(fields).encode()).decode()
 
 
 class Stream(Protocol):

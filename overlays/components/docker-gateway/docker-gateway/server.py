@@ -13,11 +13,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from . import retrieval
-from .backend import NEWEST_API, OLDEST_API, ApiError, AttachOptions, Backend, Disconnect, Stream
+from .api_versions import API, ApiVersion
+from .backend import ApiError, AttachOptions, Backend, Disconnect, Stream
+from .fields import without_temporary
 from .health import Metrics, log
+from .labels import DAG, TASK
 from .model import BadBody, mapping, parse_create, parse_json, string
-from .pods import DAG, TASK
 from .wire import HANGUPS, Closed, Connection, RawStream, Request, WireError, hung_up
 
 MAX_CONNECTIONS = 2048
@@ -123,7 +124,7 @@ class Server:
         if not match:
             raise ApiError(404, "page not found", "endpoint")
         if match["major"]:
-            _check_version((int(match["major"]), int(match["minor"])))
+            _check_version(ApiVersion(int(match["major"]), int(match["minor"])))
         path = match["rest"]
         keep = request.headers.get("connection", "").lower() != "close"
         if handler := self._fixed.get((request.method, path)):
@@ -189,6 +190,7 @@ class Server:
             container, warnings = self._backend.create(create)
         except ApiError as error:
             error.dag, error.task = create.labels.get(DAG), create.labels.get(TASK)
+            error.message = without_temporary(error.message, create)
             raise
         connection.respond_json(201, {"Id": container, "Warnings": warnings})
 
@@ -215,7 +217,7 @@ class Server:
             archive = backend.archive(container, request.query.get("path", ""))
             headers = {
                 "Content-Type": "application/x-tar",
-                "X-Docker-Container-Path-Stat": retrieval.path_stat(archive),
+                "X-Docker-Container-Path-Stat": archive.stat(),
             }
             connection.respond_chunks(archive.tar, headers)
         elif (method, verb) == ("DELETE", ""):
@@ -255,18 +257,15 @@ class Server:
         return False
 
 
-def _check_version(version: tuple[int, int]) -> None:
+def _check_version(version: ApiVersion) -> None:
     """Refuse a version of the API in the daemon's words."""
-    name = "{}.{}".format(*version)
-    if version > NEWEST_API:
-        newest = "{}.{}".format(*NEWEST_API)
-        message = f"client version {name} is too new. Maximum supported API version is {newest}"
-        raise ApiError(400, message, "version")
-    if version < OLDEST_API:
-        oldest = "{}.{}".format(*OLDEST_API)
-        raise ApiError(
-            400,
-            f"client version {name} is too old. Minimum supported API version is {oldest}, please upgrade"
-            " your client to a newer version",
-            "version",
+    if version > API.newest:
+        message = f"client version {version} is too new. Maximum supported API version is {API.newest}"
+    elif version < API.oldest:
+        message = (
+            f"client version {version} is too old. Minimum supported API version is {API.oldest}, please"
+            " upgrade your client to a newer version"
         )
+    else:
+        return
+    raise ApiError(400, message, "version")

@@ -15,11 +15,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
+
+from .quantities import is_quantity
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -179,7 +180,7 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         if value not in choices:
             raise ConfigError(f"{name}: {value!r} is not one of {', '.join(choices)}")
     for key in ("memory", "cpu"):
-        if not re.fullmatch(r"[0-9.]+(m|[kMGTPE]i?|Ki)?", ceiling := str(getattr(settings.daemon, key))):
+        if not is_quantity(ceiling := getattr(settings.daemon, key)):
             raise ConfigError(f"daemon.{key}: {ceiling!r} is no Kubernetes quantity; write 4Gi or 500m")
     return settings
 

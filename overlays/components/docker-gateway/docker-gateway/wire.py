@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from .api_versions import API
+
 #: Bytes of request line and headers together.
 MAX_HEAD = 32 * 1024
 MAX_HEADERS = 64
@@ -319,7 +321,7 @@ def _head(status: int, fields: Mapping[str, str]) -> bytes:
     lines = [
         f"HTTP/1.1 {status} {REASONS.get(status, 'Error')}",
         "Server: airdock",
-        "Api-Version: 1.47",
+        f"Api-Version: {API.advertised}",
         "Ostype: linux",
     ]
     lines += [f"{name}: {value}" for name, value in fields.items()]

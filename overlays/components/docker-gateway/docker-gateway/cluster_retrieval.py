@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import posixpath
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from .backend import ApiError, Archive, Disconnect
+from .settings import Tasks
 
 SIDECAR = "retrieve-output"
 #: The kubelet starts a new log file at 10 MiB by default, and would then hide the beginning.
@@ -38,14 +38,12 @@ while :; do sleep 3600 & wait $!; done
 """
 
 
-def sidecar(
-    image: str, pull_policy: str, path: str, mount: dict[str, Any], user: int | None
-) -> dict[str, Any]:
+def sidecar(tasks: Tasks, path: str, mount: dict[str, Any], user: int | None) -> dict[str, Any]:
     """Build the sidecar for a file on `mount`; it runs as the container's uid, or as `user` if not None."""
     return {
         "name": SIDECAR,
-        "image": image,
-        "imagePullPolicy": pull_policy,
+        "image": tasks.retrieve_image,
+        "imagePullPolicy": tasks.retrieve_pull_policy,
         "restartPolicy": "Always",
         "command": ["sh", "-c", _SCRIPT.replace("$", "$$"), "retrieve", path.replace("$", "$$")],
         "resources": {
@@ -106,15 +104,3 @@ def _archive(path: str, data: bytes, mode: int, mtime: int, directory: bool = Fa
     # Go's file modes: the type is in the high bits, 1 << 31 for a directory.
     go_mode = (mode & 0o777) | (1 << 31 if directory else 0)
     return Archive(name, 4096 if directory else len(data), go_mode, stamp, (target.getvalue(),))
-
-
-def path_stat(archive: Archive) -> str:
-    """Give the X-Docker-Container-Path-Stat header."""
-    stat = {
-        "name": archive.name,
-        "size": archive.size,
-        "mode": archive.mode,
-        "mtime": archive.mtime,
-        "linkTarget": "",
-    }
-    return base64.b64encode(json.dumps(stat).encode()).decode()

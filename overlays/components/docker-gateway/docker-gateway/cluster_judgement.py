@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .pods import MAIN
-
 Object = dict[str, Any]
+#: The name of a pod's main container.
+MAIN = "container"
 #: Reasons of a terminated state that say that the container never ran, or that nobody knows.
 _NEVER_RAN = {
     "StartError",
@@ -93,7 +93,7 @@ def _by_cluster(pod: Object, status: Object, deleted: bool, fate: str) -> str:
     if said:
         return f"the cluster ended the pod ({said})"
     if deleted or pod["metadata"].get("deletionTimestamp"):
-        return f"the pod was deleted: {fate}" if fate else "the pod was deleted, not by this task"
+        return f"the pod was deleted: {fate}" if fate else "the pod was deleted by something else than this task (a user, a controller, an eviction)"
     return ""
 
 
@@ -114,7 +114,7 @@ def trouble(pod: Object) -> Trouble | None:
     for condition in status.get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return Trouble(
-                f"no node takes the pod: {condition.get('message') or condition.get('reason')}", "schedule"
+                f"the pod could not be scheduled: {condition.get('message') or condition.get('reason')}", "schedule"
             )
     return None
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from .cluster_api import ApiStatus, KubernetesApi, Object, pods_path
 from .health import log
-from .kubernetes_api import ApiStatus, KubernetesApi, Object, pods_path
-from .pods import OWNER
+from .labels import OWNER
 from .settings import Settings
 
 _MANAGED = "app.kubernetes.io/managed-by=airdock"

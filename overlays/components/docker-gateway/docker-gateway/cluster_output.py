@@ -1,0 +1,120 @@
+"""A container's output, from the log of its pod to an attached client."""
+
+from __future__ import annotations
+
+import http.client
+import time
+
+from .backend import Stream
+from .cluster_api import ApiStatus, KubernetesApi, pods_path
+from .cluster_container import Container
+from .cluster_judgement import MAIN
+from .cluster_log_lines import LineReader
+from .health import log
+
+#: An orderly end of a log stream is believed if the container's own end is known within this many seconds.
+END_AGREES = 2.0
+#: Seconds after which the log of a container that printed nothing is read once more.
+LATE_OUTPUT = 0.5
+#: Seconds after which a log stream of an ended container that does not end is cut.
+LOG_GRACE = 60.0
+
+
+class Output:
+    """Sends the output of one container to one client."""
+
+    def __init__(self, api: KubernetesApi, namespace: str, container: Container, stream: Stream) -> None:
+        self._api, self._path = api, pods_path(namespace, container.pod_name, "log")
+        self._container, self._stream, self._reader = container, stream, LineReader()
+        self._delay = 0.1
+
+    def send(self, follow: bool) -> None:
+        """Send the whole output, and return once the container has ended; or what there is by now."""
+        container = self._container
+        with container.changed:
+            while not container.has_output and not container.ended and not container.removed:
+                container.changed.wait()
+            # Its pod never ran a container: the reason is the answer to `wait`.
+            if not container.has_output:
+                return
+        while not self._attempt(follow) and follow and not self._given_up():
+            time.sleep(self._delay)
+            self._delay = min(self._delay * 2, 5.0)
+            self._reader.reconnect()
+        self._stream.flush()
+        if self._reader.gap:
+            log("output-gap", **container.names())
+            if container.xcom_all:
+                container.lost_output("lines are missing in it")
+
+    def _attempt(self, follow: bool) -> bool:
+        """Read the log until its stream ends; True if there is nothing more to read."""
+        try:
+            whole = self._read_once(follow)
+            if whole and follow:
+                self._read_rest()
+            self._delay = 0.1
+            return whole
+        except ApiStatus as status:
+            if status.code in (403, 404):
+                self._container.lost_output(status.message)
+                return True
+        except http.client.HTTPException:
+            pass
+        return False
+
+    def _given_up(self) -> bool:
+        """Tell whether the rest of the output cannot be had any more."""
+        container = self._container
+        with container.changed:
+            if container.gone or container.removed:
+                return True
+            late = bool(container.ended) and time.monotonic() - container.ended_at > LOG_GRACE
+        if late:
+            container.lost_output("its node did not send it")
+        return late
+
+    def _read_rest(self) -> None:
+        """Read what the runtime wrote after the log stream had ended.
+
+        On a busy node the runtime says that a container has ended before the last of its output, or all of
+        it, is in the log, and a stream that was read in the meantime ends in good order without it.
+        """
+        for wait in (0.0, LATE_OUTPUT):
+            before = self._reader.total
+            if wait and before:
+                break
+            time.sleep(wait)
+            self._reader.reconnect()
+            self._read_once(follow=False)
+            if self._reader.total > before:
+                log("late-output", bytes=self._reader.total - before, **self._container.names())
+
+    def _read_once(self, follow: bool) -> bool:
+        """Read one log stream; True if it held all that there is."""
+        container = self._container
+        query = {"container": MAIN, "timestamps": "true"}
+        if follow:
+            query["follow"] = "true"
+        if self._reader.since:
+            query["sinceTime"] = self._reader.since
+        log_stream = self._api.stream(self._path, query, timeout=None)
+        container.log = log_stream
+        try:
+            while True:
+                try:
+                    data = log_stream.read()
+                except OSError as error:
+                    raise http.client.HTTPException(str(error)) from None
+                if not data:
+                    break
+                if new := self._reader.feed(data):
+                    self._stream.write(new)
+        finally:
+            container.log = None
+            log_stream.release()
+        # An orderly end may also be that of the kubelet behind the API server.
+        with container.changed:
+            if not container.ended:
+                container.changed.wait_for(lambda: container.ended is not None, timeout=END_AGREES)
+            return container.ended is not None

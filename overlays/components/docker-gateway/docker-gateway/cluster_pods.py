@@ -1,0 +1,66 @@
+"""Pods of the task namespace: created, judged and deleted by the API server."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from .backend import ApiError
+from .cluster_api import ApiStatus, KubernetesApi, Object, pods_path
+from .cluster_container import Container
+from .fields import without_temporary
+from .health import log
+from .model import Create
+
+#: Seconds that the API server may be unavailable; `start` must answer before docker-py's 60 s.
+_PATIENCE = 45.0
+
+
+class Pods:
+    """The requests about pods of one namespace."""
+
+    def __init__(self, api: KubernetesApi, namespace: str) -> None:
+        self._api, self._namespace = api, namespace
+
+    def post(self, manifest: Object, request: Create, dry_run: bool = False) -> Object:
+        """Create a pod, or let the API server judge it only. Raises ApiError."""
+        query = {"fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
+        try:
+            return self._api.request("POST", pods_path(self._namespace), query, manifest, _PATIENCE)
+        except ApiStatus as status:
+            if status.code == 409 and status.reason == "AlreadyExists":
+                # Sent twice, as the first answer was lost; the name holds 48 random bits.
+                return self.get(manifest["metadata"]["name"], _PATIENCE)
+            message = without_temporary(status.message, request)
+            if status.code in (400, 403, 422):
+                code = 400 if status.code == 422 else status.code
+                raise ApiError(code, f"the cluster rejects the pod: {message}", "cluster") from None
+            code = 503 if status.code in (0, 429, 503) else 500
+            raise ApiError(code, f"the cluster cannot create the pod: {message}", "cluster") from None
+
+    def get(self, name: str, patience: float = 0.0) -> Object:
+        """Read a pod. Raises ApiStatus."""
+        return self._api.request("GET", pods_path(self._namespace, name), patience=patience)
+
+    def delete(self, container: Container, why: str, grace: int | None) -> None:
+        """Delete a container's pod in the background; `grace` None leaves the pod's own."""
+        with container.changed:
+            container.fate = container.fate or why
+            if not container.started:
+                container.never_ran(f"the container never ran: {why}")
+                return
+        options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
+        if container.uid:
+            options["preconditions"] = {"uid": container.uid}
+
+        def work() -> None:
+            try:
+                path = pods_path(self._namespace, container.pod_name)
+                self._api.request("DELETE", path, None, options, 300.0)
+            except ApiStatus as status:
+                if status.code not in (404, 409):
+                    log("delete-failed", error=status.message, **container.names())
+
+        threading.Thread(target=work, name="delete", daemon=True).start()

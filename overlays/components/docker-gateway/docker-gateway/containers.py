@@ -1,0 +1,67 @@
+"""The containers that a backend knows, by id, name or unique prefix."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from .backend import ApiError
+
+
+class Named(Protocol):
+    """What a container is found by."""
+
+    @property
+    def id(self) -> str:
+        """The id that `create` gave."""
+
+    @property
+    def name(self) -> str:
+        """The name that the client gave; may be empty."""
+
+
+C = TypeVar("C", bound=Named)
+
+
+class Containers(Generic[C]):
+    """A backend's containers, safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_id: dict[str, C] = {}
+
+    def add(self, container: C) -> bool:
+        """Add a container; False if its id is known."""
+        with self._lock:
+            return self._by_id.setdefault(container.id, container) is container
+
+    def forget(self, container: C) -> None:
+        """Remove a container, if it is there."""
+        with self._lock:
+            self._by_id.pop(container.id, None)
+
+    def all(self) -> list[C]:
+        """Give all of them, as they are now."""
+        with self._lock:
+            return list(self._by_id.values())
+
+    def get(self, container_id: str) -> C | None:
+        """Give one by its whole id."""
+        with self._lock:
+            return self._by_id.get(container_id)
+
+    def find(self, wanted: str) -> C:
+        """Give one by id, name or unique prefix. Raises ApiError 404."""
+        found = self.get(wanted)
+        if found is None and wanted:
+            matches = [c for c in self.all() if c.id.startswith(wanted) or c.name == wanted]
+            found = matches[0] if len(matches) == 1 else None
+        if found is None:
+            raise ApiError(404, f"No such container: {wanted[:80]}", "not-found")
+        return found
+
+    def states(self, state: Callable[[C], str]) -> dict[str, float]:
+        """Count them by state, for the metrics."""
+        return dict(Counter(map(state, self.all())))

@@ -1,0 +1,67 @@
+"""Which gateways of a node live: one volume per gateway, and the containers of dead ones.
+
+The node's daemon is all that gateways of a node share, so each one creates a volume there again and again.
+One whose volume has not changed for `lease_seconds`, by the clock of who watches it, is dead.
+"""
+
+from __future__ import annotations
+
+import json
+
+from .daemon_api import DaemonApi, quietly
+from .health import log
+from .labels import OWNER
+
+_VOLUME = "airdock-gateway-"
+
+
+class Leases:
+    """Renews the own volume and removes what dead gateways have left."""
+
+    def __init__(self, api: DaemonApi, owner: str, seconds: int) -> None:
+        self._api, self._owner, self._seconds = api, owner, seconds
+        self._renewed = -1e9
+        # Owner -> (creation time of its volume, when it was first seen so).
+        self._seen: dict[str, tuple[str, float]] = {}
+
+    def tick(self, now: float) -> None:
+        """Do what is due. Called every few seconds."""
+        if self._seconds > 0 and now - self._renewed > self._seconds / 4:
+            self._renewed = now
+            self._renew()
+            self._sweep(now)
+
+    def release(self) -> None:
+        """Remove the own volume."""
+        self._drop(self._owner)
+
+    def _drop(self, owner: str) -> None:
+        quietly(self._api.call, "DELETE", f"/volumes/{_VOLUME}{owner}")
+
+    def _renew(self) -> None:
+        self._drop(self._owner)
+        body = {"Name": _VOLUME + self._owner, "Labels": {OWNER: self._owner}}
+        self._api.call("POST", "/volumes/create", body=body)
+
+    def _sweep(self, now: float) -> None:
+        filters = json.dumps({"label": [OWNER]})
+        volumes = self._api.call("GET", "/volumes", {"filters": filters}).get("Volumes") or []
+        stamps = {
+            v["Name"].removeprefix(_VOLUME): v.get("CreatedAt", "")
+            for v in volumes
+            if v["Name"].startswith(_VOLUME)
+        }
+        containers = self._api.call("GET", "/containers/json", {"all": "1", "filters": filters})
+        owners = {c["Labels"][OWNER] for c in containers} | set(stamps)
+        owners.discard(self._owner)
+        self._seen = {owner: seen for owner, seen in self._seen.items() if owner in owners}
+        for owner in owners:
+            stamp = stamps.get(owner, "")
+            if owner not in self._seen or self._seen[owner][0] != stamp:
+                self._seen[owner] = stamp, now
+            elif now - self._seen[owner][1] > self._seconds:
+                left = [c["Id"] for c in containers if c["Labels"][OWNER] == owner]
+                log("sweep", gateway=owner, containers=len(left))
+                for each in left:
+                    quietly(self._api.destroy, each)
+                self._drop(owner)
