@@ -16,9 +16,9 @@ from scripts.cluster import CONTEXT, KUBECONFIG, REGISTRY
 from scripts.live.airflow_api import Airflow, PortForward
 
 RELEASE = "airdock"
-NAMESPACE = "airdock"
+NAMESPACE = os.environ.get("AIRDOCK_NAMESPACE") or RELEASE
 #: The namespace of task pods, as the chart names it for this release.
-TASKS = "airdock-tasks"
+TASKS = f"{RELEASE}-tasks" if NAMESPACE == RELEASE else f"{NAMESPACE}-{RELEASE}-tasks"
 
 
 #: Settings of a dind group whose daemons pull from the native cluster's registry in Docker Hub's place.

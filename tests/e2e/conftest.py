@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import time
@@ -13,12 +14,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from testinfra import get_host
+from testinfra.host import Host
 
-from scripts import up
+from scripts import tools, up
 from scripts.live import NAMESPACE, RELEASE, TASKS, Airflow, CommandError, Group, Target, TaskInstance, choose
+from scripts.overlays.definitions import merged
+from tests.e2e import lanes
 
 #: The tests' own DAG files, and what they read.
 DAG_FILES = {file.name: file for file in sorted((Path(__file__).parent / "dags").iterdir()) if file.is_file()}
+
+#: Airflow's default intervals are for large installations, and tests would wait for each of them. A file that
+#: has not changed is parsed every five minutes only: parsing takes much of a small node's CPU.
+QUICK: dict[str, Any] = {
+    "airflow": {
+        "config": {
+            "scheduler": {"scheduler_idle_sleep_time": 0.3},
+            "dag_processor": {
+                "refresh_interval": 2,
+                "bundle_refresh_check_interval": 1,
+                "min_file_process_interval": 300,
+            },
+        }
+    }
+}
 
 
 def wait_until(true: Callable[[], Any], seconds: float, what: str) -> Any:
@@ -69,6 +89,19 @@ class Release:
             "exec", *options, pod, "-n", NAMESPACE, "-c", container, "--", *command, stdin=stdin, timeout=300
         )
 
+    def host(self, pod: str, container: str, namespace: str = NAMESPACE) -> Host:
+        """Give testinfra's view of a container: its files, users, mounts, processes and sockets."""
+        return host(self.target, pod, container, namespace)
+
+    def worker(self, group: str) -> str:
+        """Give the name of a worker group's only pod."""
+        (name,) = (
+            pod["metadata"]["name"]
+            for pod in self.staying("worker")
+            if pod["metadata"]["labels"]["airdock.dev/worker-group"] == group
+        )
+        return str(name)
+
     def restart(self, workload: str) -> None:
         """Roll a workload's pods and wait for the new ones."""
         self.target.kubectl("rollout", "restart", workload, "-n", NAMESPACE)
@@ -96,6 +129,22 @@ class Release:
         """Start a DAG of dags/airdock_e2e.py whose container runs a shell script."""
         self.airflow.unpause(dag_id)
         return Run(self, dag_id, self.airflow.trigger(dag_id, {"script": script}))
+
+
+def host(target: Target, pod: str, container: str, namespace: str) -> Host:
+    """Give testinfra's view of a container."""
+    # testinfra runs `kubectl` by name.
+    directory = str(tools.path("kubectl").parent)
+    if directory not in os.environ["PATH"].split(os.pathsep):
+        os.environ["PATH"] = f"{directory}{os.pathsep}{os.environ['PATH']}"
+    config = str(target.kubeconfig) if target.kubeconfig else None
+    return get_host(
+        f"kubectl://{pod}",
+        container=container,
+        namespace=namespace,
+        context=target.context,
+        kubeconfig=config,
+    )
 
 
 @dataclass(frozen=True)
@@ -134,64 +183,110 @@ class Run:
         return self.release.airflow.wait(self.dag_id, self.run_id, seconds)
 
 
+Once = Callable[[str, Callable[[], Any]], Any]
+
+
 @pytest.fixture(scope="session")
-def target() -> Target:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """`once(name, make)`: what `make` gives; of all workers of xdist the first one calls it."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def made(name: str, make: Callable[[], Any]) -> Any:
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            file = root / f"{name}.json"
+            if not file.exists():
+                file.write_text(json.dumps(make()))
+            return json.loads(file.read_text())
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def target(once: Once) -> Target:
     """The cluster that `make up` would use, started."""
     chosen = choose()
-    up.start(chosen)
+    once("cluster", lambda: up.start(chosen))
     return chosen
 
 
 @pytest.fixture(scope="session")
-def release(target: Target) -> Iterator[Release]:
-    """The release that `make up` installs."""
-    up.create_namespace(target)
-    values, _skipped = up.values(target)
-    up.install(target, values)
+def release(target: Target, once: Once) -> Iterator[Release]:
+    """The release that `make up` installs, with shorter intervals."""
+
+    def install() -> Mapping[str, Any]:
+        up.create_namespace(target)
+        values, _skipped = up.values(target)
+        values = merged(values, QUICK)
+        up.install(target, values)
+        if target.native:
+            up.create_pull_secret(target)
+        return values
+
+    values = once(f"release-{NAMESPACE}", install)
     with target.port_forward() as forward:
         yield Release(target, target.airflow(forward), values, target.groups())
+    if NAMESPACE.startswith(lanes.OWN):
+        remove(target)
+
+
+def remove(target: Target) -> None:
+    """Remove a release that a lane has installed for itself, with its namespaces."""
+    # Without a broker, workers would wait for the end of their grace period.
+    target.kubectl("delete", "deployments", "--all", "-n", NAMESPACE, "--cascade=orphan")
+    target.kubectl("delete", "pods", "--all", "-n", NAMESPACE, "--grace-period=1", "--wait=false")
+    target.helm("uninstall", RELEASE, f"--namespace={NAMESPACE}", "--ignore-not-found")
+    target.kubectl("delete", "namespace", NAMESPACE, TASKS, "--ignore-not-found", "--wait=false")
 
 
 @pytest.fixture(scope="session")
-def dags(release: Release) -> Iterator[Release]:
-    """The release with the tests' own DAGs beside the examples."""
+def dags(release: Release, once: Once) -> Release:
+    """The release with the tests' own DAGs beside the examples; other workers of xdist use them too."""
+    once(f"dags-{NAMESPACE}", lambda: put_dags(release))
+    return release
+
+
+def put_dags(release: Release) -> None:
+    """Add the tests' own DAG files to the release, and wait until they are parsed."""
     config_map = f"{RELEASE}-example-dags"
-
-    def put(files: Mapping[str, str | None]) -> None:
-        patch = json.dumps({"data": files})
-        release.target.kubectl("patch", "configmap", config_map, "-n", NAMESPACE, "--type=merge", "-p", patch)
-        release.poke()
-
-    put({name: file.read_text() for name, file in DAG_FILES.items()})
-    try:
-        for component in ("worker", "triggerer", "dag-processor"):
-            for pod in release.staying(component):
-                list_files = partial(
-                    release.inside, pod["metadata"]["name"], component, "ls", "/opt/airflow/dags"
-                )
-                wait_until(partial(_has_files, list_files), 90, f"DAG files in {pod['metadata']['name']}")
-        wanted = [f"e2e_docker_{group.queue}" for group in release.serving("docker")]
-        wanted += [
-            f"e2e_{kind}_{group.queue}"
-            for group in release.serving("kubernetes")
-            for kind in ("pod", "deferred")
-        ]
-        release.airflow.wait_for_dags(wanted)
-        yield release
-    finally:
-        put(dict.fromkeys(DAG_FILES))
+    patch = json.dumps({"data": {name: file.read_text() for name, file in DAG_FILES.items()}})
+    release.target.kubectl("patch", "configmap", config_map, "-n", NAMESPACE, "--type=merge", "-p", patch)
+    release.poke()
+    for component in ("worker", "triggerer", "dag-processor"):
+        for pod in release.staying(component):
+            name = pod["metadata"]["name"]
+            directory = release.host(name, component).file("/opt/airflow/dags")
+            wait_until(partial(_has_files, directory), 90, f"DAG files in {name}")
+    wanted = [f"e2e_docker_{group.queue}" for group in release.serving("docker")]
+    wanted += [
+        f"e2e_{kind}_{group.queue}" for group in release.serving("kubernetes") for kind in ("pod", "deferred")
+    ]
+    release.airflow.wait_for_dags(wanted)
 
 
-def _has_files(list_files: Callable[[], str]) -> bool:
-    return set(DAG_FILES) <= set(list_files().split())
+def _has_files(directory: Any) -> bool:
+    return set(DAG_FILES) <= set(directory.listdir())
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With FAST, as `make e2e FAST=1` sets it, leave out the slow ones, and say so."""
-    if os.environ.get("FAST"):
-        for item in items:
-            if item.get_closest_marker("slow"):
-                item.add_marker(pytest.mark.skip(reason="slow: `make e2e` without FAST runs it"))
+# Lanes.
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--lane`."""
+    lanes.add_option(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Know the marker `touches`."""
+    lanes.configure(config)
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose the tests of a lane, and those that one worker of xdist runs one after the other."""
+    lanes.arrange(config, items)
 
 
 # What went wrong, beside the failed assertion.

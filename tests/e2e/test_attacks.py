@@ -34,6 +34,8 @@ from tests.api.test_rights import test_request_beyond_the_rights
 from tests.e2e.conftest import Release
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.touches("release")
+
 __all__ = ["test_attack", "test_namespace_without_pod_security", "test_request_beyond_the_rights"]
 
 

@@ -14,6 +14,8 @@ from tests.e2e.dind.pods import (
     until,
 )
 
+pytestmark = pytest.mark.touches("daemon")
+
 
 @pytest.fixture
 def worker(dags: Release) -> str:
@@ -38,6 +40,7 @@ def dind_dag(release: Release) -> str:
 LONG = "echo begun; for i in $(seq 40); do sleep 1; done"
 
 
+@pytest.mark.touches("node")
 def test_a_drained_node_loses_no_task(dags: Release, worker: str) -> None:
     """kubectl drain, of this pod alone: the only node has the cluster's own on it."""
     target = dags.target

@@ -50,9 +50,6 @@ def run(release: Release, group: Group) -> dict[str, Outcome]:
     return found
 
 
-pytestmark = pytest.mark.slow
-
-
 @pytest.fixture(scope="module")
 def results(release: Release) -> Results:
     """Give mode -> case -> outcome."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from scripts.live import NAMESPACE, CommandError
 from tests.e2e.conftest import Release, wait_until
+
+pytestmark = pytest.mark.touches("release")
 
 UNKNOWN = "ffffffffffff"
 

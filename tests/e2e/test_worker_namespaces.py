@@ -16,6 +16,8 @@ from scripts.live import NAMESPACE, RELEASE, CommandError, Target, examples
 from scripts.overlays.definitions import merged
 from tests.e2e.conftest import DAG_FILES, Release, wait_until
 
+pytestmark = pytest.mark.touches("release")
+
 ENFORCE = "pod-security.kubernetes.io/enforce"
 #: Modes whose pods `restricted` refuses.
 MODES = ("dind", "socket")

@@ -18,17 +18,14 @@ from tests.e2e.dind.pods import (
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def namespace(target: Target) -> Iterator[None]:
-    """A namespace for the module's pods."""
+    """A namespace for the pods of these tests."""
     if not target.native:
         pytest.skip("the pods pull from the native cluster's registry")
-    # One of a run before this one may still be on its way out.
-    delete = ("delete", "namespace", NAMESPACE, "--ignore-not-found")
-    target.kubectl(*delete, "--timeout=170s", timeout=180)
     target.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     yield
-    target.kubectl(*delete, "--wait=false")
+    target.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
 
 
 @pytest.fixture(scope="module")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from testinfra.host import Host
+
 from scripts.chart import dind_pod
 from scripts.live import NATIVE_DIND, CommandError, Target
+from tests.e2e.conftest import host
 
-NAMESPACE = "airdock-e2e-dind"
+#: Each worker of xdist has its own.
+NAMESPACE = f"airdock-e2e-dind-{os.getpid()}"
 IMAGE = "busybox:1.37"
 PYTHON = "python:3.13-slim"
 #: Takes more memory than the daemon's container has.
@@ -42,6 +47,10 @@ class DindPod:
         return self.target.kubectl(
             "exec", self.name, "-n", NAMESPACE, "-c", container, "--", *command, timeout=timeout
         )
+
+    def host(self, container: str) -> Host:
+        """Give testinfra's view of a container."""
+        return host(self.target, self.name, container, NAMESPACE)
 
     def docker(self, *arguments: str, timeout: float = 120) -> str:
         """Give the output of `docker ...`, run where the worker would run it."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from scripts.chart.dind_pod import pod_of
 from scripts.live import Target
 from tests.e2e.dind.pods import (
@@ -15,6 +17,8 @@ from tests.e2e.dind.pods import (
     running,
     until,
 )
+
+pytestmark = pytest.mark.touches("gpus")
 
 
 def test_a_daemon_with_a_gpu_goes_where_one_is(target: Target) -> None:

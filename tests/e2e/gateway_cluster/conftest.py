@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -20,8 +21,11 @@ from tests.e2e.gateway_cluster.support import (
     ignore_conflict,
 )
 
+#: No two gateways of a process have the same name.
+NUMBERS = itertools.count()
 
-@pytest.fixture(scope="module")
+
+@pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("cluster")
     configuration = kubernetes.client.Configuration()
@@ -81,7 +85,7 @@ def starter(cluster: Cluster) -> Iterator[Start]:
             "workerGroup": "test",
             "tasks": {"namespace": NAMESPACE, "serviceAccount": "task", **tasks},
         }
-        gateway = Gateway(cluster, owner or f"test-{os.getpid()}-{len(gateways)}", directory, settings)
+        gateway = Gateway(cluster, owner or f"test-{os.getpid()}-{next(NUMBERS)}", directory, settings)
         gateways.append(gateway)
         gateway.start()
         return gateway

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -26,7 +27,8 @@ from kubernetes.client.exceptions import ApiException
 from scripts.cluster import KUBECONFIG
 
 PACKAGE = Path(__file__).resolve().parents[3] / "charts/airdock/files/docker_gateway"
-NAMESPACE = "gateway-test"
+#: Each worker of xdist has its own.
+NAMESPACE = f"gateway-test-{os.getpid()}"
 BUSYBOX, PYTHON = "busybox:1.37", "python:3.13-slim"
 OWNER = "airdock.dev/gateway"
 #: Ends with 0 when asked to end, as many servers do: the hard case for exit codes.
@@ -148,9 +150,6 @@ class Gateway:
         self.cluster.core.delete_collection_namespaced_pod(
             NAMESPACE, label_selector=f"{OWNER}={self.owner}", grace_period_seconds=0
         )
-
-
-Start = Callable[..., Gateway]
 
 
 Start = Callable[..., Gateway]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from docker.types import DeviceRequest
 
 from tests.e2e.gateway_cluster.support import (
@@ -14,7 +15,7 @@ from tests.e2e.gateway_cluster.support import (
     wait_until,
 )
 
-pytestmark = needs_native
+pytestmark = [needs_native, pytest.mark.touches("gpus")]
 
 
 def test_gpus(cluster: Cluster, starter: Start) -> None:

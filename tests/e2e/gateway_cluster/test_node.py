@@ -23,7 +23,7 @@ from tests.e2e.gateway_cluster.support import (
     wait_until,
 )
 
-pytestmark = needs_native
+pytestmark = [needs_native, pytest.mark.touches("node")]
 
 
 def test_drained(gateway: Gateway) -> None:
@@ -40,7 +40,6 @@ def test_drained(gateway: Gateway) -> None:
     wait_until(lambda: gateway.pods_ended(), 30, "its container has ended")
 
 
-@pytest.mark.slow
 def test_its_node_falls_silent(starter: Start) -> None:
     """The kubelet stops, as on a node that hangs: its pods are deleted, and nobody says how they ended."""
     unreachable = ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,9 @@ from tests.e2e.gateway_daemon.support import (
     Gateway,
     Start,
 )
+
+#: No two gateways of a process have the same name.
+NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +36,7 @@ def starter(raw: docker.APIClient) -> Iterator[Start]:
     gateways: list[Gateway] = []
 
     def start(**rules: Any) -> Gateway:
-        gateway = Gateway(raw, f"test-{os.getpid()}-{len(gateways)}", **rules)
+        gateway = Gateway(raw, f"test-{os.getpid()}-{next(NUMBERS)}", **rules)
         gateways.append(gateway)
         gateway.start()
         return gateway

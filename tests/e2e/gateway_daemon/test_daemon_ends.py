@@ -132,6 +132,7 @@ def test_stopped_by_somebody_else(dockerd: Dockerd) -> None:
 
 
 @native
+@pytest.mark.xdist_group("native_cluster")  # its mount is the host's
 def test_a_stale_socket_is_noticed(dockerd: Dockerd, tmp_path: Path) -> None:
     mounted = tmp_path / "docker.sock"
     mounted.touch()

@@ -1,0 +1,55 @@
+"""`make e2e`: the lanes of lanes.py, one after the other, against one budget.
+
+python -m tests.e2e [pytest's options]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from tests.e2e.lanes import LANES
+
+#: Lane -> seconds that it may take on two cores with warm caches.
+BUDGET = {"look": 900, "release": 960, "node": 240}
+#: Lane -> workers of xdist. The tests mostly wait, so that there are more than cores.
+WORKERS = {"look": 4, "release": 2, "node": 0}
+
+
+def run(lane: str, options: list[str]) -> bool:
+    """Run a lane and tell whether all its tests passed."""
+    paths = ["tests/images", "tests/e2e"] if lane == "look" else ["tests/e2e"]
+    # In this order: what xdist would do first by itself is what has most tests, not what takes longest.
+    spread = [f"--numprocesses={WORKERS[lane]}"]
+    if WORKERS[lane]:
+        spread += ["--dist=loadgroup", "--no-loadscope-reorder"]
+    command = [sys.executable, "-m", "pytest", f"--lane={lane}", f"--budget={BUDGET[lane]}", *spread]
+    return subprocess.run([*command, *options, *paths], check=False).returncode == 0
+
+
+def main(options: list[str]) -> int:
+    """Run all lanes, also after one has failed; give the exit code."""
+    seconds: dict[str, float] = {}
+    failed = []
+    for lane in LANES:
+        print(f"\n==== lane {lane}", flush=True)
+        began = time.monotonic()
+        if not run(lane, options):
+            failed.append(lane)
+        seconds[lane] = time.monotonic() - began
+    print("\nlane      time      budget")
+    for lane in LANES:
+        print(f"{lane:8}{_shown(seconds[lane]):>10}{_shown(BUDGET[lane]):>10}")
+    print(f"{'all':8}{_shown(sum(seconds.values())):>10}{_shown(sum(BUDGET.values())):>10}")
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _shown(seconds: float) -> str:
+    return "{}:{:02}".format(*divmod(round(seconds), 60))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

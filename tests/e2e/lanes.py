@@ -1,0 +1,123 @@
+"""Lanes: which tests run side by side, and which wait until nothing else runs.
+
+The marker `touches` says what a test may break. A test without it only looks: it runs DAGs and creates pods
+that are its alone, and changes nothing that another test sees. The lanes run one after the other.
+
+    look     tests that touch nothing; they share one release and run side by side
+    release  tests that change a release, its workers or its daemons; each worker of xdist has its own release
+    node     tests that stop or drain the node: one at a time
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+#: What a test touches -> its lane.
+TOUCHES: Mapping[str, str] = {
+    "gpus": "look",  # the number of GPUs that the node reports: its tests run one after the other
+    "daemon": "release",
+    "release": "release",
+    "node": "node",
+}
+LANES = ("look", "release", "node")
+#: Groups that take longest. They start first, or the lane would wait for them at the end.
+LONGEST = (
+    "test_gateway_differential",
+    "native_cluster",
+    "overlay kubernetes",
+    "test_kubernetes_executor",
+    "test_upgrade outages",
+    "test_worker_namespaces",
+    "task_namespaces",
+    "test_upgrade rollouts",
+)
+#: Folders that are one group: their tests share an installation, or compare the whole host.
+WHOLE = ("native_cluster", "images", "task_namespaces")
+#: Files of which each test is a group: their tests share nothing.
+SPREAD = ("gateway_cluster test_faults", "dind test_storage", "dind test_variants", "dind test_life")
+#: Set for the workers of xdist before they import anything.
+_VARIABLE = "AIRDOCK_E2E_LANE"
+#: How the namespaces begin that a lane installs releases in for itself.
+OWN = "airdock-e2e-"
+MARKER = (
+    "touches(what): the test may break it, so that it runs where that breaks no other test; known are "
+    + ", ".join(sorted(TOUCHES))
+)
+
+
+def choose_namespace() -> None:
+    """In lane `release`, give each worker of xdist but the first a namespace for a release of its own.
+
+    This must run before scripts.live.target is imported.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    if os.environ.get(_VARIABLE) == "release" and worker != "gw0":
+        os.environ["AIRDOCK_NAMESPACE"] = f"{OWN}{worker}"
+
+
+def add_option(parser: pytest.Parser) -> None:
+    """Add `--lane`."""
+    parser.addoption("--lane", choices=LANES, help="run only the tests of this lane (tests/e2e/lanes.py)")
+
+
+def configure(config: pytest.Config) -> None:
+    """Register the marker, and tell the workers of xdist which lane it is."""
+    config.addinivalue_line("markers", MARKER)
+    if lane := config.getoption("lane", None):
+        os.environ[_VARIABLE] = lane
+
+
+def touched(item: pytest.Item) -> set[str]:
+    """Give what a test touches.
+
+    Raises:
+        pytest.UsageError: the marker names something that is not in TOUCHES.
+    """
+    found: set[str] = set()
+    for marker in item.iter_markers("touches"):
+        found |= set(marker.args)
+        if marker.kwargs or not marker.args or not set(marker.args) <= TOUCHES.keys():
+            raise pytest.UsageError(f"{item.nodeid}: touches{_shown(marker)} is unknown: {MARKER}")
+    return found
+
+
+def _shown(marker: pytest.Mark) -> str:
+    words: list[Any] = [*marker.args, *(f"{key}={value}" for key, value in marker.kwargs.items())]
+    return f"({', '.join(map(repr, words))})"
+
+
+def lane(item: pytest.Item) -> str:
+    """Give a test's lane: the last of those that what it touches needs."""
+    return max((TOUCHES[what] for what in touched(item)), key=LANES.index, default="look")
+
+
+def group(item: pytest.Item) -> str:
+    """Give the group of tests that one worker of xdist runs one after the other."""
+    if marker := item.get_closest_marker("xdist_group"):
+        return str(marker.args[0] if marker.args else marker.kwargs["name"])
+    if "gpus" in touched(item):
+        return "gpus"
+    folder, file = item.path.parent.name, item.path.stem
+    if folder in WHOLE:
+        return folder
+    name = file if folder == "e2e" else f"{folder} {file}"
+    return f"{name} {item.name}" if name in SPREAD else name
+
+
+def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of other lanes, put the others into groups, and the longest groups first."""
+    wanted = config.getoption("lane", None)
+    others = [item for item in items if wanted and lane(item) != wanted]
+    if others:
+        config.hook.pytest_deselected(items=others)
+    chosen = [item for item in items if not wanted or lane(item) == wanted]
+    if wanted:
+        chosen.sort(key=lambda item: LONGEST.index(group(item)) if group(item) in LONGEST else len(LONGEST))
+    for item in chosen:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(group(item)))
+    items[:] = chosen

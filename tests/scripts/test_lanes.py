@@ -1,0 +1,90 @@
+"""The lanes of the end-to-end tests: by what a test touches; a marker that is not known is an error."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.e2e import lanes
+
+pytest_plugins = ["pytester"]
+
+CONFTEST = """
+import pytest
+from tests.e2e import lanes
+
+def pytest_addoption(parser):
+    lanes.add_option(parser)
+
+def pytest_configure(config):
+    lanes.configure(config)
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    lanes.arrange(config, items)
+"""
+TESTS = """
+import pytest
+
+def test_nothing(): pass
+
+@pytest.mark.touches("daemon")
+def test_daemon(): pass
+
+@pytest.mark.touches("release", "node")
+def test_both(): pass
+
+@pytest.mark.touches("gpus")
+def test_gpus(): pass
+"""
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.delenv("AIRDOCK_E2E_LANE", raising=False)
+    pytester.makeconftest(CONFTEST)
+    return pytester
+
+
+def passed(suite: pytest.Pytester, *options: str) -> set[str]:
+    result = suite.inline_run("-p", "no:cacheprovider", *options)
+    return {report.nodeid.rpartition("::")[2] for report in result.listoutcomes()[0]}
+
+
+@pytest.mark.parametrize(
+    ("lane", "tests"),
+    [
+        ("look", {"test_nothing", "test_gpus"}),
+        ("release", {"test_daemon"}),
+        ("node", {"test_both"}),
+    ],
+)
+def test_a_lane_has_its_tests_alone(suite: pytest.Pytester, lane: str, tests: set[str]) -> None:
+    suite.makepyfile(TESTS)
+    assert passed(suite, f"--lane={lane}") == tests
+
+
+def test_without_a_lane_all_tests_run(suite: pytest.Pytester) -> None:
+    suite.makepyfile(TESTS)
+    assert len(passed(suite)) == 4
+
+
+@pytest.mark.parametrize("marker", ["'relaese'", "", "'node', what='daemon'"])
+def test_an_unknown_marker_is_an_error(suite: pytest.Pytester, marker: str) -> None:
+    suite.makepyfile(f"import pytest\n\n@pytest.mark.touches({marker})\ndef test_it(): pass\n")
+    result = suite.runpytest("-p", "no:cacheprovider")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*test_it: touches(*) is unknown: *daemon, gpus, node, release*"])
+
+
+def test_a_second_worker_of_the_release_lane_has_its_own_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    def namespace(worker: str, lane: str) -> str | None:
+        environment = {"PYTEST_XDIST_WORKER": worker, "AIRDOCK_E2E_LANE": lane}
+        monkeypatch.setattr(os, "environ", environment)
+        lanes.choose_namespace()
+        return environment.get("AIRDOCK_NAMESPACE")
+
+    assert namespace("gw0", "release") is None
+    assert namespace("gw1", "release") == "airdock-e2e-gw1"
+    assert namespace("gw1", "look") is None
