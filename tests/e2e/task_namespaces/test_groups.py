@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from scripts import up
 from scripts.chart import render
-from scripts.live import FINISHED, NAMESPACE, RELEASE
-from scripts.overlays.definitions import merged
+from scripts.live import FINISHED, NAMESPACE, RELEASE, TASKS
 from tests.api.pods import kpo_pod
 from tests.e2e.conftest import Release, wait_until
+from tests.e2e.task_namespaces.support import GROUPS, HOMES, KINDS
 
-GROUPS = ("blue", "green")
-#: Not the release's name: what is left of a test that was killed is told apart.
-HOMES = {group: f"e2e-{group}-tasks" for group in GROUPS}
-KINDS = ("pod", "docker", "deferred")
-VALUES: dict[str, Any] = {
-    "workers": {
-        group: {
-            "mode": "kubernetes",
-            "queues": [group],
-            "concurrency": 3,
-            "tasks": {"namespace": HOMES[group], "keepNamespace": False, "quota": {"hard": {"pods": "7"}}},
-        }
-        for group in GROUPS
-    }
-}
+pytestmark = pytest.mark.touches("release")
+
 #: In a worker, with its own token: the answer of the API server to a dry run.
 ATTEMPT = """
 import json, sys
@@ -47,25 +31,15 @@ except client.ApiException as error:
 
 
 @pytest.fixture(scope="module")
-def colours(dags: Release) -> Iterator[Release]:
-    """The release with the two groups, and as it was afterwards."""
-    with contextlib.ExitStack() as stack:
-        stack.callback(up.install, dags.target, dict(dags.values))
-        up.install(dags.target, merged(dags.values, VALUES))
-        dags.airflow.wait_for_dags([f"e2e_{kind}_{group}" for kind in KINDS for group in GROUPS])
-        yield dags
-
-
-@pytest.fixture(scope="module")
-def seen(colours: Release) -> dict[tuple[str, str], tuple[str, set[str]]]:
+def seen(opened: Release) -> dict[tuple[str, str], tuple[str, set[str]]]:
     """(kind, group) -> state of the run, and the namespaces in which its pods were seen."""
     script = "echo done; sleep 5"
-    runs = {(kind, group): colours.start(f"e2e_{kind}_{group}", script) for kind in KINDS for group in GROUPS}
+    runs = {(kind, group): opened.start(f"e2e_{kind}_{group}", script) for kind in KINDS for group in GROUPS}
     found: dict[tuple[str, str], set[str]] = {key: set() for key in runs}
     deadline = time.monotonic() + 200
     while True:
         unfinished = {key: run for key, run in runs.items() if run.task.state not in FINISHED}
-        for pod in colours.target.items("pods", "-A"):
+        for pod in opened.target.items("pods", "-A"):
             labels = pod["metadata"].get("labels", {})
             dag_id = labels.get("dag_id") or labels.get("airdock.dev/dag-id")
             for key, run in runs.items():
@@ -90,38 +64,38 @@ def test_pods_run_in_the_groups_namespace(
 
 
 @pytest.mark.parametrize(("group", "other"), [GROUPS, GROUPS[::-1]])
-def test_a_worker_makes_no_pod_in_anothers_namespace(colours: Release, group: str, other: str) -> None:
+def test_a_worker_makes_no_pod_in_anothers_namespace(opened: Release, group: str, other: str) -> None:
     """The same pod with the same token: first where it may."""
-    manifests = render(merged(colours.values, VALUES), release=RELEASE, namespace=NAMESPACE)
+    manifests = render(opened.values, release=RELEASE, namespace=NAMESPACE)
     (worker,) = (
         pod["metadata"]["name"]
-        for pod in colours.staying("worker")
+        for pod in opened.staying("worker")
         if pod["metadata"]["labels"]["airdock.dev/worker-group"] == group
     )
 
     def attempt(namespace: str) -> str:
         pod = json.dumps(kpo_pod(manifests, group=group, namespace=namespace))
-        return colours.inside(worker, "worker", "python", "-c", ATTEMPT, stdin=pod)
+        return opened.inside(worker, "worker", "python", "-c", ATTEMPT, stdin=pod)
 
     assert attempt(HOMES[group]).split()[0] == "201"
-    for namespace in (HOMES[other], f"{NAMESPACE}-tasks"):
+    for namespace in (HOMES[other], TASKS):
         said = attempt(namespace)
         assert said.startswith("403"), said
         assert "cannot create resource" in said
 
 
-def test_each_namespace_has_its_own_quota(colours: Release) -> None:
+def test_each_namespace_has_its_own_quota(opened: Release) -> None:
     for namespace in HOMES.values():
-        (quota,) = colours.target.items("resourcequota", "-n", namespace)
+        (quota,) = opened.target.items("resourcequota", "-n", namespace)
         assert quota["spec"]["hard"]["pods"] == "7"
 
 
-def test_without_keep_they_go_with_the_group(colours: Release) -> None:
+def test_without_keep_they_go_with_the_group(dags: Release, opened: Release) -> None:
     """Last of all: without the groups, tasks.keepNamespace: false leaves nothing."""
-    up.install(colours.target, dict(colours.values))
+    up.install(dags.target, dict(dags.values))
 
     def left() -> set[str]:
-        names = {each["metadata"]["name"] for each in colours.target.items("namespaces")}
+        names = {each["metadata"]["name"] for each in opened.target.items("namespaces")}
         return names & set(HOMES.values())
 
     wait_until(lambda: not left(), 90, "namespaces of the groups deleted")

@@ -5,9 +5,7 @@ All tasks start together; meanwhile one is killed, and the worker of another die
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,35 +15,13 @@ from typing import Any
 import kubernetes
 import pytest
 
-from scripts import up
 from scripts.live import FINISHED, TASKS, Target, TaskInstance
-from scripts.overlays.definitions import merged
 from tests.e2e.conftest import Release, wait_until
-from tests.support import registry as private_registry
+from tests.e2e.task_namespaces.support import DAG, REATTACH
 
-DAG, REATTACH = "e2e_task_namespace", "e2e_reattach"
+pytestmark = pytest.mark.touches("release")
+
 SECONDS = 200
-#: What the administrator opens for these DAGs; and a dead worker's task is given up after 20 s, not 300.
-VALUES: dict[str, Any] = {
-    "tasks": {
-        "rbac": {"jobs": True},
-        "admission": {
-            "secrets": ["e2e-token"],
-            "configMaps": ["e2e-settings"],
-            "persistentVolumeClaims": ["e2e-data"],
-            "imagePullSecrets": ["e2e-pull"],
-        },
-    },
-    "workers": {"fragile": {"mode": "kubernetes", "queues": ["fragile"], "concurrency": 1}},
-    "controlPlane": {
-        "scheduler": {
-            "env": {
-                "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-                "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
-            }
-        }
-    },
-}
 FAILING = {"refused", "private_without_secret", "nowhere", "timeout", "killed", "fails", "fails_and_stays"}
 NEEDS_REGISTRY = {"private", "private_without_secret"}
 #: The main process of a container, whatever its name: the only child of its init.
@@ -56,40 +32,6 @@ for process in filter(str.isdigit, os.listdir("/proc")):
         if stat.read().rpartition(")")[2].split()[1] == "1":
             os.kill(int(process), signal.SIGKILL)
 """
-
-
-def secret(name: str, data: dict[str, str], kind: str = "Opaque") -> dict[str, Any]:
-    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "type": kind,
-        "metadata": {"name": name, "namespace": TASKS},
-        "data": encoded,
-    }
-
-
-def objects() -> list[dict[str, Any]]:
-    """What tasks use, on the lists and not."""
-    pull = json.dumps(private_registry.docker_config(private_registry.HOST))
-    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Mi"}}}
-    return [
-        secret("e2e-token", {"token": "hush"}),
-        secret("not-on-the-list", {"token": "stolen"}),
-        secret("e2e-pull", {".dockerconfigjson": pull}, "kubernetes.io/dockerconfigjson"),
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "e2e-settings", "namespace": TASKS},
-            "data": {"COLOUR": "blue"},
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {"name": "e2e-data", "namespace": TASKS},
-            "spec": claim,
-        },
-    ]
 
 
 @dataclass
@@ -151,26 +93,6 @@ class Outcome:
 
     def log(self, name: str) -> str:
         return "\n".join(self.release.airflow.log(task) for task in self.tasks[name])
-
-
-@pytest.fixture(scope="module")
-def opened(dags: Release) -> Iterator[Release]:
-    """The release with what the DAGs need, and as it was afterwards."""
-    target = dags.target
-    (node, *_) = (each["metadata"]["name"] for each in target.items("nodes"))
-    with contextlib.ExitStack() as stack:
-        stack.callback(up.install, target, dict(dags.values))
-        up.install(target, merged(dags.values, VALUES))
-        wanted = objects()
-        names = [f"{each['kind'].lower()}/{each['metadata']['name']}" for each in wanted]
-        stack.callback(target.kubectl, "delete", "-n", TASKS, "--ignore-not-found", "--wait=false", *names)
-        target.apply(*wanted)
-        stack.callback(target.kubectl, "label", "node", node, "airdock.dev/e2e-")
-        target.kubectl("label", "node", node, "airdock.dev/e2e=here", "--overwrite")
-        if target.native:
-            stack.enter_context(private_registry.running(target))
-        dags.airflow.wait_for_dags([DAG, REATTACH])
-        yield dags
 
 
 @pytest.fixture(scope="module")
