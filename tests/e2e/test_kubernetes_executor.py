@@ -14,6 +14,8 @@ from scripts.live import NAMESPACE, RELEASE, TASKS, CommandError
 from scripts.overlays.definitions import merged
 from tests.e2e.conftest import DAG_FILES, Release, Run, wait_until
 
+pytestmark = pytest.mark.touches("release")
+
 #: Not the release's name: what is left of a test that was killed is told apart.
 EXECUTOR = "e2e-executor"
 #: Queue and group -> its mode.
@@ -103,10 +105,20 @@ def leases(release: Release) -> list[str]:
     return [lease["metadata"]["name"] for lease in release.target.items("leases", "-n", TASKS)]
 
 
-def start(release: Release, group: str, script: str) -> Run:
-    """Start a DockerOperator in a group and wait until its container says that it runs."""
-    run = release.start(f"e2e_docker_{group}", f"echo begun; {script}")
+def trigger(release: Release, group: str, script: str) -> Run:
+    """Start a DockerOperator in a group."""
+    return release.start(f"e2e_docker_{group}", f"echo begun; {script}")
+
+
+def running(run: Run) -> None:
+    """Wait until a task runs."""
     wait_until(lambda: run.task.state == "running", 120, f"{run.dag_id} running")
+
+
+def start(release: Release, group: str, script: str) -> Run:
+    """Start a DockerOperator in a group and wait until it runs."""
+    run = trigger(release, group, script)
+    running(run)
     return run
 
 
@@ -148,32 +160,33 @@ def executor(dags: Release) -> Iterator[Release]:
         yield Release(dags.target, dags.airflow, values, dags.groups)
 
 
-@pytest.mark.parametrize("group", GROUPS)
-def test_a_pod_for_each_task(executor: Release, group: str) -> None:
+def test_a_pod_for_each_task(executor: Release) -> None:
     """It runs DockerOperator as a worker of its mode does, can be read meanwhile, ends by itself and goes."""
-    run = start(executor, group, "sleep 10; echo the end")
-    (pod,) = pods(executor, run)
-    lease = f"airdock-gateway-{pod['metadata']['uid']}"
-    assert pod["metadata"]["labels"]["airdock.dev/worker-group"] == group
-    run.wait_for_log("begun", 60)
-    assert (lease in leases(executor)) == (group == "once")
-    assert run.wait() == "success"
-    assert run.task.try_number == 1
-    wait_until(lambda: not pods(executor, run), 60, f"the pod of {run.dag_id} gone")
-    wait_until(lambda: not containers(executor, run), 30, f"containers of {run.dag_id} gone")
-    assert lease not in leases(executor)
-
-
-@pytest.mark.parametrize("group", GROUPS)
-def test_a_failed_task_fails(executor: Release, group: str) -> None:
-    run = start(executor, group, "exit 3")
-    assert run.wait() == "failed"
-    wait_until(lambda: not pods(executor, run), 60, f"the pod of {run.dag_id} gone")
+    failing = {group: trigger(executor, group, "exit 3") for group in GROUPS}
+    runs = {group: trigger(executor, group, "sleep 40; echo the end") for group in GROUPS}
+    found = {}
+    for group, run in runs.items():
+        running(run)
+        (pod,) = pods(executor, run)
+        assert pod["metadata"]["labels"]["airdock.dev/worker-group"] == group
+        found[group] = f"airdock-gateway-{pod['metadata']['uid']}"
+        run.wait_for_log("begun", 60)
+        assert (found[group] in leases(executor)) == (group == "once")
+    for run in runs.values():
+        assert (run.wait(), run.task.try_number) == ("success", 1)
+    for run in failing.values():
+        assert run.wait() == "failed"
+    for run in (*runs.values(), *failing.values()):
+        wait_until(lambda run=run: not pods(executor, run), 60, f"the pod of {run.dag_id} gone")  # type: ignore[misc]
+        wait_until(lambda run=run: not containers(executor, run), 30, f"containers of {run.dag_id} gone")  # type: ignore[misc]
+    assert not set(found.values()) & set(leases(executor))
 
 
 def test_a_scheduler_that_dies_finds_its_tasks_again(executor: Release) -> None:
     """Killed without a word: the next one adopts the pods, no task runs twice, and the pods still go."""
-    runs = [start(executor, group, "sleep 60; echo the end") for group in GROUPS]
+    runs = [trigger(executor, group, "sleep 60; echo the end") for group in GROUPS]
+    for run in runs:
+        running(run)
     before = {pod["metadata"]["uid"] for run in runs for pod in pods(executor, run)}
     assert len(before) == len(runs)
     executor.target.kubectl(
@@ -187,21 +200,27 @@ def test_a_scheduler_that_dies_finds_its_tasks_again(executor: Release) -> None:
         wait_until(lambda run=run: not pods(executor, run), 120, f"the pod of {run.dag_id} gone")  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("group", GROUPS)
-@pytest.mark.parametrize("how", ["marked as failed", "pod deleted"])
-def test_a_killed_task_leaves_nothing(executor: Release, group: str, how: str) -> None:
-    run = start(executor, group, "sleep 300")
-    if group == "once":
-        wait_until(lambda: containers(executor, run), 60, "a container of the task")
-    (pod,) = pods(executor, run)
-    if how == "pod deleted":
-        executor.target.kubectl("delete", "pod", pod["metadata"]["name"], "-n", EXECUTOR, "--wait=false")
-    else:
-        path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/work"
-        executor.airflow.call("PATCH", path, json={"new_state": "failed"})
-    wait_until(lambda: not pods(executor, run), 120, f"the pod of {run.dag_id} gone")
-    wait_until(lambda: not containers(executor, run), 60, f"containers of {run.dag_id} gone")
-    assert run.wait() == "failed"
+def test_a_killed_task_leaves_nothing(executor: Release) -> None:
+    """Marked as failed, or its pod deleted."""
+    runs = {
+        (group, how): trigger(executor, group, "sleep 300")
+        for group in GROUPS
+        for how in ("marked", "deleted")
+    }
+    for (group, how), run in runs.items():
+        running(run)
+        if group == "once":
+            wait_until(lambda run=run: containers(executor, run), 60, f"a container of {run.run_id}")  # type: ignore[misc]
+        (pod,) = pods(executor, run)
+        if how == "deleted":
+            executor.target.kubectl("delete", "pod", pod["metadata"]["name"], "-n", EXECUTOR, "--wait=false")
+        else:
+            path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/work"
+            executor.airflow.call("PATCH", path, json={"new_state": "failed"})
+    for key, run in runs.items():
+        wait_until(lambda run=run: not pods(executor, run), 120, f"the pod of {key} gone")  # type: ignore[misc]
+        wait_until(lambda run=run: not containers(executor, run), 60, f"containers of {key} gone")  # type: ignore[misc]
+        assert run.wait() == "failed"
 
 
 def test_celery_runs_beside_it(executor: Release) -> None:

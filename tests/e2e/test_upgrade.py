@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -12,14 +16,34 @@ from scripts import up
 from scripts.live import NAMESPACE, RELEASE
 from tests.e2e.conftest import Release, Run, wait_until
 
+pytestmark = pytest.mark.touches("release")
+
+#: Two groups of tests: each can have a release of its own.
+ROLLOUTS, OUTAGES = (pytest.mark.xdist_group(f"test_upgrade {name}") for name in ("rollouts", "outages"))
 OUTAGE_SECONDS = 60
 #: Longer than new workers take to become ready, on a busy machine too: only then are the old ones told to go.
 ROLLOUT_SECONDS = 150
 
 
+#: In the command of every container of this file, and in no other.
+MARK = f"e2e-upgrade-{os.getpid()}"
+
+
 def ticking(seconds: int) -> str:
-    """Give a script that says something each second and "the end" after the last."""
-    return f"for i in $(seq {seconds}); do echo tick $i; sleep 1; done; echo the end"
+    """Give a script that says something each second and "the end" after the last, or when `end` says so."""
+    return (
+        f"trap 'echo the end; exit' USR1; for i in $(seq {seconds}); do echo tick $i; sleep 1; done; "
+        f"echo the end # {MARK}"
+    )
+
+
+def end(release: Release) -> None:
+    """End the containers that tick, whatever runs them. On clusters other than the native one, time does."""
+    for file in Path("/proc").glob("[0-9]*/cmdline") if release.target.native else ():
+        with contextlib.suppress(OSError):  # It has ended.
+            words = file.read_text().split("\0")
+            if words[0] == "sh" and MARK in " ".join(words):
+                os.kill(int(file.parent.name), signal.SIGUSR1)
 
 
 def everywhere(dags: Release, seconds: int) -> list[Run]:
@@ -50,6 +74,7 @@ def assert_all_succeed(runs: list[Run]) -> None:
     assert ended == {run.dag_id: ("success", 1) for run in runs}
 
 
+@ROLLOUTS
 def test_upgrade_with_no_change_restarts_nothing(release: Release) -> None:
     before = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in release.staying()}
     up.install(release.target, dict(release.values))
@@ -58,6 +83,7 @@ def test_upgrade_with_no_change_restarts_nothing(release: Release) -> None:
     assert after == before
 
 
+@ROLLOUTS
 def test_a_worker_rollout_loses_no_task_and_no_log(dags: Release) -> None:
     """Warm shutdown: the old worker ends when its task has; until then the API server reads its log.
 
@@ -82,10 +108,12 @@ def test_a_worker_rollout_loses_no_task_and_no_log(dags: Release) -> None:
         )
         assert old[task.hostname or ""] in leaving()
         assert "tick 2" in run.log, "the log of a worker that drains"
+    end(dags)
     assert_all_succeed(runs)
     wait_until(lambda: not leaving(), 120, "the old workers gone after their last task")
 
 
+@ROLLOUTS
 def test_an_api_server_rollout_has_no_gap(dags: Release) -> None:
     """Requests from a worker all through the rollout: each one is answered."""
     script = """
@@ -115,6 +143,7 @@ print(json.dumps({"count": count, "failures": failures}))
     assert_nothing_lost(runs)
 
 
+@OUTAGES
 @pytest.mark.parametrize("workload", ["deployment/airdock-api-server", "statefulset/airdock-postgres"])
 def test_an_outage_of_a_minute_loses_no_task(dags: Release, workload: str) -> None:
     """The tasks go on while the API server or the database is away, some beyond its return and some not."""
@@ -129,4 +158,8 @@ def test_an_outage_of_a_minute_loses_no_task(dags: Release, workload: str) -> No
         time.sleep(OUTAGE_SECONDS)
     finally:
         dags.scale(workload, 1)
+    assert all(run.task.state in ("running", "deferred") for run in runs), (
+        "a task ended before the outage did"
+    )
+    end(dags)
     assert_nothing_lost(short + runs)
