@@ -16,6 +16,14 @@ from tests.e2e.dind.pods import (
     until,
 )
 
+SOCKET = "/run/airdock/docker.sock"
+
+
+def daemons(pod: DindPod) -> set[tuple[str, int]]:
+    """Give the name and the id of each process of the daemon."""
+    found = pod.host("docker").process.filter()
+    return {(each.comm, each.pid) for each in found if each.comm in ("dockerd", "containerd")}
+
 
 def cgroups(pod: DindPod, process: str) -> dict[str, str]:
     """Give a process's cgroups, by controller; the process as the daemon's container sees it."""
@@ -55,7 +63,7 @@ def test_a_tasks_own_limit_kills_the_task_alone(pod: DindPod) -> None:
 
 def test_a_task_beyond_the_pods_limit_dies_alone(pod: DindPod) -> None:
     """Without a limit of its own it takes what the container has, but for what is kept for the daemon."""
-    before = pod.inside("docker", "pidof", "dockerd", "containerd"), pod.restarts()
+    before = daemons(pod), pod.restarts()
     pod.docker("run", "--detach", "--name", "neighbour", IMAGE, "sleep", "60")
     try:
         said = pod.fails("run", "--rm", PYTHON, "python", "-c", ALLOCATE)
@@ -63,7 +71,7 @@ def test_a_task_beyond_the_pods_limit_dies_alone(pod: DindPod) -> None:
         assert pod.docker("inspect", "--format", "{{.State.Running}}", "neighbour").strip() == "true"
     finally:
         pod.docker("rm", "--force", "neighbour")
-    assert (pod.inside("docker", "pidof", "dockerd", "containerd"), pod.restarts()) == before
+    assert (daemons(pod), pod.restarts()) == before
 
 
 def test_cpu_is_bounded(pod: DindPod) -> None:
@@ -119,13 +127,13 @@ def _counted(pod: DindPod, task: str) -> Stats:
 
 def test_nothing_listens_on_tcp(pod: DindPod) -> None:
     """Of all the pod's processes: they share its network."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        states = [line.split()[3] for line in pod.inside("docker", "cat", table).splitlines()[1:]]
-        assert "0A" not in states, table
+    listening = pod.host("docker").socket.get_listening_sockets()
+    assert f"unix://{SOCKET}" in listening, "what listens is seen"
+    assert [each for each in listening if each.startswith("tcp")] == []
 
 
 def test_networks_have_the_pods_mtu(pod: DindPod) -> None:
-    wanted = pod.inside("worker", "cat", "/sys/class/net/eth0/mtu").strip()
+    wanted = pod.host("worker").file("/sys/class/net/eth0/mtu").content_string.strip()
     pod.docker("network", "create", "own")
     try:
         for network in ("bridge", "own"):

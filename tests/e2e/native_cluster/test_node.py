@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import testinfra
 
 from scripts import tools
 from scripts.cluster.nft import root as nft_root
@@ -182,6 +183,8 @@ class TestNode:
             container={"volumeMounts": [{"name": "docker", "mountPath": "/docker.sock"}]},
         )
         assert run_pod(socket) == "socket 660 999\n"
+        found = testinfra.get_host("local://").file(str(DOCKER_SOCKET))
+        assert found.is_socket and (found.uid, found.gid, found.mode) == (0, 999, 0o660)
 
     def test_a_pod_can_have_a_user_namespace(self) -> None:
         inside = run_pod(pod("users", "cat /proc/self/uid_map", hostUsers=False)).split()
