@@ -235,7 +235,7 @@ def release(target: Target, once: Once) -> Iterator[Release]:
 def remove(target: Target) -> None:
     """Remove a release that a lane has installed for itself, with its namespaces."""
     # Without a broker, workers would wait for the end of their grace period.
-    target.kubectl("delete", "deployments", "--all", "-n", NAMESPACE, "--cascade=orphan")
+    target.kubectl("delete", "deployments,replicasets", "--all", "-n", NAMESPACE, "--cascade=orphan")
     target.kubectl("delete", "pods", "--all", "-n", NAMESPACE, "--grace-period=1", "--wait=false")
     target.helm("uninstall", RELEASE, f"--namespace={NAMESPACE}", "--ignore-not-found")
     target.kubectl("delete", "namespace", NAMESPACE, TASKS, "--ignore-not-found", "--wait=false")

@@ -322,7 +322,7 @@ def production(target: Target, tmp_path: Path) -> Iterator[Target]:
         yield target
     finally:
         # Their namespace takes the policies with it: without a broker workers would drain to their grace.
-        target.kubectl("delete", "deployments", "--all", "-n", PRODUCTION, "--cascade=orphan")
+        target.kubectl("delete", "deployments,replicasets", "--all", "-n", PRODUCTION, "--cascade=orphan")
         target.kubectl("delete", "pods", "--all", "-n", PRODUCTION, "--grace-period=1", "--wait=false")
         target.kubectl("delete", "-k", str(folder), "--ignore-not-found", "--timeout=300s", timeout=310)
         target.kubectl("delete", "namespace", STORES, "--ignore-not-found", "--timeout=120s", timeout=130)
