@@ -21,6 +21,7 @@ from scripts import tools, up
 from scripts.live import NAMESPACE, RELEASE, TASKS, Airflow, CommandError, Group, Target, TaskInstance, choose
 from scripts.overlays.definitions import merged
 from tests.e2e import lanes
+from tests.support import waiting
 
 #: The tests' own DAG files, and what they read.
 DAG_FILES = {file.name: file for file in sorted((Path(__file__).parent / "dags").iterdir()) if file.is_file()}
@@ -41,14 +42,8 @@ QUICK: dict[str, Any] = {
 }
 
 
-def wait_until(true: Callable[[], Any], seconds: float, what: str) -> Any:
-    """Wait until `true()` gives something true, and give that; fail with `what` if it does not."""
-    deadline = time.monotonic() + seconds
-    while not (value := true()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.5)
-    return value
+#: Most conditions start a `kubectl`: not ten times a second.
+wait_until = partial(waiting.wait_until, every=0.5)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,7 @@ from typing import Any
 import pytest
 
 from scripts.live import NAMESPACE as RELEASE_NAMESPACE
-from tests.e2e.conftest import Release
-from tests.e2e.dind.pods import (
-    until,
-)
+from tests.e2e.conftest import Release, wait_until
 
 pytestmark = pytest.mark.touches("daemon")
 
@@ -52,7 +49,7 @@ def test_a_drained_node_loses_no_task(dags: Release, worker: str) -> None:
     command = [*target.kubectl_command, "drain", node, pods, "--delete-emptydir-data", "--timeout=300s"]
     drain = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        until(lambda: worker not in names(dags.staying("worker")), 60, "the pod evicted")
+        wait_until(lambda: worker not in names(dags.staying("worker")), 60, "the pod evicted")
         late = dags.start(dind_dag(dags), "echo late")
         assert drain.poll() is None, f"it waits for the task: {drain.communicate()[0]}"
         assert (run.wait(), run.task.try_number) == ("success", 1)
@@ -74,7 +71,8 @@ def test_no_task_is_taken_while_the_daemon_is_away(dags: Release, worker: str) -
     dags.inside(worker, "docker", "sh", "-c", "kill -STOP $(pidof dockerd)")
     try:
         log = ("logs", worker, "-n", RELEASE_NAMESPACE, "-c", "worker", "--tail=50")
-        until(lambda: "no new tasks until it does" in dags.target.kubectl(*log), 30, "the worker's pause")
+        paused = "no new tasks until it does"
+        wait_until(lambda: paused in dags.target.kubectl(*log), 30, "the worker's pause")
         run = dags.start(dind_dag(dags), "echo done")
         run.wait_for_state("queued", 30)
         time.sleep(5)
@@ -102,6 +100,7 @@ def test_a_killed_worker_leaves_no_container(dags: Release, worker: str) -> None
     dags.inside(
         worker, "worker", "sh", "-c", "kill -KILL $(pgrep -f 'celery worker' | grep -vx 1 | head -n 1)"
     )
-    until(lambda: dags.inside(worker, "docker", "docker", "ps", "-q") == "", 120, "the container removed")
+    running = ("docker", "docker", "ps", "-q")
+    wait_until(lambda: dags.inside(worker, *running) == "", 120, "the container removed")
     log = dags.target.kubectl("logs", worker, "-n", RELEASE_NAMESPACE, "-c", "worker")
     assert "which a killed worker left running" in log

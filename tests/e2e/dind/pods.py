@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -133,15 +132,6 @@ def running(target: Target, pod: Any, *others: Any, ready: bool = True) -> Itera
         target.kubectl(
             "delete", "pod", name, "-n", NAMESPACE, "--ignore-not-found", "--grace-period=1", "--wait=false"
         )
-
-
-def until(true: Any, seconds: float, what: str) -> Any:
-    """Wait until `true()` gives something true, and give that."""
-    deadline = time.monotonic() + seconds
-    while not (value := true()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.5)
-    return value
 
 
 def log_of(pod: DindPod) -> str:

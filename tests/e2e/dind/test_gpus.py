@@ -8,6 +8,7 @@ import pytest
 
 from scripts.chart.dind_pod import pod_of
 from scripts.live import Target
+from tests.e2e.conftest import wait_until
 from tests.e2e.dind.pods import (
     IMAGE,
     NAMESPACE,
@@ -15,7 +16,6 @@ from tests.e2e.dind.pods import (
     group,
     objects,
     running,
-    until,
 )
 
 pytestmark = pytest.mark.touches("gpus")
@@ -34,7 +34,7 @@ def test_a_daemon_with_a_gpu_goes_where_one_is(target: Target) -> None:
     with running(target, pod_of(workload, "gpu"), scripts, ready=False) as pod:
         conditions = "{.status.conditions[*].message}"
         said = ("get", "pod", "gpu", "-n", NAMESPACE, "-o", f"jsonpath={conditions}")
-        until(lambda: "Insufficient nvidia.com/gpu" in target.kubectl(*said), 30, "no node for the pod")
+        wait_until(lambda: "Insufficient nvidia.com/gpu" in target.kubectl(*said), 30, "no node for the pod")
         advertise("1")
         try:
             pod.wait_ready()

@@ -9,6 +9,7 @@ from typing import Any
 
 from scripts.chart.dind_pod import pod_of
 from scripts.live import Target
+from tests.e2e.conftest import wait_until
 from tests.e2e.dind.pods import (
     IMAGE,
     NAMESPACE,
@@ -16,7 +17,6 @@ from tests.e2e.dind.pods import (
     group,
     objects,
     running,
-    until,
 )
 from tests.support import registry as private_registry
 
@@ -25,7 +25,9 @@ def test_images_are_pulled_before_the_worker_starts(target: Target) -> None:
     script = "docker images; echo listed; exec sleep 3600"
     scripts, workload = objects(group(pullBeforeStart=[IMAGE]), script=script)
     with running(target, pod_of(workload, "pull"), scripts) as pod:
-        until(lambda: "listed" in pod.logs("worker"), 30, "the images that are there when the worker starts")
+        wait_until(
+            lambda: "listed" in pod.logs("worker"), 30, "the images that are there when the worker starts"
+        )
         assert IMAGE.split(":")[0] in pod.logs("worker")
 
 

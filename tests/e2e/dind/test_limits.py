@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import dataclass
 
+from tests.e2e.conftest import wait_until
 from tests.e2e.dind.pods import (
     ALLOCATE,
     CONNECT,
@@ -13,7 +14,6 @@ from tests.e2e.dind.pods import (
     IMAGE,
     PYTHON,
     DindPod,
-    until,
 )
 
 SOCKET = "/run/airdock/docker.sock"
@@ -89,7 +89,7 @@ def test_stats_tell_the_truth(pod: DindPod) -> None:
     given = ("--memory=64m", "--pids-limit=50")
     task = pod.docker("run", "--detach", "--rm", *given, PYTHON, "python", "-c", HOLD).strip()
     try:
-        shown = until(lambda: _shown(pod, task), 20, "memory in docker stats")
+        shown = wait_until(lambda: _shown(pod, task), 20, "memory in docker stats")
         counted = _counted(pod, task)
     finally:
         pod.docker("rm", "--force", task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scripts.chart.dind_pod import pod_of
 from scripts.live import Target
+from tests.e2e.conftest import wait_until
 from tests.e2e.dind.pods import (
     IMAGE,
     NAMESPACE,
@@ -15,7 +16,6 @@ from tests.e2e.dind.pods import (
     objects,
     running,
     set_env,
-    until,
 )
 
 
@@ -29,7 +29,7 @@ def test_a_volume_without_overlays_is_refused(target: Target) -> None:
     )
     daemon["command"] = ["sh", "-ec", f'{mount}; exec "$@"', "sh", *daemon["command"]]
     with running(target, body, scripts, ready=False) as pod:
-        until(lambda: "cannot hold overlays: give dind.dataVolume" in log_of(pod), 60, "the reason")
+        wait_until(lambda: "cannot hold overlays: give dind.dataVolume" in log_of(pod), 60, "the reason")
 
 
 def test_a_full_disk_is_said_and_mended(target: Target) -> None:
@@ -43,7 +43,7 @@ def test_a_full_disk_is_said_and_mended(target: Target) -> None:
     with running(target, body, scripts) as pod:
         said = pod.fails("run", "--name", "fill", IMAGE, "dd", "if=/dev/zero", "of=/big", "bs=1M")
         assert "No space left on device" in said, said
-        until(lambda: "removed container fill" in pod.logs("docker-prune"), 30, "the container removed")
+        wait_until(lambda: "removed container fill" in pod.logs("docker-prune"), 30, "the container removed")
         assert pod.docker("run", "--rm", IMAGE, "echo", "room").strip() == "room"
 
 
@@ -65,10 +65,10 @@ def test_prune_keeps_what_is_used(target: Target) -> None:
         def pruned() -> bool:
             return pod.docker("ps", "-aq", "--filter=name=ended") == "" and PYTHON not in images(pod)
 
-        until(pruned, 120, "the ended container and the image that none uses")
+        wait_until(pruned, 120, "the ended container and the image that none uses")
         assert images(pod) == {IMAGE}
         assert pod.docker("inspect", "--format", "{{.State.Running}}", "stays").strip() == "true"
-        until(lambda: f"removed image {PYTHON}" in pod.logs("docker-prune"), 30, "the line that says so")
+        wait_until(lambda: f"removed image {PYTHON}" in pod.logs("docker-prune"), 30, "the line that says so")
 
 
 def test_prune_leaves_tasks_their_containers(target: Target) -> None:
@@ -121,14 +121,14 @@ def test_a_claim_keeps_the_cache(target: Target) -> None:
     target.apply(scripts, service, workload)
     pod = DindPod(target, name)
     try:
-        until(
+        wait_until(
             lambda: target.items("pods", "-n", NAMESPACE, f"--field-selector=metadata.name={name}"), 30, name
         )
         pod.wait_ready()
         assert "is there" not in pod.logs("docker-pull")
         first = pod.body["metadata"]["uid"]
         target.kubectl("delete", "pod", name, "-n", NAMESPACE, "--grace-period=5")
-        until(lambda: _uid(target, name) not in ("", first), 60, "the next pod")
+        wait_until(lambda: _uid(target, name) not in ("", first), 60, "the next pod")
         pod.wait_ready()
         assert f"{IMAGE} is there" in pod.logs("docker-pull")
     finally:

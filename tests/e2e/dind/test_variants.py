@@ -6,6 +6,7 @@ import pytest
 
 from scripts.chart.dind_pod import pod_of
 from scripts.live import Target
+from tests.e2e.conftest import wait_until
 from tests.e2e.dind.pods import (
     ALLOCATE,
     IMAGE,
@@ -15,7 +16,6 @@ from tests.e2e.dind.pods import (
     objects,
     plain,
     running,
-    until,
 )
 
 
@@ -43,7 +43,7 @@ def test_a_variant_that_cannot_be_says_why(target: Target, variant: str, says: s
     body = pod_of(workload, variant.lower())
     body["spec"].pop("runtimeClassName", None)
     with running(target, body, scripts, ready=False) as pod:
-        until(lambda: says in log_of(pod), 60, says)
+        wait_until(lambda: says in log_of(pod), 60, says)
 
 
 def test_address_ranges_are_the_values(target: Target) -> None:
@@ -72,4 +72,4 @@ def test_a_plain_sidecar_has_the_faults(target: Target) -> None:
         assert pod.docker("run", "--rm", IMAGE, "sh", "-c", bomb).strip() == "all"
         # The kernel takes the daemon for the task: its score is the pod's, and the task's is 0.
         pod.fails("run", "--rm", PYTHON, "python", "-c", ALLOCATE)
-        until(lambda: pod.restarts() == 1, 30, "the daemon killed")
+        wait_until(lambda: pod.restarts() == 1, 30, "the daemon killed")

@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,8 +24,9 @@ from docker.errors import APIError
 from kubernetes.client.exceptions import ApiException
 
 from scripts.cluster import KUBECONFIG
+from tests.support.paths import GATEWAY
+from tests.support.waiting import wait_until
 
-PACKAGE = Path(__file__).resolve().parents[3] / "charts/airdock/files/docker_gateway"
 #: Each worker of xdist has its own.
 NAMESPACE = f"gateway-test-{os.getpid()}"
 BUSYBOX, PYTHON = "busybox:1.37", "python:3.13-slim"
@@ -36,14 +36,6 @@ POLITE = ["sh", "-c", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.1; do
 #: The longest that a pod takes from `start` to its first line here, with others at work.
 PATIENCE = 90.0
 needs_native = pytest.mark.skipif(not KUBECONFIG.exists(), reason="needs the native cluster")
-
-
-def wait_until(true: Callable[[], Any], seconds: float, what: str) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (value := true()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.1)
-    return value
 
 
 @dataclass
@@ -107,7 +99,7 @@ class Gateway:
         }
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-SE", str(PACKAGE)], env=environment, stderr=log
+                [sys.executable, "-SE", str(GATEWAY)], env=environment, stderr=log
             )
         wait_until(lambda: self.get("readyz") == "ok\n", 20, "the gateway is ready: " + self.log())
 

@@ -24,8 +24,8 @@ from tests.e2e.gateway_cluster.support import (
     needs_native,
     polite,
     run,
-    wait_until,
 )
+from tests.support.waiting import wait_until
 
 pytestmark = needs_native
 

@@ -12,8 +12,8 @@ from tests.e2e.gateway_cluster.support import (
     begin,
     fails,
     needs_native,
-    wait_until,
 )
+from tests.support.waiting import wait_until
 
 pytestmark = [needs_native, pytest.mark.touches("gpus")]
 

@@ -20,8 +20,8 @@ from tests.e2e.gateway_cluster.support import (
     fails,
     needs_native,
     polite,
-    wait_until,
 )
+from tests.support.waiting import wait_until
 
 pytestmark = [needs_native, pytest.mark.touches("node")]
 

@@ -13,7 +13,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -24,8 +23,9 @@ import docker
 import pytest
 
 from scripts.cluster import DOCKER_SOCKET
+from tests.support.paths import GATEWAY
+from tests.support.waiting import wait_until
 
-PACKAGE = Path(__file__).resolve().parents[3] / "charts/airdock/files/docker_gateway"
 SOCKET = Path(os.environ.get("AIRDOCK_DOCKER_SOCKET") or DOCKER_SOCKET)
 #: The same socket as the daemon's machine sees it.
 NODE_SOCKET = os.environ.get("AIRDOCK_DOCKER_SOCKET") or "/var/run/docker.sock"
@@ -44,14 +44,6 @@ def usable() -> bool:
 
 needs_daemon = pytest.mark.skipif(not usable(), reason=f"there is no Docker daemon at {SOCKET}")
 native = pytest.mark.skipif(SOCKET != DOCKER_SOCKET, reason="needs the native cluster's node")
-
-
-def wait_until(true: Callable[[], Any], seconds: float, what: str) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (value := true()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.1)
-    return value
 
 
 class Gateway:
@@ -79,7 +71,7 @@ class Gateway:
         environment = {"AIRDOCK_GATEWAY_CONFIG": str(file), "AIRDOCK_GATEWAY_OWNER": self.owner}
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-SE", str(PACKAGE)], env=environment, stderr=log
+                [sys.executable, "-SE", str(GATEWAY)], env=environment, stderr=log
             )
 
         self.port = port

@@ -24,8 +24,8 @@ from tests.e2e.gateway_daemon.support import (
     native,
     needs_daemon,
     run,
-    wait_until,
 )
+from tests.support.waiting import wait_until
 
 pytestmark = needs_daemon
 

@@ -16,13 +16,13 @@ from scripts.cluster import KUBECONFIG
 from scripts.cluster.settings import NODE_ROOT
 from tests.e2e.gateway_daemon.support import (
     NODE_SOCKET,
-    PACKAGE,
     create,
     native,
     needs_daemon,
     run,
-    wait_until,
 )
+from tests.support.paths import GATEWAY
+from tests.support.waiting import wait_until
 
 pytestmark = needs_daemon
 
@@ -35,7 +35,7 @@ def in_a_pod() -> Iterator[Callable[[str], tuple[Any, docker.APIClient]]]:
     core = kubernetes.client.CoreV1Api(kubernetes.client.ApiClient(configuration))
     name = f"gateway-daemon-{os.urandom(4).hex()}"
     core.create_namespace({"metadata": {"name": name}})
-    code = {file.name: file.read_text() for file in PACKAGE.glob("*.py")}
+    code = {file.name: file.read_text() for file in GATEWAY.glob("*.py")}
     core.create_namespaced_config_map(name, {"metadata": {"name": "code"}, "data": code})
 
     def start(parent: str) -> tuple[Any, docker.APIClient]:

@@ -25,8 +25,8 @@ from tests.e2e.gateway_daemon.support import (
     create,
     needs_daemon,
     run,
-    wait_until,
 )
+from tests.support.waiting import wait_until
 
 pytestmark = needs_daemon
 

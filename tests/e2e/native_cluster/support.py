@@ -11,7 +11,6 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import pytest
 from scripts import tools
 from scripts.cluster import node_images
 from tests.e2e.native_cluster import host_state
+from tests.support.waiting import wait_until
 
 NAME = "airdock-e2e"
 STATE = Path("/var/lib") / NAME
@@ -83,14 +83,6 @@ def everything_on_the_node() -> set[tuple[str, str]]:
     return found
 
 
-def until(met: Callable[[], Any], seconds: float = 60) -> None:
-    """Wait for a condition, and fail when time is up."""
-    end = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.2)
-
-
 def kubectl(*words: str, stdin: str | None = None) -> str:
     command = [str(tools.pinned("kubectl")), f"--kubeconfig={KUBECONFIG}", *words]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=180, check=False)
@@ -126,7 +118,12 @@ def run_pod(manifest: dict[str, Any]) -> str:
     name = manifest["metadata"]["name"]
     kubectl("apply", "--filename=-", stdin=json.dumps(manifest))
     ended = "jsonpath={.status.phase}"
-    until(lambda: kubectl("get", "pod", name, f"--output={ended}") in ("Succeeded", "Failed"))
+    wait_until(
+        lambda: kubectl("get", "pod", name, f"--output={ended}") in ("Succeeded", "Failed"),
+        60,
+        f"pod {name} ends",
+        0.2,
+    )
     log = kubectl("logs", name)
     assert kubectl("get", "pod", name, f"--output={ended}") == "Succeeded", log
     return log

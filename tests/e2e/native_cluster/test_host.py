@@ -33,8 +33,8 @@ from tests.e2e.native_cluster.support import (
     run_pod,
     start,
     stop,
-    until,
 )
+from tests.support.waiting import wait_until
 
 pytestmark = needs_root
 
@@ -61,7 +61,7 @@ def test_killing_the_nodes_first_process_ends_all_of_it_and_up_starts_anew() -> 
     start()
     processes = everything_on_the_node()
     os.kill(node_process(), signal.SIGKILL)
-    until(lambda: not host_state.living(processes), 20)
+    wait_until(lambda: not host_state.living(processes), 20, "all processes of the node end")
     assert not node_processes()
     assert "not running" in cluster("status").stdout
     start()

@@ -36,8 +36,8 @@ from tests.e2e.native_cluster.support import (
     run_pod,
     start,
     stop,
-    until,
 )
+from tests.support.waiting import wait_until
 
 pytestmark = needs_root
 
@@ -129,12 +129,13 @@ class TestNode:
             "spec": {"podSelector": {"matchLabels": {"app": "closed"}}, "policyTypes": ["Ingress"]},
         }
         kubectl("apply", "--filename=-", stdin=json.dumps(policy))
-        until(lambda: not fetch(inside) and not fetch(outside), 20)
+        wait_until(lambda: not fetch(inside) and not fetch(outside), 20, "the policy holds")
         (felix,) = (process for process in node_processes() if command_of(process).startswith("calico-felix"))
         os.kill(int(felix), signal.SIGKILL)
         assert not fetch(inside)  # The rules are the kernel's.
         kubectl("delete", "networkpolicy", "closed")
-        until(lambda: fetch(inside) == fetch(outside) == "served\n", 30)  # By the Felix that came after.
+        # By the Felix that came after.
+        wait_until(lambda: fetch(inside) == fetch(outside) == "served\n", 30, "the policy is gone")
 
     def test_a_claim_is_bound_writable_by_any_user_and_deleted_with_its_files(self) -> None:
         claim = {
@@ -155,7 +156,7 @@ class TestNode:
         assert run_pod(writer) == "kept\n"
         (written,) = (STATE / "node/var/lib/local-path").glob("*/file")
         kubectl("delete", "pod/writer", "persistentvolumeclaim/data", "--wait=true")
-        until(lambda: not written.exists())
+        wait_until(lambda: not written.exists(), 60, "the files of the claim are deleted")
 
     def test_exec_and_port_forward_work(self) -> None:
         kubectl("apply", "--filename=-", stdin=json.dumps(pod("shell", "sleep 600")))
@@ -214,7 +215,10 @@ class TestNode:
         assert ours
         for process in ours:
             os.kill(process, signal.SIGKILL)
-        until(lambda: cluster("status").returncode == 0)
-        until(
-            lambda: subprocess.run(["docker", "--host", f"unix://{DOCKER_SOCKET}", "version"]).returncode == 0
+        wait_until(lambda: cluster("status").returncode == 0, 60, "the cluster is ready")
+        wait_until(
+            lambda: subprocess.run(["docker", "--host", f"unix://{DOCKER_SOCKET}", "version"]).returncode
+            == 0,
+            60,
+            "dockerd answers",
         )

@@ -10,7 +10,6 @@ import pytest
 from scripts import up
 from scripts.live import TASKS
 from scripts.overlays.definitions import merged
-from tests.e2e import private_registry
 from tests.e2e.conftest import Release
 from tests.e2e.task_namespaces.support import (
     AUTHOR_VALUES,
@@ -21,6 +20,7 @@ from tests.e2e.task_namespaces.support import (
     REATTACH,
     objects,
 )
+from tests.support import registry as private_registry
 
 
 @pytest.fixture(scope="package")

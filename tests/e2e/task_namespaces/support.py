@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from scripts.live import TASKS
-from tests.e2e import private_registry
+from tests.support import registry as private_registry
 
 DAG, REATTACH = "e2e_task_namespace", "e2e_reattach"
 GROUPS = ("blue", "green")
