@@ -1,6 +1,6 @@
-{{- /* What all Airflow components share: configuration, environment, mounts. */ -}}
+{{- /* airflow.cfg, and the URL of the UI. */ -}}
 
-{{- /* The URL under which people reach the UI: airflow.config.api.base_url, else the ingress's, else nothing. */ -}}
+{{- /* The URL of the UI: airflow.config.api.base_url, otherwise the Ingress's, otherwise empty. */ -}}
 {{- define "airdock.baseUrl" -}}
 {{- $api := .Values.airflow.config.api | default dict -}}
 {{- if $api.base_url -}}
@@ -10,18 +10,18 @@
 {{- end -}}
 {{- end }}
 
-{{- /* The path of the base URL, without a trailing slash: Airflow serves everything below it, the execution API included. */ -}}
+{{- /* The path of the base URL, without a trailing slash: Airflow serves everything below it, including the execution API. */ -}}
 {{- define "airdock.basePath" -}}
 {{- (urlParse (include "airdock.baseUrl" .)).path | trimSuffix "/" -}}
 {{- end }}
 
-{{- /* The chart's own settings, by section and key, under the user's airflow.config. */ -}}
+{{- /* The chart's settings, by section and key; airflow.config overrides them. */ -}}
 {{- define "airdock.defaultConfig" -}}
 core:
   executor: {{ .Values.executor }}
   dags_folder: {{ .Values.dags.path | quote }}
   load_examples: false
-  # Workers have no DNS name of their own; the log reader takes the pod's address.
+  # Workers have no DNS names, so the api-server reads their logs from the pod's IP address.
   hostname_callable: airflow.utils.net.get_host_ip_address
   {{- if .Values.controlPlane.enabled }}
   auth_manager: airflow.{{ eq .Values.auth.manager "fab" | ternary "providers.fab.auth_manager.fab_auth_manager.FabAuthManager" "api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager" }}
@@ -35,7 +35,7 @@ api:
 scheduler:
   enable_health_check: true
 workers:
-  # A task outlives an API server that is away for minutes: by default Airflow kills it after three failed heartbeats.
+  # Tasks survive if the api-server is unavailable for minutes. By default, Airflow kills them after three failed heartbeats.
   max_failed_heartbeats: 60
   execution_api_retries: 10
   execution_api_retry_wait_max: 15
@@ -57,7 +57,10 @@ logging:
 {{- end }}
 {{- end }}
 
-{{- /* The settings that components of the overlays change: in variables of their own, since airflow.cfg is one string. As section.key. */ -}}
+{{- /*
+Settings that components of the overlays change, as section.key. Each is an environment variable, because Kustomize cannot patch inside
+airflow.cfg.
+*/ -}}
 {{- define "airdock.settingsInEnv" -}}
 [core.auth_manager, api.base_url, fab.config_file]
 {{- end }}
@@ -70,7 +73,7 @@ logging:
 {{- include "airdock.merge" (dict "base" $config "over" .Values.airflow.config) -}}
 {{- end }}
 
-{{- /* airflow.cfg. Values are literal: a percent sign is doubled for ConfigParser, lines after the first are indented. */ -}}
+{{- /* airflow.cfg. Values are literal: percent signs are doubled for ConfigParser, and the second and later lines of a value are indented. */ -}}
 {{- define "airdock.airflowCfg" -}}
 {{- $config := include "airdock.config" . | fromJson -}}
 {{- range include "airdock.settingsInEnv" . | fromYamlArray -}}

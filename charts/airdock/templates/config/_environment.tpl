@@ -1,5 +1,5 @@
 {{- /*
-The data of the ConfigMap whose keys are environment variables of every Airflow container of a namespace. Call with
+The data of the ConfigMap whose keys are environment variables of every Airflow container in a namespace. Call with
 (dict "root" $ "namespace" $namespace).
 */ -}}
 {{- define "airdock.envData" -}}
@@ -33,18 +33,18 @@ AIRFLOW__{{ join "__" $path | upper }}: {{ . | quote }}
 {{- end }}
 {{- end }}
 
-{{- /* The environment of every Airflow container, as a YAML map: the user's airflow.env wins. */ -}}
+{{- /* The environment of every Airflow container, as a YAML map; airflow.env overrides it. */ -}}
 {{- define "airdock.airflowEnv" -}}
 AIRFLOW_CONFIG: /opt/airflow/config/airflow.cfg
 {{- if not (hasKey (.Values.airflow.config.core | default dict) "execution_api_server_url") }}
 {{- if .Values.controlPlane.enabled }}
-# What $(NAME) stands for is in envData.
+# $(NAME) is defined in airdock.envData.
 AIRFLOW__CORE__EXECUTION_API_SERVER_URL: http://$(AIRDOCK_API_SERVER_HOST):8080$(AIRDOCK_BASE_PATH)/execution/
 {{- else }}
 AIRFLOW__CORE__EXECUTION_API_SERVER_URL: {{ .Values.controlPlane.executionApiUrl | quote }}
 {{- end }}
 {{- end }}
-# The image's entrypoint would spend seconds of CPU on a check that the init container has made.
+# The init container has already checked the connections; the image's entrypoint would spend seconds of CPU on it.
 CONNECTION_CHECK_MAX_COUNT: "0"
 PYTHONUNBUFFERED: "1"
 {{- range $id, $connection := .Values.airflow.connections }}
@@ -52,7 +52,7 @@ AIRFLOW_CONN_{{ $id | upper }}: {{ include "airdock.connection" $connection | tr
 {{- end }}
 {{- end }}
 
-{{- /* One connection: a URI, a map (as Airflow's JSON form), or Kubernetes' valueFrom. */ -}}
+{{- /* One connection: a URI, a map (Airflow's JSON format), or Kubernetes' valueFrom. */ -}}
 {{- define "airdock.connection" -}}
 {{- if kindIs "string" . -}}
 {{ . | quote }}

@@ -1,5 +1,5 @@
 {{- /*
-The Secrets, by purpose, as YAML: the name that the user gave or the one that create_secrets.py makes in the cluster, and the
+The Secrets, by purpose, as YAML: the name of an existing Secret or of the one that create_secrets.py creates in the cluster, and the
 environment variables that read it.
 */ -}}
 {{- define "airdock.secrets" -}}
@@ -40,7 +40,7 @@ redis:
     REDIS_PASSWORD: password
 {{- end }}
 
-{{- /* The Secrets that the cluster has to make, as a YAML map of name to purpose; empty where the user gave all. */ -}}
+{{- /* The Secrets that are created in the cluster, as a YAML map of name to purpose; empty if all are existing ones. */ -}}
 {{- define "airdock.secretsToCreate" -}}
 {{- if .Values.controlPlane.enabled -}}
 {{- $secrets := include "airdock.secrets" . | fromYaml -}}
@@ -58,7 +58,7 @@ redis:
 {{- end -}}
 {{- end }}
 
-{{- /* Those of them that worker groups in other namespaces read: the cluster makes them there too, with the same content. */ -}}
+{{- /* Those of them that workers in worker-only namespaces read: they are created there, too, with the same content. */ -}}
 {{- define "airdock.secretsToShare" -}}
 {{- if include "airdock.secretReadingNamespaces" . | fromJsonArray -}}
 {{- range $name, $purpose := include "airdock.secretsToCreate" . | fromYaml -}}
@@ -69,7 +69,7 @@ redis:
 {{- end -}}
 {{- end }}
 
-{{- /* The Secrets that those groups read and the cluster does not make: the user puts them there too. A JSON list of names. */ -}}
+{{- /* The existing Secrets that these workers read: the user creates them there, too. A JSON list of names. */ -}}
 {{- define "airdock.secretsToBring" -}}
 {{- $names := list -}}
 {{- range pick (include "airdock.secrets" . | fromYaml) "apiSecretKey" "broker" }}{{ $names = append $names .name }}{{ end -}}
@@ -88,7 +88,7 @@ redis:
 {{- end -}}
 {{- end }}
 
-{{- /* "true" where the release brings the data store. Call with (dict "root" $ "store" "database"), or "broker". */ -}}
+{{- /* "true" if the release includes the data store. Call with (dict "root" $ "store" "database"), or "broker". */ -}}
 {{- define "airdock.embedded" -}}
 {{- $used := or (eq .store "database") (include "airdock.anyExecutor" (dict "root" .root "fact" "broker")) -}}
 {{- if and $used .root.Values.controlPlane.enabled (not (get .root.Values .store).existingSecret) }}true{{ end -}}

@@ -1,6 +1,6 @@
 {{- /*
-Lays one map over another and returns JSON: maps deep, lists replaced, null removes the key, and a user's false, 0 and "" win.
-(Sprig's merge functions treat those as absent.) Call with (dict "base" $a "over" $b).
+Merges one map over another and returns JSON: maps are merged deeply, lists are replaced, null removes a key, and false, 0 and "" override.
+(Sprig's merge functions treat these as absent.) Call with (dict "base" $a "over" $b).
 */ -}}
 {{- define "airdock.merge" -}}
 {{- $result := deepCopy .base -}}
@@ -17,7 +17,7 @@ Lays one map over another and returns JSON: maps deep, lists replaced, null remo
 {{- toJson $result -}}
 {{- end }}
 
-{{- /* One map of a list of maps, as JSON: a later map's keys replace an earlier one's whole, null removes; absent maps are skipped. */ -}}
+{{- /* Merges a list of maps, one level deep, into JSON: later values replace earlier ones, null removes a key, absent maps are skipped. */ -}}
 {{- define "airdock.overlay" -}}
 {{- $result := dict -}}
 {{- range . -}}

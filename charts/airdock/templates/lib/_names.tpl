@@ -1,4 +1,4 @@
-{{- /* Names and labels. Component suffixes take up to 27 characters, so the stem is cut at 32, with a hash where it was longer. */ -}}
+{{- /* Names and labels. Suffixes have up to 27 characters, so a stem of more than 32 is truncated and gets a hash. */ -}}
 
 {{- define "airdock.fullname" -}}
 {{- $stem := .Values.fullnameOverride | default (include "airdock.stem" .) -}}
@@ -14,20 +14,20 @@
 {{- contains $chart .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $chart) -}}
 {{- end }}
 
-{{- /* A string as the value of a label: with a hash where it is too long. */ -}}
+{{- /* A string as the value of a label: truncated, with a hash, if it is too long. */ -}}
 {{- define "airdock.labelValue" -}}
 {{- gt (len .) 63 | ternary (printf "%s-%s" (trunc 54 . | trimAll "-._") (sha256sum . | trunc 8)) . -}}
 {{- end }}
 
 {{- /*
-The value of the label airdock.dev/release, by which a namespace with workers of the release stays open to it when its last group has left
-and still drains: <namespace>.<release>, with a hash where it is too long for a label.
+The value of the label airdock.dev/release: <namespace>.<release>. Network policies admit workers in namespaces with this label, also while
+they drain after their group has left the namespace.
 */ -}}
 {{- define "airdock.releaseLabel" -}}
 {{- printf "%s.%s" .Release.Namespace .Release.Name | include "airdock.labelValue" -}}
 {{- end }}
 
-{{- /* A Service of the release as pods of a namespace name it. Call with (dict "root" $ "namespace" $namespace "name" "redis"). */ -}}
+{{- /* The host name of a Service of the release, for pods in a namespace. Call with (dict "root" $ "namespace" $namespace "name" "redis"). */ -}}
 {{- define "airdock.serviceHost" -}}
 {{- $name := printf "%s-%s" (include "airdock.fullname" .root) .name -}}
 {{- eq .namespace .root.Release.Namespace | ternary $name (printf "%s.%s.svc" $name .root.Release.Namespace) -}}
@@ -40,7 +40,7 @@ app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component | quote }}
 {{- end }}
 
-{{- /* Labels of an object. Those of the chart's version stay off pods, so that a new chart restarts nothing. */ -}}
+{{- /* Labels of an object. Pods do not get those with the chart's version: a new chart version restarts nothing. */ -}}
 {{- define "airdock.labels" -}}
 {{ include "airdock.selectorLabels" . }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service | quote }}

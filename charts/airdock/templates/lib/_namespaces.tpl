@@ -1,6 +1,6 @@
 {{- /*
-The namespaces of a release, in one word each: the release namespace (helm install --namespace), worker-only namespaces
-(workers.<name>.namespace, and KubernetesExecutor's) and task namespaces (tasks/_tasks.tpl).
+A release has three kinds of namespaces: the release namespace (helm install --namespace), worker-only namespaces
+(workers.<name>.namespace, kubernetesExecutor.namespace) and task namespaces (tasks/_tasks.tpl).
 */ -}}
 
 {{- /*
@@ -13,7 +13,7 @@ must not share one. Call with (dict "root" $ "suffix" "tasks").
 {{- gt (len $release) $room | ternary (printf "%s-%s-%s" (trunc (sub $room 9 | int) $release | trimSuffix "-") (sha256sum $release | trunc 8) .suffix) (printf "%s-%s" $release .suffix) -}}
 {{- end }}
 
-{{- /* The task namespace of all groups that name no other one. */ -}}
+{{- /* The name of the release's task namespace, for groups that set no workers.<name>.tasks.namespace. */ -}}
 {{- define "airdock.taskNamespace" -}}
 {{- .Values.tasks.namespace | default (include "airdock.namespaceName" (dict "root" . "suffix" "tasks")) -}}
 {{- end }}

@@ -1,4 +1,4 @@
-{{- /* A Kubernetes quantity, as the schema allows it, as a number. */ -}}
+{{- /* A Kubernetes quantity (as the schema allows it) as a number. */ -}}
 {{- define "airdock.quantity" -}}
 {{- if kindIs "string" . -}}
 {{- $number := regexFind "^[0-9.]+" . -}}

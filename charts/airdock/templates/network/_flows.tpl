@@ -1,4 +1,4 @@
-{{- /* Who talks to whom inside the release; everything else between its pods is denied. */ -}}
+{{- /* The connections between the release's pods. All others are denied. */ -}}
 {{- define "airdock.flows" -}}
 {{- $workers := list -}}
 {{- range include "airdock.executors" . | fromJson }}{{ $workers = append $workers .component }}{{ end -}}
@@ -26,7 +26,7 @@
 {{- toJson $clients -}}
 {{- end }}
 
-{{- /* Who uses a data store, which has its way out in a policy of its own: an external store takes the embedded one's place there. */ -}}
+{{- /* The components that use each data store. They get a separate policy, whose egress is to the embedded store or to an external one. */ -}}
 {{- define "airdock.storeClients" -}}
 {{- if .Values.controlPlane.enabled }}
 database: {component: postgres, port: 5432, clients: [api-server, scheduler, dag-processor, triggerer]}
@@ -36,7 +36,7 @@ broker: {component: redis, port: 6379, clients: {{ include "airdock.brokerClient
 {{- end }}
 {{- end }}
 
-{{- /* The components, and what they may reach outside the release: dns, kubernetes (the API server), world. */ -}}
+{{- /* The components, and what they can reach outside the release: dns, kubernetes (the API server), world. */ -}}
 {{- define "airdock.reach" -}}
 {{- $pods := include "airdock.anyExecutor" (dict "root" . "fact" "podPerTask") -}}
 {{- range include "airdock.executors" . | fromJson }}
@@ -58,7 +58,7 @@ redis: []
 
 {{- /* Egress rules by what they reach, as a YAML map of name to list of rules. */ -}}
 {{- define "airdock.egressRules" -}}
-# No peer: NodeLocal DNS is a node address, which a selector never matches; 5353 is OpenShift's.
+# No peer, because NodeLocal DNS has an address of the node, which no selector matches. OpenShift uses port 5353.
 dns:
   - ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}, {port: 5353, protocol: UDP}, {port: 5353, protocol: TCP}]
 kubernetes:
@@ -69,7 +69,7 @@ kubernetes:
 {{- if eq .Values.networkPolicy.egress "strict" }}
 world: {{ toJson .Values.networkPolicy.egressRules }}
 {{- else }}
-# All but the cloud's metadata addresses. The namespaceSelector is for network plugins whose ipBlock matches no pod.
+# Everything except the cloud's metadata addresses. In some network plugins an ipBlock matches no pods, hence the namespaceSelector.
 world:
   - to:
       - namespaceSelector: {}

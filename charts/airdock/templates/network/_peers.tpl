@@ -8,7 +8,8 @@
 {{- end }}
 
 {{- /*
-Peers for the pods of a component, in a policy of a namespace: workers also by the label of a namespace whose last group may have left.
+The pods of a component as peers in a policy of a namespace. Workers are also selected by the label of their namespace: they may still drain
+after their group has left it.
 Call with (dict "root" $ "component" "worker" "namespace" $namespace).
 */ -}}
 {{- define "airdock.peers" -}}

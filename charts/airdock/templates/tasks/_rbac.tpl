@@ -1,6 +1,6 @@
 {{- /*
-What the Kubernetes operators need, in the namespaces of task pods alone, by feature. The verbs are those that the provider was seen to
-use; 403 on any other is the proof that nothing asks for it. Websocket exec needs `create` from Kubernetes 1.35 on, `get` before.
+The permissions of the Kubernetes operators, in task namespaces only, by feature: the verbs that the provider was observed to use, and no
+others. Exec over a websocket needs `create` from Kubernetes 1.35 on, `get` before.
 */ -}}
 {{- define "airdock.workerRules" -}}
 {{- with .rbac -}}
@@ -19,7 +19,7 @@ use; 403 on any other is the proof that nothing asks for it. Websocket exec need
 {{- end }}
 {{- end }}
 
-{{- /* The triggerer waits for pods that a worker made. */ -}}
+{{- /* The triggerer waits for pods that workers created. */ -}}
 {{- define "airdock.triggererRules" -}}
 {{- with .rbac -}}
 - {apiGroups: [""], resources: [pods], verbs: [get, delete]}
@@ -29,7 +29,7 @@ use; 403 on any other is the proof that nothing asks for it. Websocket exec need
 {{- end }}
 {{- if .jobs }}
 - {apiGroups: [batch], resources: [jobs/status], verbs: [get]}
-{{- /* A deferred Job's XComs are read by the triggerer, a deferred pod's by the worker. */}}
+{{- /* The triggerer reads the XComs of a deferred Job; those of a deferred pod are read by the worker. */}}
 {{- if .xcom }}
 - {apiGroups: [""], resources: [pods/exec], verbs: [get, create]}
 {{- end }}
@@ -37,7 +37,7 @@ use; 403 on any other is the proof that nothing asks for it. Websocket exec need
 {{- end }}
 {{- end }}
 
-{{- /* The Docker gateway makes pods and watches them; Leases tell the gateways of each other's end. */ -}}
+{{- /* The Docker gateway creates and watches pods. A gateway that stops to renew its Lease is dead, and another one cleans up. */ -}}
 {{- define "airdock.gatewayRules" -}}
 - {apiGroups: [""], resources: [pods], verbs: [create, get, list, watch, delete]}
 - {apiGroups: [""], resources: [pods/log], verbs: [get]}
@@ -52,7 +52,10 @@ settings.
 {{- include "airdock.role" (dict "scope" .scope "rules" (include .rules .tasks) "accounts" .accounts) -}}
 {{- end }}
 
-{{- /* A Role and who has it. Call with (dict "scope" $scope "rules" $text "accounts" $list); the scope has root and namespace, an account name and namespace. */ -}}
+{{- /*
+A Role and its RoleBinding. Call with (dict "scope" $scope "rules" $text "accounts" $list): the scope has root, name and namespace, an
+account has name and namespace.
+*/ -}}
 {{- define "airdock.role" -}}
 {{- $root := .scope.root -}}
 apiVersion: rbac.authorization.k8s.io/v1

@@ -1,12 +1,12 @@
-{{- /* "yes" where the release runs task pods, by the Kubernetes operators or the Docker gateway, else nothing. */ -}}
+{{- /* "yes" if any group starts task pods, with the Kubernetes operators or the Docker gateway; otherwise empty. */ -}}
 {{- define "airdock.anyTaskPods" -}}
 {{- range include "airdock.workers" . | fromJson }}{{ if .facts.taskPods }}yes{{ end }}{{ end -}}
 {{- end }}
 
 {{- /*
-The settings of a group's task pods, as JSON: the release's `tasks`, and over it the group's, with the namespace's name. Namespaces beside
-the release's task namespace are not beside one that a group has for itself.
-Call with (dict "root" $ "own" (list $defaultTasks $groupTasks)); the two may be absent.
+The settings of a group's task pods, as JSON: `tasks`, overridden by the group's, and the namespace's name. tasks.extraNamespaces belong to
+the release's task namespace, so a group with another one does not get them.
+Call with (dict "root" $ "own" (list $defaultTasks $groupTasks)); both may be absent.
 */ -}}
 {{- define "airdock.groupTasks" -}}
 {{- $release := include "airdock.taskNamespace" .root -}}
@@ -19,7 +19,7 @@ Call with (dict "root" $ "own" (list $defaultTasks $groupTasks)); the two may be
 {{- toJson $tasks -}}
 {{- end }}
 
-{{- /* The task namespaces, as a JSON list of their settings: the release's own first, then those that groups have for themselves. */ -}}
+{{- /* The settings of each task namespace, as a JSON list: the release's first, then those of groups with another one. */ -}}
 {{- define "airdock.taskSpaces" -}}
 {{- $release := include "airdock.taskNamespace" . -}}
 {{- $spaces := dict -}}
@@ -35,7 +35,7 @@ Call with (dict "root" $ "own" (list $defaultTasks $groupTasks)); the two may be
 {{- toJson $sorted -}}
 {{- end }}
 
-{{- /* The names of all task namespaces as a JSON list, also of those that share another one's settings. */ -}}
+{{- /* The names of all task namespaces as a JSON list, including extraNamespaces. */ -}}
 {{- define "airdock.taskNamespaceNames" -}}
 {{- $names := list -}}
 {{- range include "airdock.workers" . | fromJson -}}
@@ -44,14 +44,14 @@ Call with (dict "root" $ "own" (list $defaultTasks $groupTasks)); the two may be
 {{- uniq $names | toJson -}}
 {{- end }}
 
-{{- /* The name of a task namespace that is not the release's, for what is there once for each. Call with (dict "root" $ "tasks" $tasks). */ -}}
+{{- /* The name of a task namespace if it is not the release's, otherwise empty. Call with (dict "root" $ "tasks" $tasks). */ -}}
 {{- define "airdock.groupNamespace" -}}
 {{- if ne .tasks.namespace (include "airdock.taskNamespace" .root) }}{{ .tasks.namespace }}{{ end -}}
 {{- end }}
 
 {{- /*
-The value of the label airdock.dev/tasks, by which a namespace comes under a fence of the release: <namespace>.<release>, or
-<namespace>.<release>_<task namespace> where that is not the release's; with a hash where it is too long for a label.
+The value of the label airdock.dev/tasks. An admission policy of the release applies to namespaces with this label: <namespace>.<release>, or
+<namespace>.<release>_<task namespace> if that is not the release's.
 Call with (dict "root" $ "tasks" $tasks).
 */ -}}
 {{- define "airdock.tasksLabel" -}}
@@ -60,7 +60,7 @@ Call with (dict "root" $ "tasks" $tasks).
 {{- include "airdock.labelValue" $value -}}
 {{- end }}
 
-{{- /* The stem of cluster-scoped names: <namespace>-<name>, with a hash where that is long or could be read in two ways. */ -}}
+{{- /* The stem of cluster-scoped names: <namespace>-<name>, with a hash if that is long or ambiguous. */ -}}
 {{- define "airdock.fenceName" -}}
 {{- $name := include "airdock.fullname" . -}}
 {{- $stem := printf "%s-%s" .Release.Namespace $name -}}
@@ -72,7 +72,7 @@ Call with (dict "root" $ "tasks" $tasks).
 {{- end }}
 
 {{- /*
-What of the variables about task pods (airdock.envData) is different for a group, as a YAML map, for each of its containers that read them.
+The variables about task pods that differ from airdock.envData in a group, as a YAML map, for its containers that read them.
 Call with (dict "root" $ "group" $group).
 */ -}}
 {{- define "airdock.groupTasksEnv" -}}
@@ -86,8 +86,8 @@ AIRDOCK_ADMISSION_FENCE: {{ $tasks.admission.enabled | ternary "true" "" | quote
 {{- end }}
 
 {{- /*
-The init container of workers that may start pods: waits for the fence. For a worker as for its Docker gateway, which may in the group's
-task namespace alone. Call with (dict "root" $ "group" $group).
+The init container of workers that can start pods: it waits for the admission policy (the fence). The Docker gateway can start pods in the
+group's task namespace only. Call with (dict "root" $ "group" $group).
 */ -}}
 {{- define "airdock.waitForFence" -}}
 {{- $operators := include "airdock.serves" (dict "group" .group "what" "kubernetes") -}}

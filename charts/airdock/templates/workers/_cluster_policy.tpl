@@ -1,6 +1,6 @@
-{{- /* What the cluster policy (files/airflow_local_settings.py) reads, as YAML maps of environment variables. */ -}}
+{{- /* The environment variables that the cluster policy (files/airflow_local_settings.py) reads, as YAML maps. */ -}}
 
-{{- /* In the dag-processor, which settles the queues. */ -}}
+{{- /* In the dag-processor, where the policy sets the queues. */ -}}
 {{- define "airdock.routingEnv" -}}
 {{- range $what, $queue := .Values.airflow.queues }}
 {{- if $queue }}

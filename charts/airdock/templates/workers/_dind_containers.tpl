@@ -12,7 +12,7 @@ command:
   - /opt/airdock/start.sh
   - {{ $dind.variant }}
   - dockerd
-  # The only place where it listens.
+  # It listens nowhere else.
   - --host=unix:///run/airdock/docker.sock
   - --init
   - --shutdown-timeout=8
@@ -34,7 +34,7 @@ env:
   DOCKER_HOST: unix:///run/airdock/docker.sock
   AIRDOCK_PIDS_LIMIT: {{ $dind.pidsLimit | int | quote }}
 startupProbe: {exec: {command: [docker, version]}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 60}
-# A daemon that hangs does not end when asked, either: the probe's own grace period keeps the pod's from being waited for.
+# A daemon that hangs also ignores SIGTERM: without this grace period the kubelet would wait for the pod's, which is long.
 livenessProbe: {exec: {command: [docker, version]}, periodSeconds: 15, timeoutSeconds: 15, failureThreshold: 4, terminationGracePeriodSeconds: 10}
 resources: {{ toJson $dind.resources }}
 securityContext: {{ toJson $variant.securityContext }}
@@ -48,7 +48,7 @@ volumeMounts:
   {{- end }}
 {{- end }}
 
-{{- /* Removes what is not used, before the daemon's volume is full. */ -}}
+{{- /* Removes unused containers and images, before the daemon's volume is full. */ -}}
 {{- define "airdock.dindPrune" -}}
 {{- $dind := .group.dind -}}
 name: docker-prune
@@ -62,13 +62,13 @@ env:
   AIRDOCK_UNUSED_MINUTES: {{ mul 60 ($dind.prune.unusedHours | int) | quote }}
   AIRDOCK_HIGH_PERCENT: {{ $dind.prune.highThresholdPercent | int | quote }}
   AIRDOCK_LOW_PERCENT: {{ $dind.prune.lowThresholdPercent | int | quote }}
-# It touches the file in each round.
+# Every round touches this file.
 livenessProbe: {exec: {command: [sh, -c, 'test -n "$(find /tmp/round -mmin -10)"']}, periodSeconds: 60, timeoutSeconds: 5, failureThreshold: 10}
 resources: {{ toJson $dind.prune.resources }}
 volumeMounts:
   docker-socket: {mountPath: /run/airdock, readOnly: true}
   docker-scripts: {mountPath: /opt/airdock, readOnly: true}
-  # For its size: what is in it belongs to root.
+  # To measure its size; its files belong to root.
   docker-data: {mountPath: /var/lib/docker, readOnly: true}
   docker-prune: {mountPath: /tmp}
 {{- end }}

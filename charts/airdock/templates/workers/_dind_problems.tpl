@@ -41,7 +41,7 @@
 {{- toJson $problems -}}
 {{- end }}
 
-{{- /* The first address of an IPv4 range and the one after its last, as numbers in JSON. */ -}}
+{{- /* The first address of an IPv4 range and the first one after it, as numbers in JSON. */ -}}
 {{- define "airdock.addresses" -}}
 {{- $parts := splitList "/" . -}}
 {{- $number := 0 -}}

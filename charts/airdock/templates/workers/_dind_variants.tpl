@@ -1,9 +1,9 @@
-{{- /* All that a variant needs, as a YAML map. docs/dind.md says what each asks of the node. Call with (dict "group" $group). */ -}}
+{{- /* The settings of a variant, as a YAML map. docs/dind.md lists the requirements for the node. Call with (dict "group" $group). */ -}}
 {{- define "airdock.dindVariant" -}}
 {{- $root := dict "runAsUser" 0 "runAsGroup" 0 "runAsNonRoot" false -}}
 image: {{ eq .group.dind.variant "rootless" | ternary "dockerRootless" "docker" }}
 certificates: {{ eq .group.dind.variant "rootless" | ternary "/home/rootless/.config/docker/certs.d" "/etc/docker/certs.d" }}
-# Who may use the socket. In rootless' user namespace no other group exists.
+# The group that can use the socket. The user namespace of `rootless` has no other group.
 socketGroup: {{ eq .group.dind.variant "rootless" | ternary 1000 2375 }}
 {{- if eq .group.dind.variant "privileged" }}
 securityContext: {{ merge (dict "privileged" true) $root | toJson }}
@@ -14,17 +14,17 @@ hostUsers: false
 podSecurity: privileged
 note: "runs a Docker daemon as root in a user namespace: on the node it is an unprivileged user. It has additional capabilities in this
   namespace, an unmasked /proc, and no seccomp or AppArmor profile."
-# Capabilities that end at the pod's user namespace.
+# These capabilities apply only inside the pod's user namespace.
 securityContext:
   {{- toYaml $root | nindent 2 }}
   allowPrivilegeEscalation: true
   capabilities: {add: [NET_ADMIN, SYS_ADMIN, SYS_PTRACE, SYS_RESOURCE]}
-  # Nested containers mount /proc, which the kernel allows only to those who see all of it.
+  # Nested containers mount /proc, which the kernel allows only if no part of /proc is masked.
   procMount: Unmasked
   seccompProfile: {type: Unconfined}
   appArmorProfile: {type: Unconfined}
 {{- else if eq .group.dind.variant "rootless" }}
-# privileged for /proc, seccomp and AppArmor: uid 1000 has none of the capabilities.
+# privileged unmasks /proc and disables seccomp and AppArmor. The process itself, uid 1000, has no capabilities.
 securityContext: {privileged: true, runAsUser: 1000, runAsGroup: 1000, runAsNonRoot: true}
 podSecurity: privileged
 note: "runs a rootless Docker daemon: an unprivileged user (uid 1000) without capabilities, in a container without seccomp or AppArmor
@@ -38,7 +38,7 @@ securityContext: {{ merge (dict "allowPrivilegeEscalation" true) $root | toJson 
 {{- end }}
 {{- end }}
 
-{{- /* The data of the ConfigMap of scripts that the daemon's container runs. */ -}}
+{{- /* The data of the ConfigMap with the scripts of the containers. */ -}}
 {{- define "airdock.dindScripts" -}}
 {{- range $path, $_ := .Files.Glob "files/dind/*.sh" }}
 {{ base $path }}: |

@@ -1,4 +1,4 @@
-{{- /* CeleryExecutor: workers that stay, and take tasks from the broker. Its parts are explained in _facts.tpl. */ -}}
+{{- /* CeleryExecutor: persistent workers, which take tasks from the broker. _facts.tpl explains the parts. */ -}}
 
 {{- define "airdock.executor.CeleryExecutor.facts" -}}
 component: worker
@@ -14,7 +14,7 @@ broker: true
 name: worker
 args: [celery, worker, --queues, {{ join "," .group.queues | quote }}, --concurrency, {{ .group.concurrency | int | quote }}]
 secrets: [broker, apiSecretKey]
-# SIGTERM to the main process alone: what runs is finished.
+# SIGTERM goes to the main process only: running tasks finish.
 env: {DUMB_INIT_SETSID: "0"}
 ports: {logs: 8793}
 startupProbe: {{ include "airdock.workerProbe" (dict "period" 5 "failures" 60 "arguments" (list "--startup")) | fromYaml | toJson }}

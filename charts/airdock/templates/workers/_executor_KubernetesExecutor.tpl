@@ -1,6 +1,6 @@
 {{- /*
-KubernetesExecutor: the scheduler creates a pod for each task, in a namespace that has no Secret of the release. Its parts are explained in
-_facts.tpl; pod-templates.yaml has its objects.
+KubernetesExecutor: the scheduler creates a pod for each task, in a namespace without Secrets of the release. _facts.tpl explains the parts;
+pod-templates.yaml has the objects.
 */ -}}
 
 {{- define "airdock.executor.KubernetesExecutor.facts" -}}
@@ -15,14 +15,14 @@ settings: [airdock_executor_pods.py]
 
 {{- define "airdock.executor.KubernetesExecutor.config" -}}
 scheduler:
-  # How long pods of a scheduler that died wait for another one; by default 300.
+  # How long the pods of a dead scheduler wait until another one adopts them. The default is 300.
   orphaned_tasks_check_interval: 60
 kubernetes_executor:
-  # By default the scheduler makes one pod in each round.
+  # By default, the scheduler creates one pod in each loop.
   worker_pods_creation_batch_size: 16
 {{- end }}
 
-{{- /* The executor looks for its container by this name. */ -}}
+{{- /* The executor finds its container by this name. */ -}}
 {{- define "airdock.executor.KubernetesExecutor.container" -}}
 name: base
 {{- end }}

@@ -1,8 +1,7 @@
 {{- /*
-All worker groups as JSON, by name, each over workerDefaults, its `tasks` over the top-level ones, with the facts of its mode and executor
-(_facts.tpl). Many templates ask, so they are
-worked out once in a render and kept beside .Values and .Release, in the map that all templates of the chart share. What is kept is text:
-nobody changes another's groups.
+All worker groups as JSON, by name: each one merged over workerDefaults, its `tasks` merged over the top-level ones, with the facts of its mode
+and executor (_facts.tpl). Many templates use them, so they are computed once per render and stored beside .Values and .Release, in the map
+that all templates of the chart share. They are stored as text, so no template can change another one's groups.
 */ -}}
 {{- define "airdock.workers" -}}
 {{- if not (hasKey . "airdockWorkers") }}{{ $_ := set . "airdockWorkers" (include "airdock.mergedWorkers" .) }}{{ end -}}
@@ -14,7 +13,7 @@ nobody changes another's groups.
 {{- range $name, $group := .Values.workers -}}
 {{- if $group -}}
 {{- $merged := include "airdock.merge" (dict "base" $.Values.workerDefaults "over" $group) | fromJson -}}
-{{- /* A volume has one source: the group's takes the place of the default one, whatever its kind. */ -}}
+{{- /* A volume has one source: the group's replaces the default one, whatever its kind. */ -}}
 {{- with ($group.dind | default dict).dataVolume }}{{ $_ := set $merged.dind "dataVolume" . }}{{ end -}}
 {{- $_ := set $merged "tasks" (include "airdock.groupTasks" (dict "root" $ "own" (list $.Values.workerDefaults.tasks $group.tasks)) | fromJson) -}}
 {{- $_ := set $merged "executor" ($merged.executor | default (splitList "," $.Values.executor | first)) -}}
@@ -29,7 +28,7 @@ nobody changes another's groups.
 {{- end }}
 
 {{- /*
-The worker groups of executors that create a pod for each task, or of those that do not, as airdock.workers has them. Call with
+The worker groups whose tasks each run in their own pod, or the persistent ones, in the format of airdock.workers. Call with
 (dict "root" $ "podPerTask" false).
 */ -}}
 {{- define "airdock.workersOf" -}}

@@ -1,6 +1,6 @@
 {{- /*
-Mode dind: a Docker daemon of the pod's own, as a native sidecar: it answers before the worker starts and ends after it.
-The worker reaches it by a socket that it can use and not replace. files/dind/start.sh starts it, within the limits of its container.
+Mode dind: a per-pod Docker daemon in a native sidecar, which is ready before the worker starts and stops after it. The worker can use the
+daemon's socket, but not replace it. files/dind/start.sh starts the daemon within the limits of its container.
 Call with (dict "root" $ "name" $name "group" $group).
 */ -}}
 {{- define "airdock.mode.dind" -}}
@@ -17,13 +17,13 @@ runtimeClassName: {{ . }}
 {{- end }}
 {{- if $dind.claim.size }}
 kind: StatefulSet
-# Which worker is which does not matter, but for its cache.
+# The pods differ only in their cache, so they need no order.
 podManagementPolicy: Parallel
 claims: {docker-data: {{ toJson $dind.claim }}}
 {{- end }}
 env:
   DOCKER_HOST: unix:///run/airdock/docker.sock
-  # The daemon sees the worker's temporary directories under the same path, so that DockerOperator's mount_tmp_dir works.
+  # The daemon has the worker's temporary directories at the same path, so DockerOperator's mount_tmp_dir works.
   TMPDIR: /run/airdock-tmp
   {{- if not .group.executorFacts.podPerTask }}
   AIRFLOW__CELERY__EXTRA_CELERY_CONFIG: {{ include "airdock.dindCeleryConfig" .root | quote }}
@@ -69,14 +69,14 @@ initContainers:
 {{- .group.dind.dataVolume | default (dict "emptyDir" (dict "sizeLimit" "20Gi")) | toJson -}}
 {{- end }}
 
-{{- /* The size of the daemon's volume where the values tell: file systems tell more than a claim or an emptyDir has. */ -}}
+{{- /* The size of the daemon's volume if the values set it: a file system reports more than the size of a claim or emptyDir. */ -}}
 {{- define "airdock.dindDataSize" -}}
 {{- $volume := include "airdock.dindDataVolume" . | fromJson -}}
 {{- $ephemeral := dig "ephemeral" "volumeClaimTemplate" "spec" "resources" "requests" "storage" "" $volume -}}
 {{- .group.dind.claim.size | default (dig "emptyDir" "sizeLimit" "" $volume) | default $ephemeral -}}
 {{- end }}
 
-{{- /* The user's celery.extra_celery_config with the module that watches the daemon, as JSON. */ -}}
+{{- /* airflow.config.celery.extra_celery_config and the module that watches the daemon, as JSON. */ -}}
 {{- define "airdock.dindCeleryConfig" -}}
 {{- $given := dig "celery" "extra_celery_config" dict (include "airdock.config" . | fromJson) -}}
 {{- $given = kindIs "string" $given | ternary (toString $given | fromJson) $given -}}

@@ -1,5 +1,5 @@
 {{- /*
-Mode kubernetes: the worker, the Docker gateway beside it, or both hold a token whose rights end in the task namespace.
+Mode kubernetes: the worker, its Docker gateway, or both have a token with permissions in the task namespace only.
 Call with (dict "root" $ "name" $name "group" $group).
 */ -}}
 {{- define "airdock.mode.kubernetes" -}}
@@ -32,15 +32,15 @@ configMaps: {docker-gateway: {component: worker, data: airdock.dockerGatewayCode
 {{- end }}
 
 {{- /*
-The connection of the Kubernetes operators. It says in_cluster because the triggerer's hook never tries that by itself, and gives
-the XCom sidecar the securityContext without which a restricted namespace refuses it.
+The connection of the Kubernetes operators. It sets in_cluster, because the triggerer's hook never tries that by default, and the security
+context of the XCom sidecar, without which a restricted namespace rejects the pod.
 */ -}}
 {{- define "airdock.kubernetesConnectionEnv" -}}
 {{- if include "airdock.queuesServing" (dict "root" . "what" "kubernetes") -}}
 {{- $restricted := dict "allowPrivilegeEscalation" false "capabilities" (dict "drop" (list "ALL")) "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault") -}}
 {{- $resources := dict "requests" (dict "cpu" "1m" "memory" "10Mi") "limits" (dict "cpu" "100m" "memory" "64Mi") -}}
 {{- $extra := dict "in_cluster" true "namespace" "$(AIRDOCK_TASK_NAMESPACE)" "xcom_sidecar_container_image" "$(AIRDOCK_XCOM_SIDECAR_IMAGE)" "xcom_sidecar_container_security_context" (toJson $restricted) "xcom_sidecar_container_resources" (toJson $resources) -}}
-# What $(NAME) stands for is in airdock.envData.
+# $(NAME) is defined in airdock.envData.
 AIRFLOW_CONN_KUBERNETES_DEFAULT: {{ dict "conn_type" "kubernetes" "extra" $extra | toJson | quote }}
 {{- else -}}
 {}

@@ -1,5 +1,5 @@
 {{- /*
-Mode socket: the node's Docker daemon, behind the Docker gateway, which alone holds the node's socket. Call with
+Mode socket: the node's Docker daemon, behind the Docker gateway, the only container that mounts the node's socket. Call with
 (dict "root" $ "name" $name "group" $group).
 */ -}}
 {{- define "airdock.mode.socket" -}}
@@ -39,17 +39,17 @@ mounts the node's Docker socket: every DAG author can become root on its nodes. 
     Its pods never start on a node without Docker: set workers.{{ .name }}.nodeSelector.{{ end }}
 {{- end }}
 
-{{- /* The node's socket in the worker itself: whoever writes a DAG for this group's queues is root on its nodes. */ -}}
+{{- /* The node's socket in the worker itself: every DAG author can become root on the group's nodes. */ -}}
 {{- define "airdock.rawSocket" -}}
 {{- $pods := printf "%s/pods" .group.socket.kubeletRootDir -}}
 supplementalGroups: [{{ .group.socket.gid | int }}]
 env:
   DOCKER_HOST: unix:///run/airdock/docker.sock
   POD_UID: {valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
-  # The path under which the node sees the emptyDir `docker-tmp`: a link in the emptyDir makes it good in the pod too.
+  # The path of the emptyDir `docker-tmp` on the node. A link in the emptyDir makes it valid in the pod, too.
   TMPDIR: {{ $pods }}/$(POD_UID)/volumes/kubernetes.io~empty-dir/docker-tmp
 volumes:
-  # The type makes a missing socket an error: without it the kubelet would create a directory on the node.
+  # With the type, a missing socket is an error. Without it, the kubelet would create a directory on the node.
   docker-socket: {hostPath: {path: {{ .group.socket.path | quote }}, type: Socket}}
   docker-tmp: {emptyDir: {sizeLimit: {{ .group.tmp.sizeLimit }}}}
 volumeMounts:

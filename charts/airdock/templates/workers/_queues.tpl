@@ -1,10 +1,10 @@
-{{- /* The queue of tasks whose author named none. */ -}}
+{{- /* The queue of tasks that set none. */ -}}
 {{- define "airdock.defaultQueue" -}}
 {{- $env := get .Values.airflow.env "AIRFLOW__OPERATORS__DEFAULT_QUEUE" -}}
 {{- kindIs "string" $env | ternary $env (get (.Values.airflow.config.operators | default dict) "default_queue") | default "default" -}}
 {{- end }}
 
-{{- /* The first queues of the groups that serve something, as airdock.serves has it. Call with (dict "root" $ "what" "docker"). */ -}}
+{{- /* The first queue of each group that serves something (airdock.serves), separated by commas. Call with (dict "root" $ "what" "docker"). */ -}}
 {{- define "airdock.queuesServing" -}}
 {{- $queues := list -}}
 {{- range $name, $group := include "airdock.workers" .root | fromJson -}}
@@ -16,8 +16,8 @@
 {{- end }}
 
 {{- /*
-A queue of each group for each thing that it serves, as a YAML map: by a variable each, so that a further group changes no other's pods.
-The cluster policy routes by them, and example DAGs are made for them. Call with (dict "root" $ "groups" $map).
+For each group, a queue for each thing that it serves, as a YAML map. Each is a separate variable, so another group does not change the pods of
+existing ones. The cluster policy uses them for routing, and example DAGs are generated for them. Call with (dict "root" $ "groups" $map).
 */ -}}
 {{- define "airdock.queueEnv" -}}
 {{- $default := include "airdock.defaultQueue" .root -}}

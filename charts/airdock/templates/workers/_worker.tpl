@@ -1,10 +1,11 @@
 {{- /*
-A worker, as the component that _workload.tpl builds from: the same for either executor, but for the container's own part. The group's mode
-adds its part. Call with (dict "root" $ "name" $name "group" $group).
+A worker, as a component for _workload.tpl, with the parts of its mode and executor: a mode adds annotations, podAnnotations, env, volumes,
+volumeMounts, initContainers, token, supplementalGroups, hostUsers, runtimeClassName, and for a StatefulSet kind, podManagementPolicy and
+claims. Call with (dict "root" $ "name" $name "group" $group).
 */ -}}
 {{- define "airdock.worker" -}}
 {{- $mode := include (printf "airdock.mode.%s" .group.mode) . | fromYaml -}}
-{{- /* Only the example DAGs look for them here: the queue is settled where a DAG is parsed. */ -}}
+{{- /* Only the example DAGs read them here: the dag-processor sets a task's queue. */ -}}
 {{- $queues := .root.Values.dags.examples | ternary (include "airdock.queueEnv" (dict "root" .root "groups" (dict .name .group)) | fromYaml) dict -}}
 {{- $container := include (printf "airdock.executor.%s.container" .group.executor) . | fromYaml -}}
 name: worker-{{ .name }}

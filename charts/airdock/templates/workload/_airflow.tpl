@@ -1,6 +1,6 @@
 {{- /*
-A workload that runs Airflow: takes a component of _workload.tpl and adds what Airflow needs to every container that names no image:
-image, environment, configuration and scripts. Further keys of the component:
+A workload that runs Airflow: takes a component of _workload.tpl and adds the image, environment, configuration and scripts to every container
+without an image. Additional keys of the component:
 
   secrets   purposes of _secrets.tpl that the container reads (of an init container too)
   dags      true mounts the DAG files into the main container
@@ -11,7 +11,7 @@ image, environment, configuration and scripts. Further keys of the component:
 {{- include "airdock.workload" . -}}
 {{- end }}
 
-{{- /* Adds to a component, in place, what makes its containers Airflow's, and writes nothing. */ -}}
+{{- /* Changes a component in place: adds Airflow's parts to its containers. Prints nothing. */ -}}
 {{- define "airdock.addAirflow" -}}
 {{- $root := .root -}}
 {{- $c := .component -}}
@@ -35,7 +35,7 @@ image, environment, configuration and scripts. Further keys of the component:
 {{- $_ := set $c "podAnnotations" (include "airdock.overlay" (list $checksums $c.podAnnotations) | fromJson) -}}
 {{- end }}
 
-{{- /* The init container of the components that read the database: waits until api-server has migrated it. */ -}}
+{{- /* The init container of the components that read the database: waits until the api-server has migrated it. */ -}}
 {{- define "airdock.waitForMigrations" -}}
 name: wait-for-migrations
 command: [python, /opt/airdock/database.py, wait]

@@ -10,7 +10,7 @@ volumeMounts:
   tmp: {mountPath: /tmp}
 {{- end }}
 
-{{- /* Where task logs go: a claim that all components share, or a directory of the pod's own. */ -}}
+{{- /* The volume of task logs: a claim that all components share, or a per-pod emptyDir. */ -}}
 {{- define "airdock.logVolumes" -}}
 volumes:
   {{- if or .Values.logs.claim.existingClaim .Values.logs.claim.size }}
@@ -22,7 +22,7 @@ volumeMounts:
   logs: {mountPath: /opt/airflow/logs}
 {{- end }}
 
-{{- /* Where DAG files come from, for the components that parse or run them. */ -}}
+{{- /* The volume of DAG files, for the components that parse or run them. */ -}}
 {{- define "airdock.dagVolumes" -}}
 {{- if .Values.dags.examples -}}
 volumes:

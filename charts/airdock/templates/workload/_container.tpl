@@ -16,7 +16,7 @@ envFrom:
 {{- end }}
 {{- with include "airdock.overlay" (list $c.env $values.env) | fromJson }}
 env:
-  {{- /* In the order of their names: $(NAME) reaches the names before it. */}}
+  {{- /* Sorted by name: $(NAME) can refer to variables before it. */}}
   {{- range $name, $value := . }}
   - name: {{ $name | quote }}
     {{- if kindIs "map" $value }}

@@ -67,7 +67,7 @@ spec:
   {{- end }}
 {{- end }}
 
-{{- /* Fails where the API server would refuse the main container's mounts. Call with (dict "component" $c "volumes" $volumes). */ -}}
+{{- /* Fails if the API server would reject the main container's mounts. Call with (dict "component" $c "volumes" $volumes). */ -}}
 {{- define "airdock.checkMounts" -}}
 {{- $c := .component -}}
 {{- $there := concat (keys .volumes) (keys ($c.claims | default dict)) (ternary (list "token") list (eq true $c.token)) -}}
@@ -90,7 +90,7 @@ spec:
 {{- end -}}
 {{- end }}
 
-{{- /* What the kubelet would mount for automountServiceAccountToken: a volume of our own, so that only one container gets it. */ -}}
+{{- /* The content that automountServiceAccountToken would mount, as an explicit volume: only one container mounts it. */ -}}
 {{- define "airdock.tokenVolume" -}}
 projected:
   sources:

@@ -1,9 +1,9 @@
 {{- /*
-The one builder of workloads. A component is a map, written as YAML by its own file:
+Builds all workloads. A component is a map, written as YAML in its file:
 
-  name              suffix of the object's name; the component label unless `component` is given
+  name              suffix of the object's name; also the component label if `component` is not set
   component         the component label
-  namespace         the release's unless given
+  namespace         default: the release namespace
   kind              Deployment (default) or StatefulSet
   strategy          a Deployment's strategy
   podManagementPolicy  a StatefulSet's

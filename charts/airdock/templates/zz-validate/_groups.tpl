@@ -1,4 +1,4 @@
-{{- /* Problems with worker groups, each define a JSON list of messages. */ -}}
+{{- /* Problems with worker groups. Each define returns a JSON list of messages. */ -}}
 
 {{- define "airdock.problems.groups" -}}
 {{- $problems := list -}}

@@ -1,4 +1,4 @@
-{{- /* What cannot work with a group's namespace, as a JSON list of messages. Call with (dict "root" $ "name" $name "group" $group "taskNamespaces" $list). */ -}}
+{{- /* Problems with a group's namespace, as a JSON list of messages. Call with (dict "root" $ "name" $name "group" $group "taskNamespaces" $list). */ -}}
 {{- define "airdock.namespaceProblems" -}}
 {{- $problems := list -}}
 {{- $namespace := include "airdock.workerNamespace" . -}}

@@ -1,4 +1,4 @@
-{{- /* Problems with what belongs to the release as a whole, each define a JSON list of messages. */ -}}
+{{- /* Problems with values that concern the whole release. Each define returns a JSON list of messages. */ -}}
 
 {{- define "airdock.problems.release" -}}
 {{- $problems := list -}}

@@ -27,7 +27,7 @@ blocks named `resources` in a map of values. Call with (dict "key" "workers.defa
 {{- toJson $problems -}}
 {{- end }}
 
-{{- /* Of all blocks of values that may hold `resources`. */ -}}
+{{- /* In all blocks of values that may contain `resources`. */ -}}
 {{- define "airdock.problems.resources" -}}
 {{- $problems := list -}}
 {{- $blocks := merge (pick .Values "controlPlane" "database" "broker") (include "airdock.taskSettings" . | fromJson) -}}

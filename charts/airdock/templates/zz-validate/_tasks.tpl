@@ -1,6 +1,6 @@
-{{- /* Problems with task namespaces, each define a JSON list of messages. */ -}}
+{{- /* Problems with task namespaces. Each define returns a JSON list of messages. */ -}}
 
-{{- /* The settings of task namespaces as JSON, by the key that they stand under. */ -}}
+{{- /* The settings of task namespaces as JSON, by their key in the values. */ -}}
 {{- define "airdock.taskSettings" -}}
 {{- $settings := dict "tasks" (set (omit .Values.tasks "namespace") "namespace" (include "airdock.taskNamespace" .)) -}}
 {{- range $name, $group := include "airdock.workers" . | fromJson -}}
@@ -9,7 +9,7 @@
 {{- toJson $settings -}}
 {{- end }}
 
-{{- /* Groups that share a task namespace. What concerns a pod alone may be another in each group. */ -}}
+{{- /* Groups that share a task namespace. Settings that concern only a pod may differ between groups. */ -}}
 {{- define "airdock.problems.tasks" -}}
 {{- $problems := list -}}
 {{- $owners := dict -}}
