@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts.chart import CHART
+from scripts.chart import CHART, HELM3, HELM4, RenderError, render
 
 TEMPLATES = CHART / "templates"
 #: What a mode's or an executor's file may be named; `*` stands for its name.
@@ -70,3 +71,71 @@ def test_every_define_is_used() -> None:
         assert dispatched or len(re.findall(rf"{re.escape(name)}\b(?!\.)", text)) > 1, (
             f"nothing includes {name}"
         )
+
+
+#: A mode that only runs the worker.
+PLAIN = """
+{{- define "airdock.mode.plain" -}}
+annotations: {example.com/plain: {{ .name }}}
+{{- end }}
+{{- define "airdock.mode.plain.facts" -}}
+serves: []
+podSecurity: restricted
+apiServer: false
+taskPods: false
+{{- end }}
+{{- define "airdock.mode.plain.problems" -}}
+{{- if eq .name "bad" }}["workers.bad.mode: plain says no."]{{ else }}[]{{ end -}}
+{{- end }}
+{{- define "airdock.mode.plain.note" -}}{{- end }}
+"""
+
+
+@pytest.fixture(scope="module")
+def plain_chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The chart with one more mode: its file, and its name in the schema."""
+    chart = tmp_path_factory.mktemp("chart") / "airdock"
+    shutil.copytree(CHART, chart)
+    (chart / "templates" / "workers" / "_mode_plain.tpl").write_text(PLAIN)
+    schema = json.loads((chart / "values.schema.json").read_text())
+
+    def add(part: Any) -> None:
+        for value in part.values() if isinstance(part, dict) else part:
+            if isinstance(value, dict) and set(value.get("enum", ())) == names("mode"):
+                value["enum"].append("plain")
+            if isinstance(value, dict | list):
+                add(value)
+
+    add(schema)
+    (chart / "values.schema.json").write_text(json.dumps(schema))
+    return chart
+
+
+def test_a_mode_is_one_file_and_a_name_in_the_schema(plain_chart: Path) -> None:
+    group = {"mode": "plain", "queues": ["plain"], "namespace": "team"}
+    manifests = render({"workers": {"plain": group}}, chart=plain_chart)
+    worker = manifests.one("Deployment", name="airdock-worker-plain")
+    assert worker.get("metadata", "annotations")["example.com/plain"] == "plain"
+    labels = manifests.one("Namespace", name="team").get("metadata", "labels")
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert not manifests.find("NetworkPolicy", name="airdock-worker-plain")
+    with pytest.raises(RenderError, match=r"workers\.bad\.mode: plain says no"):
+        render({"workers": {"bad": {**group, "queues": ["bad"]}}}, chart=plain_chart)
+
+
+def test_validation_is_rendered_first() -> None:
+    """Helm renders the deepest files first, the last name first: no other one meets refused values."""
+    rendered = [path.relative_to(TEMPLATES) for path in FILES if not path.name.startswith("_")]
+    first = max(rendered, key=lambda path: (len(path.parts), str(path)))
+    assert str(first) == "zz-validate/all.yaml"
+
+
+@pytest.mark.parametrize("helm", [HELM4, HELM3])
+def test_validation_fails_before_any_other_template(helm: str) -> None:
+    """A mount without a volume fails where the pod is built: later."""
+    mount = {"volumeMounts": {"x": {"mountPath": "/x"}}}
+    values = {"workers": {"default": mount}, "controlPlane": {"apiServer": mount, "triggerer": mount}}
+    with pytest.raises(RenderError, match=r"workers\.default\.volumeMounts\.x"):
+        render({"workers": {"default": mount}}, helm=helm)
+    with pytest.raises(RenderError, match=r"1 problem\(s\) in the values:\s+- ingress\.host"):
+        render({**values, "ingress": {"enabled": True}}, helm=helm)
