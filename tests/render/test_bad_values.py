@@ -58,6 +58,20 @@ SHAPE = (
         ("/workerDefaults/tmp",),
     ),
     Bad("null mode", {"workerDefaults": {"mode": None}}, ("/workerDefaults", "'mode'")),
+    Bad(
+        "null filter",
+        {"workerDefaults": {"socket": {"filter": None}}},
+        ("/workerDefaults/socket", "'filter'"),
+    ),
+    Bad(
+        "null limits",
+        {"workerDefaults": {"socket": {"limits": None}}},
+        ("/workerDefaults/socket", "'limits'"),
+    ),
+    Bad(
+        "null variant", {"workerDefaults": {"dind": {"variant": None}}}, ("/workerDefaults/dind", "'variant'")
+    ),
+    Bad("null quota", {"tasks": {"quota": {"hard": None}}}, ("/tasks/quota", "'hard'")),
     Bad("null dind", group(mode="dind", dind=None), ("/workers/default/dind", "null")),
     Bad("null socket", group(mode="socket", socket=None), ("/workers/default/socket", "null")),
     Bad("null tmp", group(mode="dind", tmp=None), ("/workers/default/tmp", "null")),

@@ -182,6 +182,36 @@ def test_defaults_are_valid() -> None:
     assert not faults, "values.yaml does not keep values.schema.json:\n" + "\n".join(faults)
 
 
+#: Defaults that null may remove, with the reason; `resources` and what is in them besides.
+REMOVABLE = {
+    "workerDefaults.terminationGracePeriodSeconds": "Kubernetes' default, 30 seconds",
+    "workers.default": "the way to have no group of this name",
+    "workers.default.mode": "workerDefaults.mode",
+    "workers.default.queues": "refused by a template, which says what to give",
+    "tasks.quota.hard.*": "the way to lift one limit",
+}
+
+
+def keys(values: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, value in values.items():
+        yield (*path, name)
+        if isinstance(value, dict):
+            yield from keys(value, (*path, name))
+
+
+def test_null_cannot_remove_a_default() -> None:
+    """Helm removes a key that is null: a template would read nothing, which is never the safe value."""
+    validator = jsonschema.Draft202012Validator(schema())
+    free = set()
+    for path in keys(defaults()):
+        values = copy.deepcopy(defaults())
+        del at(values, path[:-1])[path[-1]]
+        if validator.is_valid(values) and not {"resources"} & set(path):
+            name = ".".join(path)
+            free.add("tasks.quota.hard.*" if name.startswith("tasks.quota.hard.") else name)
+    assert free == set(REMOVABLE), "add the key to `required`, or say in REMOVABLE why null is safe"
+
+
 @pytest.mark.parametrize(
     "place",
     [p for p in PLACES if p.schema.get("additionalProperties") is False and "[]" not in p.path],
