@@ -1,4 +1,4 @@
-"""Writes charts/airdock/README.md: every value, from values.schema.json, with its default from values.yaml.
+"""Writes charts/airdock/README.md and the comments of values.yaml, from values.schema.json.
 
 python -m scripts.chart.docs            # write
 python -m scripts.chart.docs --check    # exit 1 if it is not up to date
@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.chart.helm import CHART
+from scripts.chart.values_comments import WHOLE, commented
+from scripts.chart.values_schema import map_items, properties, resolved, schema, type_name
 from scripts.chart.yaml import load_yaml
 
-README = CHART / "README.md"
+README, VALUES = CHART / "README.md", CHART / "values.yaml"
 HEAD = """\
 # Airdock, the chart
 
@@ -38,6 +40,10 @@ defaults, lists replace them. `<...>` stands for a name.
 """
 
 
+#: Stands for any key of a map.
+ITEM = "<name>"
+
+
 @dataclass
 class Table:
     """Rows of (key, type, default, description) under a heading."""
@@ -47,34 +53,29 @@ class Table:
     rows: list[tuple[str, str, str, str]] = field(default_factory=list)
 
 
-#: Kubernetes' own blocks, and a group's `tasks`, which is described under the top-level one: one row each.
-WHOLE = {"resources", "tasks"}
-
-
 class Reader:
     """Turns the schema into tables."""
 
-    def __init__(self, schema: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-        self.schema = schema
+    def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = values
 
     def tables(self) -> Iterator[Table]:
         """One for each top-level object, after one for the plain keys."""
         plain = Table("Top level", "")
         tables = []
-        for name, raw in self.schema["properties"].items():
-            found = self.resolved(raw)
+        for name, raw in schema()["properties"].items():
+            found = resolved(raw)
             if name == "workerDefaults":
                 continue  # Its rows are those of workers.<name>.
-            if not self.keys(found) and name != "workers":
+            if not properties(found) and name != "workers":
                 plain.rows.append(self.row(name, found, self.values.get(name)))
                 continue
             table = Table(f"`{name}`", found.get("description", ""))
             tables.append(table)
             if name == "workers":
-                group = self.resolved(next(iter(self.map_items(found))))
-                table.text += " " + self.schema["properties"]["workerDefaults"]["description"]
-                table.text += " The defaults are those of `workerDefaults`, which takes the same keys."
+                group = resolved(next(map_items(found)))
+                table.text += " " + schema()["properties"]["workerDefaults"]["description"]
+                table.text += " The defaults below are those of `workerDefaults`."
                 table.rows += self.rows("workers.<name>", group, self.values["workerDefaults"])
             else:
                 table.rows += self.rows(name, found, self.values.get(name))
@@ -83,29 +84,25 @@ class Reader:
 
     def rows(self, path: str, found: Mapping[str, Any], default: Any) -> Iterator[tuple[str, str, str, str]]:
         """Rows of an object's keys, depth first; neighbours of one shape share the rows of their keys."""
-        properties = {name: raw for name, raw in found["properties"].items() if raw is not False}
-        for name, raw in properties.items():
-            inner = self.resolved(raw)
+        siblings = properties(found)
+        for name, raw in siblings.items():
+            inner = resolved(raw)
             own = default.get(name) if isinstance(default, Mapping) else None
-            if name in WHOLE or not self.keys(inner):
+            if name in WHOLE or not properties(inner):
                 yield self.row(f"{path}.{name}", inner, own)
-                for item in map(self.resolved, self.map_items(inner)):
-                    if item.get("type") == "object" and self.keys(item):
-                        yield from self.rows(f"{path}.{name}.<name>", item, None)
+                items = [(f".{ITEM}", item) for item in map_items(inner)] + [("[]", inner.get("items", {}))]
+                for step, item in ((step, resolved(item)) for step, item in items):
+                    if item.get("type") == "object" and described(item):
+                        yield from self.rows(f"{path}.{name}{step}", item, None)
                 continue
             yield (f"`{path}.{name}`", "", "", cell(inner.get("description", "")))
             shape = raw.get("$ref", "")
-            alike = [other for other, their in properties.items() if shape and their.get("$ref") == shape]
+            alike = [other for other, their in siblings.items() if shape and their.get("$ref") == shape]
             if len(alike) < 2:
                 yield from self.rows(f"{path}.{name}", inner, own)
             elif name == alike[-1]:
                 defaults = [default.get(other) for other in alike] if isinstance(default, Mapping) else []
                 yield from self.rows(f"{path}.<{shape.rpartition('/')[2]}>", inner, common(defaults))
-
-    @staticmethod
-    def keys(found: Mapping[str, Any]) -> list[str]:
-        """An object's own keys, without those that are refused by name."""
-        return [name for name, raw in found.get("properties", {}).items() if raw is not False]
 
     def row(self, path: str, found: Mapping[str, Any], default: Any) -> tuple[str, str, str, str]:
         """One value's row."""
@@ -116,45 +113,12 @@ class Reader:
             shown = "each its own"
         if len(shown) > 60:
             shown = "see values.yaml"
-        return (f"`{path}`", cell(self.type(found)), cell(shown), cell(found.get("description", "")))
+        return (f"`{path}`", cell(type_name(found)), cell(shown), cell(found.get("description", "")))
 
-    def type(self, found: Mapping[str, Any]) -> str:
-        """A type for people: enums by their values, maps and lists by what is in them."""
-        if "enum" in found:
-            return " or ".join(f"`{value}`" for value in found["enum"])
-        if found.get("title") == "quantity":
-            return "quantity"
-        types = found.get("type", [])
-        kinds = [kind for kind in ([types] if isinstance(types, str) else types) if kind != "null"]
-        if kinds == ["array"]:
-            item = self.resolved(found.get("items", {}))
-            return f"list of {self.type(item) or 'anything'}"
-        if kinds == ["object"]:
-            items = [self.resolved(item) for item in self.map_items(found)]
-            inner = self.type(items[0]) if items else ""
-            return f"map of {inner}" if inner and inner != "object" else "map"
-        return " or ".join("map" if kind == "object" else kind for kind in kinds)
 
-    @staticmethod
-    def map_items(found: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """The schema of a map's values, if it has one."""
-        for item in (*found.get("patternProperties", {}).values(), found.get("additionalProperties")):
-            if isinstance(item, Mapping):
-                yield item
-
-    def resolved(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        """With what `$ref` names laid under it."""
-        result = dict(found)
-        if "$ref" in result:
-            target: Any = self.schema
-            for step in result.pop("$ref").removeprefix("#/").split("/"):
-                target = target[step]
-            inner = self.resolved(target)
-            merged = {**inner.get("properties", {})}
-            for name, extra in result.get("properties", {}).items():
-                merged[name] = {**merged.get(name, {}), **extra} if isinstance(extra, Mapping) else extra
-            result = {**inner, **result} | ({"properties": merged} if merged else {})
-        return result
+def described(found: Mapping[str, Any]) -> bool:
+    """Whether an object has keys of its own that the schema explains."""
+    return any(resolved(raw).get("description") for raw in properties(found).values())
 
 
 #: Stands for defaults that are not the same for all keys that share a row.
@@ -184,13 +148,12 @@ def cell(text: str) -> str:
 def readme() -> str:
     """The whole file."""
     chart = load_yaml((CHART / "Chart.yaml").read_text(), "Chart.yaml")[0]
-    values = load_yaml((CHART / "values.yaml").read_text(), "values.yaml")[0]
-    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = load_yaml(VALUES.read_text(), "values.yaml")[0]
     kubernetes = chart["kubeVersion"].replace(">=", ">= ").removesuffix(".0-0")
     parts = [
         HEAD.format(description=chart["description"], kubernetes=kubernetes, airflow=chart["appVersion"])
     ]
-    for table in Reader(schema, values).tables():
+    for table in Reader(values).tables():
         rows = "".join(f"| {' | '.join(row)} |\n" for row in table.rows)
         text = f"{table.text.strip()}\n\n" if table.text else ""
         parts.append(f"### {table.title}\n\n{text}| key | type | default | |\n|---|---|---|---|\n{rows}")
@@ -198,17 +161,22 @@ def readme() -> str:
 
 
 def main() -> int:
-    """Writes the file, or says whether it is up to date."""
-    parser = argparse.ArgumentParser(description="Write charts/airdock/README.md from the schema.")
-    parser.add_argument("--check", action="store_true", help="only say whether it is up to date")
-    text = readme()
-    if not parser.parse_args().check:
-        README.write_text(text)
+    """Writes the files, or says which are not up to date."""
+    parser = argparse.ArgumentParser(description="Write the chart's README and the comments of values.yaml.")
+    parser.add_argument("--check", action="store_true", help="only say whether they are up to date")
+    check = parser.parse_args().check
+    stale = [
+        file
+        for file, text in ((VALUES, commented(VALUES.read_text())), (README, readme()))
+        if file.read_text() != text
+    ]
+    if not check:
+        VALUES.write_text(commented(VALUES.read_text()))
+        README.write_text(readme())
         return 0
-    if README.is_file() and README.read_text() == text:
-        return 0
-    print(f"{README.relative_to(CHART.parents[1])} is not up to date: run `make docs`.", file=sys.stderr)
-    return 1
+    for file in stale:
+        print(f"{file.relative_to(CHART.parents[1])} is not up to date: run `make docs`.", file=sys.stderr)
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":

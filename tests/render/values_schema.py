@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import jsonschema
 
-from scripts.chart import CHART
+from scripts.chart.values_schema import properties, resolved, schema
 
 #: Any key of a map stands for all: in a path it is this one.
 ANY = "*"
-
-
-@lru_cache
-def schema() -> dict[str, Any]:
-    """The schema as it is in the chart."""
-    found: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
-    return found
 
 
 @dataclass(frozen=True)
@@ -47,7 +38,7 @@ class Place:
     @property
     def fixed(self) -> bool:
         """An object with keys of its own, as against a map with any keys."""
-        return any(inner is not False for inner in self.schema.get("properties", {}).values())
+        return bool(properties(self.schema))
 
     @property
     def leaf(self) -> bool:
@@ -67,21 +58,6 @@ def only_object(found: Mapping[str, Any]) -> bool:
     return bool(found.get("properties")) and found.get("type", "object") == "object"
 
 
-def resolved(found: Mapping[str, Any]) -> dict[str, Any]:
-    """A schema with what it refers to laid under it."""
-    result = dict(found)
-    if "$ref" in result:
-        target = schema()
-        for step in str(result.pop("$ref")).removeprefix("#/").split("/"):
-            target = target[step]
-        inner = resolved(target)
-        properties = dict(inner.get("properties", {}))
-        for name, extra in result.get("properties", {}).items():
-            properties[name] = {**properties.get(name, {}), **extra}
-        result = {**inner, **result} | ({"properties": properties} if properties else {})
-    return result
-
-
 def places(found: Mapping[str, Any] | None = None, path: tuple[str, ...] = ()) -> Iterator[Place]:
     """Every place that the schema describes, from the root on; map keys are ANY, list items []."""
     whole = resolved(schema() if found is None else found)
@@ -90,9 +66,7 @@ def places(found: Mapping[str, Any] | None = None, path: tuple[str, ...] = ()) -
         return  # A group's has the keys of the top-level one: test_task_namespaces.py.
     # A variable is a plain value, or an object in its place.
     alternative = isinstance(whole.get("type"), list) and not {"object", "null"} >= set(whole["type"])
-    for name, inner in whole.get("properties", {}).items():
-        if inner is False:  # A key that is refused by name.
-            continue
+    for name, inner in properties(whole).items():
         yield from places(inner, (*path, *(["(one of)"] if alternative else []), name))
     for item, step in ((map_items(whole), ANY), (whole.get("items"), "[]")):
         if isinstance(item, Mapping):
@@ -101,9 +75,7 @@ def places(found: Mapping[str, Any] | None = None, path: tuple[str, ...] = ()) -
 
 def map_items(found: Mapping[str, Any]) -> Any:
     """The schema of a map's values, whether its keys have a form or not; no dict where it is no map."""
-    for item in found.get("patternProperties", {}).values():
-        return item
-    return found.get("additionalProperties")
+    return next(iter(found.get("patternProperties", {}).values()), found.get("additionalProperties"))
 
 
 #: Values for what a type alone does not tell, by the key or its last two: Kubernetes' blocks and the like.
