@@ -135,8 +135,8 @@ def test_without_cluster_rights(
     wait_until(refused, 60, "Pod Security holds")
 
 
-def test_attack_table(control_plane: ControlPlane, installed: Installed) -> None:
-    """One row for each way of being stopped, in the words of the API server."""
+def test_attack_list(control_plane: ControlPlane, installed: Installed) -> None:
+    """One line for each way of being stopped, in the words of the API server."""
     if control_plane.version < (1, 35):
         pytest.skip("the docs have all attacks")
     rows: dict[str, list[str]] = {}
@@ -150,21 +150,20 @@ def test_attack_table(control_plane: ControlPlane, installed: Installed) -> None
         elif opened:
             how = "403, names " + re.sub(r"tasks\.[\w.]+", r"`\g<0>`", opened[1])
         else:
-            how = "403; no value opens it"
+            how = "403; no value allows it"
         rows.setdefault(how, []).append(attack.name)
     rows["403, names `tasks.admission.execContainers`"] = ["command run in the task's own container"]
     rows["403, names `tasks.admission.exemptUsers`"] = [
         "ephemeral container",
         "attach, port-forward and proxy, by somebody who has the right",
     ]
-    rows["the API server refuses the Job's pod; the Job has an event that says why"] = [
+    rows["the API server rejects the Job's pod; an event of the Job says why"] = [
         "Job that makes the pod (`tasks.rbac.jobs`)"
     ]
     rows["403 from the 101st on; `tasks.quota`"] = ["10,000 pods"]
     rows["403; the account has no such right"] = [*ASKED, "impersonation"]
-    rows["403; the image of a pod is fixed"] = ["another image for a running pod"]
-    lines = [f"| {'; '.join(names)} | works | {how} |" for how, names in rows.items()]
-    expected = "\n".join(["| attack | without | with |", "|---|---|---|", *lines])
+    rows["403; the image of a running pod cannot be changed"] = ["another image for a running pod"]
+    expected = "\n".join(f"- {how}: {'; '.join(names)}" for how, names in rows.items())
     found = re.search(r"<!-- attacks.*?-->\n(.*?)\n?<!-- end of attacks -->", DOCS.read_text(), re.S)
     assert found
     assert found[1].strip() == expected, f"docs/task-namespace.md should have:\n{expected}"
