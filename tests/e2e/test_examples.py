@@ -15,7 +15,7 @@ FALLBACK = "Falling back to `mount_tmp_dir=False`"
 def results(release: Release) -> list[Result]:
     """One run of all examples."""
     registry = "example_registry" in release.values["airflow"].get("connections", {})
-    return examples.run_all(release.airflow, release.groups, registry=registry)
+    return examples.run_all(release.airflow, release.groups, registry=registry, at_once=True)
 
 
 def of(results: list[Result], dag: str, task: str) -> list[Result]:

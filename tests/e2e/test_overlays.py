@@ -151,7 +151,7 @@ def test_the_overlay_has_no_problem(overlay: Path) -> None:
 def test_the_example_dags_run(applied: Target, name: str) -> None:
     with airflow_of(applied, namespace_of(name)) as airflow:
         registry = apply.has_registry(applied, name)
-        results = examples.run_all(airflow, [OVERLAYS[name]], registry=registry)
+        results = examples.run_all(airflow, [OVERLAYS[name]], registry=registry, at_once=True)
     assert results
     assert [result.task.name for result in results if not result.right] == []
 
