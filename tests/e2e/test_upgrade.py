@@ -22,7 +22,7 @@ pytestmark = pytest.mark.touches("release")
 ROLLOUTS, OUTAGES = (pytest.mark.xdist_group(f"test_upgrade {name}") for name in ("rollouts", "outages"))
 OUTAGE_SECONDS = 60
 #: Longer than new workers take to become ready, on a busy machine too: only then are the old ones told to go.
-ROLLOUT_SECONDS = 150
+ROLLOUT_SECONDS = 300
 
 
 #: In the command of every container of this file, and in no other.
@@ -117,26 +117,32 @@ def test_a_worker_rollout_loses_no_task_and_no_log(dags: Release) -> None:
 def test_an_api_server_rollout_has_no_gap(dags: Release) -> None:
     """Requests from a worker all through the rollout: each one is answered."""
     script = """
-import json, sys, time, urllib.request
+import json, pathlib, sys, time, urllib.request
 base = sys.argv[1].split("/execution/")[0]
 failures, count, end = [], 0, time.monotonic() + float(sys.argv[2])
-while time.monotonic() < end:
+stop = pathlib.Path(sys.argv[3])
+while time.monotonic() < end and not stop.exists():
     count += 1
     try:
         urllib.request.urlopen(base + "/api/v2/version", timeout=5).read()
     except Exception as error:
         failures.append(repr(error))
     time.sleep(0.1)
+stop.unlink(missing_ok=True)
 print(json.dumps({"count": count, "failures": failures}))
 """
     worker = dags.staying("worker")[0]["metadata"]["name"]
     url = "http://airdock-api-server:8080"
-    runs = everywhere(dags, 40)
+    stop = f"/tmp/{MARK}"
+    runs = everywhere(dags, ROLLOUT_SECONDS)
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(dags.inside, worker, "worker", "python", "-c", script, url, "75")
+        asked = pool.submit(dags.inside, worker, "worker", "python", "-c", script, url, "240", stop)
         time.sleep(2)
         dags.restart("deployment/airdock-api-server")
         wait_until(lambda: len(dags.pods("api-server")) == 1, 120, "the old API server gone")
+        end(dags)
+        time.sleep(5)
+        dags.inside(worker, "worker", "touch", stop)
         answer = json.loads(asked.result())
     assert answer["count"] > 100
     assert answer["failures"] == []
@@ -150,7 +156,7 @@ def test_an_outage_of_a_minute_loses_no_task(dags: Release, workload: str) -> No
     short = [dags.start(f"e2e_docker_{group.queue}", ticking(20)) for group in dags.serving("docker")]
     for run in short:
         run.wait_for_log("tick 2")
-    runs = everywhere(dags, OUTAGE_SECONDS + 45)
+    runs = everywhere(dags, OUTAGE_SECONDS + 120)
     dags.target.kubectl("scale", workload, "-n", NAMESPACE, "--replicas=0")
     try:
         component = workload.partition("airdock-")[2]
