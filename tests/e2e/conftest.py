@@ -161,7 +161,7 @@ class Run:
         """The log of the task's last try."""
         return self.release.airflow.log(self.task)
 
-    def wait_for_log(self, text: str, seconds: float = 120) -> None:
+    def wait_for_log(self, text: str, seconds: float = 240) -> None:
         """Wait until the running task has logged a text."""
         wait_until(
             lambda: self.task.try_number and text in self.log,
@@ -169,7 +169,7 @@ class Run:
             f"{text!r} in the log of {self.dag_id}",
         )
 
-    def wait_for_state(self, state: str, seconds: float = 120) -> None:
+    def wait_for_state(self, state: str, seconds: float = 240) -> None:
         """Wait until the task is in a state."""
         wait_until(lambda: self.task.state == state, seconds, f"{self.dag_id} {state}")
 
@@ -258,7 +258,7 @@ def put_dags(release: Release) -> None:
     wanted += [
         f"e2e_{kind}_{group.queue}" for group in release.serving("kubernetes") for kind in ("pod", "deferred")
     ]
-    release.airflow.wait_for_dags(wanted)
+    release.airflow.wait_for_dags(wanted, 240)
 
 
 def _has_files(directory: Any) -> bool:

@@ -112,7 +112,7 @@ def trigger(release: Release, group: str, script: str) -> Run:
 
 def running(run: Run) -> None:
     """Wait until a task runs."""
-    wait_until(lambda: run.task.state == "running", 120, f"{run.dag_id} running")
+    wait_until(lambda: run.task.state == "running", 240, f"{run.dag_id} running")
 
 
 def start(release: Release, group: str, script: str) -> Run:

@@ -100,7 +100,7 @@ def test_a_worker_rollout_loses_no_task_and_no_log(dags: Release) -> None:
             pod["metadata"]["name"] for pod in dags.pods("worker") if pod["metadata"].get("deletionTimestamp")
         }
 
-    wait_until(lambda: leaving() == set(old.values()), 60, "every old worker on its way out")
+    wait_until(lambda: leaving() == set(old.values()), 120, "every old worker on its way out")
     for run in runs:
         task = run.task
         assert task.state == "running", (

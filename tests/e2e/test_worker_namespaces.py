@@ -118,7 +118,7 @@ def test_everything_else_runs_there(moved: Release, refused: dict[str, str]) -> 
 
 def test_tasks_run_and_their_logs_are_read(moved: Release, refused: dict[str, str]) -> None:
     """A DockerOperator in each group; the api-server reads the log of a worker in another namespace."""
-    results = examples.run_all(moved.airflow, moved.groups, registry=False, only="docker_url", seconds=240)
+    results = examples.run_all(moved.airflow, moved.groups, registry=False, only="docker_url", seconds=400)
     assert {result.mode for result in results} >= set(refused)
     wrong = [
         f"{result.dag}.{result.task.name} is {result.task.state}" for result in results if not result.right

@@ -25,7 +25,7 @@ GROUP_VALUES: dict[str, Any] = {
         for group in GROUPS
     }
 }
-#: What the administrator opens for these DAGs; and a dead worker's task is given up after 20 s, not 300.
+#: What the administrator opens for these DAGs; and a dead worker's task is given up after 30 s, not 300.
 AUTHOR_VALUES: dict[str, Any] = {
     "tasks": {
         "rbac": {"jobs": True},
@@ -40,7 +40,7 @@ AUTHOR_VALUES: dict[str, Any] = {
     "controlPlane": {
         "scheduler": {
             "env": {
-                "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+                "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
                 "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
             }
         }

@@ -21,7 +21,7 @@ from tests.e2e.task_namespaces.support import DAG, REATTACH
 
 pytestmark = pytest.mark.touches("release")
 
-SECONDS = 200
+SECONDS = 400
 FAILING = {"refused", "private_without_secret", "nowhere", "timeout", "killed", "fails", "fails_and_stays"}
 NEEDS_REGISTRY = {"private", "private_without_secret"}
 #: The main process of a container, whatever its name: the only child of its init.

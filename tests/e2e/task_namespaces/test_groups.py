@@ -36,7 +36,7 @@ def seen(opened: Release) -> dict[tuple[str, str], tuple[str, set[str]]]:
     script = "echo done; sleep 5"
     runs = {(kind, group): opened.start(f"e2e_{kind}_{group}", script) for kind in KINDS for group in GROUPS}
     found: dict[tuple[str, str], set[str]] = {key: set() for key in runs}
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 400
     while True:
         unfinished = {key: run for key, run in runs.items() if run.task.state not in FINISHED}
         for pod in opened.target.items("pods", "-A"):
