@@ -156,7 +156,7 @@ def executor(dags: Release) -> Iterator[Release]:
             dags.target.kubectl, "patch", "configmap", config_map, "-n", NAMESPACE, "--type=merge", "-p", gone
         )
         dags.poke()
-        dags.airflow.wait_for_dags([f"e2e_docker_{group}" for group in GROUPS])
+        dags.airflow.wait_for_dags([f"e2e_docker_{group}" for group in GROUPS], 240, broken=FILES)
         yield Release(dags.target, dags.airflow, values, dags.groups)
 
 
@@ -256,7 +256,7 @@ def test_an_import_error_names_the_fields(executor: Release) -> None:
 
 
 def test_the_scheduler_refuses_what_slips_through(executor: Release) -> None:
-    executor.airflow.wait_for_dags(["e2e_bypass"])
+    executor.airflow.wait_for_dags(["e2e_bypass"], broken=FILES)
     executor.airflow.unpause("e2e_bypass")
     run = Run(executor, "e2e_bypass", executor.airflow.trigger("e2e_bypass"))
     assert run.wait() == "failed"
@@ -267,7 +267,7 @@ def test_the_scheduler_refuses_what_slips_through(executor: Release) -> None:
 
 
 def test_an_allowed_override_holds(executor: Release) -> None:
-    executor.airflow.wait_for_dags(["e2e_override"])
+    executor.airflow.wait_for_dags(["e2e_override"], broken=FILES)
     executor.airflow.unpause("e2e_override")
     run = Run(executor, "e2e_override", executor.airflow.trigger("e2e_override"))
     (pod,) = wait_until(lambda: pods(executor, run), 60, "a pod of e2e_override")
