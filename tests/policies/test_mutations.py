@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
+import random
+import zlib
 from collections import defaultdict
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import pytest
 
-from scripts.chart import Manifest, Manifests, freeze
-from scripts.lint import reach
-from scripts.lint.accepted import ACCEPTED
-from scripts.lint.model import DIND_VARIANT, Found, Policy
-from scripts.lint.policies import BY_ID, POLICIES
-from scripts.lint.reach import Endpoint
+from scripts.chart import Manifest, Manifests
+from scripts.lint.model import DIND_VARIANT
+from scripts.lint.policies import BY_ID
 from tests.policies import mutations
-from tests.policies.mutations import Mutant, alone, mutants, together
+from tests.policies.judge import Judge
+from tests.policies.mutations import alone, mutants, together
 from tests.policies.scenarios import ALL, BY_NAME
 from tests.render.scenarios import Scenario
 
@@ -31,97 +30,41 @@ HARMLESS: dict[str, tuple[str, ...]] = {
 UNFENCED = {scenario.name for scenario in ALL if not scenario.effective["networkPolicy"]["enabled"]}
 #: Between them these have everything that the chart can render.
 COVERING = ("modes", "fab-ingress", "maximal")
-#: Not a policy but a contract of the chart: who may talk to whom (test_docs.test_flows_are_exact).
-FLOWS = "flows"
-
-OBJECT_POLICIES = tuple(policy for policy in POLICIES if policy.check_object)
-RELEASE_POLICIES = tuple(policy for policy in POLICIES if policy.check_release)
-
-ACCEPTED_OF = {policy.id: [one for one in ACCEPTED if one.policy == policy.id] for policy in POLICIES}
-
-#: What is wrong, and whether nothing accepts it.
-Wrong = tuple[str, str, Found, bool]
+#: Into how many tests the objects of all scenarios are divided, which run side by side.
+PARTS = 6
 
 
-def _wrong(policy: Policy, manifest: Manifest, found: Found) -> Wrong:
-    is_open = not any(acceptance.covers(policy, manifest, found) for acceptance in ACCEPTED_OF[policy.id])
-    return policy.id, str(manifest), found, is_open
+def objects(part: int) -> list[Manifest]:
+    """The different objects of all scenarios, each in one part."""
+    found = {json.dumps(manifest.raw): manifest for scenario in ALL for manifest in scenario.render()}
+    return [manifest for text, manifest in found.items() if zlib.crc32(text.encode()) % PARTS == part]
 
 
-def _of_object(manifest: Manifest) -> frozenset[Wrong]:
-    """What is wrong with an object by itself."""
-    return frozenset(
-        _wrong(policy, manifest, found)
-        for policy in OBJECT_POLICIES
-        for found in policy.check_object(manifest)  # type: ignore[misc]
-    )
-
-
-def _of_release(manifests: Manifests) -> frozenset[Wrong]:
-    return frozenset(
-        _wrong(policy, manifest, found)
-        for policy in RELEASE_POLICIES
-        for manifest, found in policy.check_release(manifests)  # type: ignore[misc]
-    )
-
-
-def _flows(manifests: Manifests) -> set[tuple[str, str, int]]:
-    pods = {str(manifest): reach.endpoint(manifest, pod) for manifest, pod in manifests.pods}
-    outside = {"stranger": Endpoint("elsewhere", {"app": "other"}, "10.1.2.3")}
-    return {
-        (source, target, port)
-        for source, start in {**pods, **outside}.items()
-        for target, end in pods.items()
-        for port in (8080, 8793, 8794, 5432, 6379, 2375)
-        if source != target and reach.connects(manifests, start, end, port)
-    }
-
-
-class Judge:
-    """Says which policies catch a mutant of one release."""
-
-    def __init__(self, manifests: Manifests):
-        self.manifests = manifests
-        self._release = _of_release(manifests)
-        self._flows = _flows(manifests)
-        self._objects = {id(manifest): _of_object(manifest) for manifest in manifests}
-
-    def catching(self, mutant: Mutant, *, accepted: bool = False) -> set[str]:
-        """The policies; with ``accepted`` all that see it, even if what they see is accepted by name.
-
-        Without, one policy is enough, and those that look at the whole release are asked last.
-        """
-        before = self._objects[id(mutant.old)] if mutant.old else frozenset()
-        after = _of_object(mutant.new) if mutant.new else frozenset()
-        found = {policy for policy, _, _, is_open in after - before if is_open or accepted}
-        if mutant.wide and (accepted or not found):
-            changed = mutant.apply(self.manifests)
-            found |= {p for p, _, _, is_open in _of_release(changed) - self._release if is_open or accepted}
-            if mutant.mutator in mutations.NETWORK and not found and _flows(changed) - self._flows:
-                found.add(FLOWS)
-        return found
-
-
-@cache
-def _alone(text: str) -> tuple[int, tuple[str, ...]]:
-    """How many mutants an object has by itself, and which nothing catches. Releases share objects."""
-    manifest = Manifest(freeze(json.loads(text)))
-    judge = Judge(Manifests((manifest,)))
-    harmless = HARMLESS.get(manifest.annotations.get(DIND_VARIANT, ""), ())
-    weakening = [mutant for mutant in alone(manifest) if not mutant.mutator.startswith(harmless)]
-    caught = [(mutant, bool(judge.catching(mutant))) for mutant in weakening]
-    return len(caught), tuple(f"{mutant.mutator} in {mutant.place}" for mutant, done in caught if not done)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_weakening_of_an_object_is_caught(
+    part: int, record_mutants: Callable[[int, int], None]
+) -> None:
+    """Whose harm shows in the object itself, whatever the release."""
+    count, survivors = 0, []
+    for manifest in objects(part):
+        judge = Judge(Manifests((manifest,)))
+        harmless = HARMLESS.get(manifest.annotations.get(DIND_VARIANT, ""), ())
+        for mutant in alone(manifest):
+            if not mutant.mutator.startswith(harmless):
+                count += 1
+                if not judge.catching(mutant):
+                    survivors.append(f"{mutant.mutator} in {mutant.place}")
+    record_mutants(count - len(survivors), count)
+    assert not survivors, "\n".join(survivors)
 
 
 @pytest.mark.parametrize("scenario", ALL, ids=str)
-def test_every_weakening_is_caught(scenario: Scenario, record_mutants: Callable[[int, int], None]) -> None:
+def test_every_weakening_of_a_release_is_caught(
+    scenario: Scenario, record_mutants: Callable[[int, int], None]
+) -> None:
+    """Whose harm shows beside the other objects."""
     judge = Judge(scenario.render())
-    count = 0
-    survivors: list[str] = []
-    for manifest in judge.manifests:
-        number, left = _alone(json.dumps(manifest.raw))
-        count += number
-        survivors += left
+    count, survivors = 0, []
     for mutant in together(judge.manifests):
         if scenario.name in UNFENCED and mutant.mutator in mutations.NETWORK:
             continue
@@ -132,33 +75,37 @@ def test_every_weakening_is_caught(scenario: Scenario, record_mutants: Callable[
     assert not survivors, "\n".join(survivors)
 
 
-@cache
-def _kill_sets() -> dict[str, set[str]]:
-    """By policy: the mutators that it catches, over the covering scenarios."""
+def test_asking_the_concerned_policies_misses_nothing() -> None:
+    """What the judge finds by asking a few policies is what all of them find, on a sample."""
+    chance = random.Random(14)
+    judged = 0
+    for scenario in chance.sample(ALL, 10):
+        judge = Judge(scenario.render())
+        every = [*mutants(judge.manifests)]
+        network = [mutant for mutant in every if mutant.mutator in mutations.NETWORK]
+        for mutant in [*chance.sample(every, 40), *chance.sample(network, min(10, len(network)))]:
+            for accepted in (False, True):
+                found, wanted = (ask(mutant, accepted=accepted) for ask in (judge.catching, judge.in_full))
+                assert found == wanted, f"{scenario}: {mutant.mutator} in {mutant.place}"
+            judged += 1
+    assert judged > 400
+
+
+def test_every_policy_is_needed() -> None:
+    """Each catches a mutant of the covering scenarios, and no two catch the same mutators."""
     kills: dict[str, set[str]] = defaultdict(set)
     for name in COVERING:
         judge = Judge(BY_NAME[name].render())
         for mutant in mutants(judge.manifests):
             for policy in judge.catching(mutant, accepted=True):
                 kills[policy].add(mutant.mutator)
-    return kills
-
-
-def test_every_policy_catches_something() -> None:
-    idle = sorted(set(BY_ID) - set(_kill_sets()))
+    idle = sorted(set(BY_ID) - set(kills))
     assert not idle, f"no mutant needs these policies: {idle}"
-
-
-#: Policies that catch the same mutants, and why they are two.
-TWINS: dict[frozenset[str], str] = {}
-
-
-def test_no_two_policies_are_one() -> None:
     by_kills: dict[frozenset[str], set[str]] = defaultdict(set)
-    for policy, kills in _kill_sets().items():
-        by_kills[frozenset(kills)].add(policy)
-    same = {frozenset(policies) for policies in by_kills.values() if len(policies) > 1}
-    assert same == set(TWINS), "merge them, or say why they are two"
+    for policy, caught in kills.items():
+        by_kills[frozenset(caught)].add(policy)
+    same = [sorted(policies) for policies in by_kills.values() if len(policies) > 1]
+    assert not same, "merge them: they catch the same mutants"
 
 
 def test_every_mutator_fits_somewhere() -> None:

@@ -99,7 +99,8 @@ class Pod:
 def get(value: Any, *path: str) -> Any:
     """The value under a path of keys, or None where a map or a key is missing."""
     for key in path:
-        if not isinstance(value, Mapping):
+        # dict first: asking whether something is a Mapping takes ten times as long.
+        if not isinstance(value, (dict, Mapping)):
             return None
         value = value.get(key)
     return value
