@@ -5,9 +5,10 @@ worker = manifests.one("Deployment", component="worker", group="docker")
 """
 
 from scripts.chart.frozen import freeze
-from scripts.chart.helm import CHART, HELM3, HELM4, KUBE_VERSIONS, ROOT, RenderError, render, template
+from scripts.chart.helm import CHART, HELM3, HELM4, ROOT, RenderError, render, template
 from scripts.chart.manifests import POD_TEMPLATES, Manifest, Manifests, matches
 from scripts.chart.pods import Container, Mount, PodSpec, Reference
+from scripts.chart.versions import KUBE_VERSIONS
 from scripts.chart.yaml import ManifestError, load_yaml
 
 __all__ = [

@@ -24,14 +24,13 @@ from typing import Any
 
 from scripts import tools
 from scripts.chart.manifests import Manifests
+from scripts.chart.versions import KUBE_VERSIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "airdock"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airdock" / "renders"
 #: Names of the pinned tools.
 HELM4, HELM3 = "helm", "helm3"
-#: The minor versions that the chart supports, newest last.
-KUBE_VERSIONS = tuple(f"1.{minor}.0" for minor in range(30, 37))
 #: Renders of how many states of the chart the cache keeps.
 KEPT = 20
 
@@ -45,7 +44,7 @@ def render(
     *,
     release: str = "airdock",
     namespace: str = "airdock",
-    kube_version: str = "1.36.0",
+    kube_version: str = KUBE_VERSIONS[-1],
     helm: str = HELM4,
     chart: Path = CHART,
 ) -> Manifests:
@@ -69,7 +68,7 @@ def template(
     *,
     release: str = "airdock",
     namespace: str = "airdock",
-    kube_version: str = "1.36.0",
+    kube_version: str = KUBE_VERSIONS[-1],
     helm: str = HELM4,
     chart: Path = CHART,
 ) -> str:

@@ -38,7 +38,7 @@ def problems(manifests: Manifests, kube_version: str) -> list[str]:
     Kinds that Kubernetes itself does not have (custom resources) are not judged.
 
     Raises:
-        SchemaError: if there are no schemas of `kube_version` ("1.36" or "1.36.0"), or kubeconform fails.
+        SchemaError: if there are no schemas of `kube_version` ("1.30" or "1.30.0"), or kubeconform fails.
     """
     version = ".".join([*kube_version.removeprefix("v").split("."), "0"][:2]) + ".0"
     own = [m for m in manifests if not _custom(m.api_version)]
@@ -88,7 +88,7 @@ def _custom(api_version: str) -> bool:
 
 
 def directory(version: str) -> Path:
-    """A directory with VERSION/KIND-GROUP-VERSION.json for all kinds of a version such as 1.36.0; made once.
+    """A directory with VERSION/KIND-GROUP-VERSION.json for all kinds of a version such as 1.30.0; made once.
 
     Raises:
         SchemaError: if the package has no schemas of that version.

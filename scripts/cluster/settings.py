@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from scripts import tools
+
 #: Name of the node, its state directory, interface and cgroup. The cluster's own tests set another
 #: one (and AIRDOCK_NETWORK), so that they leave the user's cluster alone.
 NODE = os.environ.get("AIRDOCK_INSTANCE") or "airdock"
@@ -19,7 +21,7 @@ LOG = STATE / "log"
 KUBECONFIG = STATE / "kubeconfig"
 #: Name of the context in it.
 CONTEXT = f"{NODE}-native"
-KUBERNETES_VERSION = "v1.36.3"
+KUBERNETES_VERSION = tools.version_of("kubelet")
 
 #: The host's end of the link to the node.
 INTERFACE = f"{NODE}0"

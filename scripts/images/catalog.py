@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scripts.chart import versions
+
 RECIPES = Path(__file__).parent / "recipes"
 #: Of Debian, whose packages the stand-ins are made of.
 SUITE = "trixie"
@@ -151,7 +153,7 @@ IMAGES: tuple[Image, ...] = (
         },
     ),
     Image(
-        "apache/airflow:3.3.2",
+        f"apache/airflow:{versions.AIRFLOW}",
         AIRFLOW,
         {
             "User": "50000",
@@ -166,7 +168,7 @@ IMAGES: tuple[Image, ...] = (
                 "AIRFLOW_UID=50000",
                 "AIRFLOW_USER_HOME_DIR=/home/airflow",
                 "AIRFLOW_HOME=/opt/airflow",
-                "AIRFLOW_VERSION=3.3.2",
+                f"AIRFLOW_VERSION={versions.AIRFLOW}",
                 "AIRFLOW__CORE__LOAD_EXAMPLES=false",
                 "DUMB_INIT_SETSID=1",
                 "PS1=(airflow)",

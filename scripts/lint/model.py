@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from scripts.chart import POD_TEMPLATES, Container, Manifest, Manifests
+from scripts.lint.pod_security import NEWEST_MINOR
 
 Severity = Literal["high", "medium", "low"]
 SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low")
@@ -42,7 +43,7 @@ def nsa(control: str) -> Standard:
 
 def pss(level: str, control: str) -> Standard:
     """A control of the Pod Security Standards."""
-    return Standard("PSS", "Pod Security Standards", "v1.37", f"{level}: {control}")
+    return Standard("PSS", "Pod Security Standards", f"v1.{NEWEST_MINOR}", f"{level}: {control}")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from scripts.chart import ROOT, Manifest, Manifests, render
+from scripts.chart import ROOT, Manifest, Manifests, render, versions
 from scripts.overlays.build import build
 from scripts.overlays.definitions import BASE, COMPONENTS, NO_GROUP, OVERLAYS, merged, paired_values
 from scripts.overlays.difference import ABSENT, difference
@@ -27,8 +27,6 @@ UNHASHED = frozenset({"airdock-example-dags"})
 RELEASE = NAMESPACE = "airdock"
 #: Whose variables every Airflow container has.
 ENV = ("ConfigMap", NAMESPACE, f"{RELEASE}-env")
-#: As the chart has it for the task namespace: an upgrade of the cluster changes no rule.
-POD_SECURITY_VERSION = "v1.36"
 
 Key = tuple[str, str, str]
 Objects = dict[Key, dict[str, Any]]
@@ -141,7 +139,8 @@ def generate(top: Path = OVERLAYS_DIR) -> None:
                 "name": NAMESPACE,
                 "labels": {
                     "pod-security.kubernetes.io/enforce": overlay.pod_security,
-                    "pod-security.kubernetes.io/enforce-version": POD_SECURITY_VERSION,
+                    # As for the task namespace: an upgrade of the cluster changes no rule.
+                    "pod-security.kubernetes.io/enforce-version": versions.POD_SECURITY,
                 },
             },
         }

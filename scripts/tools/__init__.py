@@ -5,7 +5,7 @@ scripts.tools.path("helm")                   # the same from Python
 
 """
 
-from scripts.tools.build import path, pinned, provide
+from scripts.tools.build import path, pinned, provide, version_of
 from scripts.tools.errors import ToolError
 
-__all__ = ["ToolError", "path", "pinned", "provide"]
+__all__ = ["ToolError", "path", "pinned", "provide", "version_of"]

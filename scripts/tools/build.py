@@ -39,12 +39,17 @@ def lookup(name: str) -> Tool:
 
 
 def version(tool: Tool) -> str:
-    """The version in go.mod of the module that the tool's first binary is in, such as ``v4.3.1``."""
+    """The version in go.mod of the module that the tool's first binary is in, such as ``v1.2.3``."""
     imported = next(iter(tool.binaries.values()))
     pins = (tool.directory / "go.mod").read_text()
     required = re.finditer(r"^(?:require )?\t?([^\s=]+) (v\S+)(?: // indirect)?$", pins, re.M)
     candidates = {line[1]: line[2] for line in required if f"{imported}/".startswith(f"{line[1]}/")}
     return str(candidates[max(candidates, key=len)]).removesuffix("+incompatible")
+
+
+def version_of(name: str) -> str:
+    """The pinned version of a tool, such as ``v1.2.3``, by its name or a binary's."""
+    return version(lookup(name))
 
 
 def flags(tool: Tool) -> list[str]:

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import kubernetes.client
 from kubernetes.client import models
 
-from scripts.chart import CHART, Manifest, Manifests
+from scripts.chart import CHART, Manifest, Manifests, versions
 
 
 @cache
@@ -67,7 +67,7 @@ def kpo_pod(
         "run_id": "manual__2026-11-21T0930000000-1cc3b0a4e",
         "kubernetes_pod_operator": "True",
         "try_number": "1",
-        "airflow_version": "3.3.2",
+        "airflow_version": versions.AIRFLOW,
         "airflow_kpo_in_cluster": "True",
     }
     spec = models.V1PodSpec(containers=[base], restart_policy="Never")

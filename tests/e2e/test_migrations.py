@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from scripts.chart import versions
 from scripts.live import NAMESPACE, CommandError
 from tests.e2e.conftest import Release, wait_until
 
@@ -51,7 +52,7 @@ def test_an_unknown_revision_stops_the_rollout_and_says_how_to_go_on(release: Re
             return ""
 
         said = wait_until(message, 120, "the migrating container names the unknown revision")
-        assert "airflow db downgrade --to-version 3.3.2" in said
+        assert f"airflow db downgrade --to-version {versions.AIRFLOW}" in said
         assert "Nothing was changed" in said
         assert sql(release, counts) == before
         assert sql(release, "select version_num from alembic_version") == UNKNOWN

@@ -1,4 +1,4 @@
-"""Exit codes count only if the container itself ended; statuses are as a kubelet 1.36 wrote them."""
+"""Exit codes count only if the container itself ended; statuses are as a kubelet wrote them."""
 
 from __future__ import annotations
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
+from scripts.chart import versions
+
 
 @dataclass(frozen=True)
 class Directory:
@@ -68,7 +70,7 @@ CONTRACTS: dict[str, Contract] = {
             "AIRFLOW_HOME": "/opt/airflow",
             "AIRFLOW_UID": "50000",
             "AIRFLOW_USER_HOME_DIR": "/home/airflow",
-            "AIRFLOW_VERSION": "3.3.2",
+            "AIRFLOW_VERSION": versions.AIRFLOW,
             "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
             "DUMB_INIT_SETSID": "1",
             "GUNICORN_CMD_ARGS": "--worker-tmp-dir /dev/shm",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.chart import versions
 from scripts.images import choose_official
 from tests.images.conftest import Run
 from tests.images.container import Container
@@ -64,7 +65,7 @@ def database(container: Run) -> Iterator[str]:
 @pytest.mark.parametrize("arguments", [["airflow", "version"], ["version"]])
 def test_subcommands(container: Run, arguments: list[str]) -> None:
     code, said = airflow(container).run(*arguments)
-    assert (code, said.split()[-1]) == (0, "3.3.2"), said
+    assert (code, said.split()[-1]) == (0, versions.AIRFLOW), said
 
 
 def test_bash_and_python(container: Run) -> None:
@@ -81,7 +82,7 @@ def test_arbitrary_uid(container: Run) -> None:
     code, said = airflow(container, user=(1234560000, 0)).run(
         "bash", "-c", "id -u; echo $HOME; airflow version"
     )
-    assert (code, said.split()) == (0, ["1234560000", "/home/airflow", "3.3.2"]), said
+    assert (code, said.split()) == (0, ["1234560000", "/home/airflow", versions.AIRFLOW]), said
 
 
 def test_arbitrary_uid_gets_a_name(container: Run) -> None:

@@ -88,7 +88,7 @@ CHANGES = (
     Change("images.postgres", {"postgres"}, {"images": {"postgres": {"tag": "17.5"}}}),
     Change("images.redis", {"redis"}, {"images": {"redis": {"tag": "8.1.1"}}}),
     # Its name is in the ConfigMap of variables that all Airflow pods read.
-    Change("images.xcomSidecar", AIRFLOW, {"images": {"xcomSidecar": {"tag": "1.36"}}}),
+    Change("images.xcomSidecar", AIRFLOW, {"images": {"xcomSidecar": {"tag": "other"}}}),
     Change("imagePullSecrets", ALL, {"imagePullSecrets": ["x"]}),
     Change("commonLabels", ALL, {"commonLabels": {"x": "y"}}),
     Change(

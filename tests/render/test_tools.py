@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scripts.chart import CHART, Manifests, RenderError, render, schemas
+from scripts.chart import CHART, KUBE_VERSIONS, Manifests, RenderError, render, schemas
 from scripts.chart import helm as renderer
 
 DEPLOYMENT: dict[str, Any] = {
@@ -54,7 +54,7 @@ def test_an_edit_of_the_chart_is_seen(tmp_path: Path) -> None:
 
 
 def test_unknown_field_and_wrong_type_are_named() -> None:
-    found = schemas.problems(Manifests.of([("", DEPLOYMENT)]), "1.36")
+    found = schemas.problems(Manifests.of([("", DEPLOYMENT)]), KUBE_VERSIONS[-1].removesuffix(".0"))
     assert any("spec: additional properties 'replica' not allowed" in problem for problem in found), found
     assert any("containers[main].env[X].value: got number" in problem for problem in found), found
 
@@ -62,7 +62,7 @@ def test_unknown_field_and_wrong_type_are_named() -> None:
 def test_kind_that_a_version_lacks() -> None:
     policy = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy"}
     manifests = Manifests.of([("", {**policy, "metadata": {"name": "m"}})])
-    found = schemas.problems(manifests, "1.30")
+    found = schemas.problems(manifests, KUBE_VERSIONS[0].removesuffix(".0"))
     assert len(found) == 1
     assert "MutatingAdmissionPolicy" in found[0]
 
@@ -74,7 +74,7 @@ def test_custom_resources_are_not_judged() -> None:
         "metadata": {"name": "m"},
         "x": 1,
     }
-    assert not schemas.problems(Manifests.of([("", custom)]), "1.36.0")
+    assert not schemas.problems(Manifests.of([("", custom)]), KUBE_VERSIONS[-1])
 
 
 def test_unknown_kubernetes_is_one_sentence() -> None:

@@ -1,6 +1,6 @@
 """The Pod Security Standards, exactly as the API server's admission plugin checks them.
 
-Source: k8s.io/pod-security-admission v0.37 (package policy), whose check names, versions, reasons and
+Source: k8s.io/pod-security-admission (package policy), whose check names, versions, reasons and
 details are kept word for word, so that a verdict here reads like the API server's refusal.
 tests/policies proves it against every fixture of that module and against the module itself.
 """

@@ -12,6 +12,7 @@ from typing import Any
 import kubernetes
 import pytest
 
+from scripts.chart import versions
 from scripts.cluster import KUBECONFIG
 from tests.e2e.gateway_cluster.support import (
     NAMESPACE,
@@ -34,7 +35,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         core, rbac = kubernetes.client.CoreV1Api(client), kubernetes.client.RbacAuthorizationV1Api(client)
         labels = {
             "pod-security.kubernetes.io/enforce": "restricted",
-            "pod-security.kubernetes.io/enforce-version": "v1.36",
+            "pod-security.kubernetes.io/enforce-version": versions.POD_SECURITY,
         }
         ignore_conflict(core.create_namespace, {"metadata": {"name": NAMESPACE, "labels": labels}})
         for name in ("gateway", "task"):
