@@ -207,7 +207,7 @@ DEFAULT_USER = 50000
 
 
 def pod_mutation_hook(pod: Any) -> None:
-    """Fill in what Pod Security "restricted" (v1.36) asks for and the pod leaves open.
+    """Fill in what Pod Security "restricted" asks for and the pod leaves open.
 
     A value that the author set always stays, even where the task namespace will refuse it: a refusal says
     why, a silently changed pod does not. A pod of KubernetesExecutor has all that from its template, to
