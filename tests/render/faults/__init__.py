@@ -1,0 +1,16 @@
+"""Manifests with a fault, one for each thing that a contract is for."""
+
+from __future__ import annotations
+
+from tests.render.faults import names, numbers, ports, references, secrets, selection, volumes
+from tests.render.faults.model import Fault
+
+FAULTS: tuple[Fault, ...] = (
+    *names.FAULTS,
+    *numbers.FAULTS,
+    *ports.FAULTS,
+    *references.FAULTS,
+    *secrets.FAULTS,
+    *selection.FAULTS,
+    *volumes.FAULTS,
+)
