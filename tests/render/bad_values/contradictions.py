@@ -1,0 +1,229 @@
+"""Values that contradict other ones."""
+
+from __future__ import annotations
+
+from tests.render.bad_values.model import Bad, group
+from tests.render.scenarios import DIND, EXTERNAL_STORES, SOCKET, overlaid
+
+CONTRADICTIONS = (
+    Bad(
+        "socket without its gid", overlaid(SOCKET, {"workers": {"node": {"socket": {"gid": None}}}}), ("gid",)
+    ),
+    Bad("socket without a socket block", group(mode="socket"), ("workers.default.socket.gid", "stat -c")),
+    Bad(
+        "a sandbox around the socket",
+        group(mode="socket", socket={"gid": 1}, runtimeClassName="gvisor"),
+        ("workers.default.runtimeClassName",),
+    ),
+    Bad("an unknown executor", {"executor": "LocalExecutor"}, ("/executor", "'KubernetesExecutor'")),
+    Bad(
+        "a group by an executor that is not there",
+        group(executor="KubernetesExecutor"),
+        ("workers.default.executor", "KubernetesExecutor is not listed in executor"),
+    ),
+    Bad(
+        "an executor without a group",
+        {"executor": "CeleryExecutor,KubernetesExecutor"},
+        ("executor: lists KubernetesExecutor",),
+    ),
+    Bad(
+        "a pod for each task, of workers that stay",
+        {
+            "executor": "KubernetesExecutor",
+            "workers": {
+                "default": {"replicas": 2, "concurrency": 4, "namespace": "x", "createNamespace": True}
+            },
+        },
+        tuple(
+            f"workers.default.{key}" for key in ("replicas", "concurrency", "namespace", "createNamespace")
+        ),
+    ),
+    Bad(
+        "a claim for a pod that goes",
+        overlaid(
+            DIND,
+            {"executor": "KubernetesExecutor", "workers": {"docker": {"dind": {"claim": {"size": "1Gi"}}}}},
+        ),
+        ("workers.docker.dind.claim", "KubernetesExecutor"),
+    ),
+    Bad(
+        "one queue by two executors",
+        {
+            "executor": "CeleryExecutor,KubernetesExecutor",
+            "workers": {"more": {"queues": ["default"], "executor": "KubernetesExecutor"}},
+        },
+        ("workers.more.queues", "CeleryExecutor"),
+    ),
+    Bad(
+        "the executor of an Airflow that is elsewhere",
+        {
+            "executor": "KubernetesExecutor",
+            "controlPlane": {"enabled": False, "executionApiUrl": "http://a.b:8080/execution/"},
+            "broker": {"existingSecret": "broker"},
+            "secrets": {"apiSecretKey": "api"},
+        },
+        ("executor: KubernetesExecutor runs in the scheduler",),
+    ),
+    Bad(
+        "the release's namespace for pods of tasks",
+        {"executor": "KubernetesExecutor", "kubernetesExecutor": {"namespace": "airdock"}},
+        ("kubernetesExecutor.namespace", "airdock"),
+    ),
+    Bad(
+        "the task namespace for pods of tasks",
+        {"executor": "KubernetesExecutor", "kubernetesExecutor": {"namespace": "airdock-tasks"}},
+        ("kubernetesExecutor.namespace", "airdock-tasks"),
+    ),
+    Bad(
+        "a Celery group beside pods of tasks",
+        {
+            "executor": "CeleryExecutor,KubernetesExecutor",
+            "kubernetesExecutor": {"namespace": "team"},
+            "workers": {
+                "default": {"namespace": "team"},
+                "more": {"queues": ["more"], "executor": "KubernetesExecutor"},
+            },
+        },
+        ("workers.default.namespace", "kubernetesExecutor.namespace"),
+    ),
+    Bad(
+        "the release's namespace for tasks",
+        {"tasks": {"namespace": "airdock"}},
+        ("tasks.namespace", "airdock"),
+    ),
+    Bad("kube-system for tasks", {"tasks": {"namespace": "kube-system"}}, ("tasks.namespace",)),
+    Bad(
+        "kube-system for a group's tasks",
+        group(tasks={"namespace": "kube-system"}),
+        ("workers.default.tasks.namespace", "kube-system"),
+    ),
+    Bad(
+        "a group's own worker exempt from its fence",
+        group(tasks={"admission": {"exemptUsers": ["system:serviceaccount:airdock:airdock-worker-default"]}}),
+        ("workers.default.tasks.admission.exemptUsers", "worker's service account"),
+    ),
+    Bad(
+        "two sets of settings for the release's task namespace",
+        {"workers": {"a": {"queues": ["a"], "tasks": {"admission": {"secrets": ["x"]}}}}},
+        ("workers.default", "workers.a", '"airdock-tasks"', "different settings"),
+    ),
+    Bad(
+        "two sets of settings for a further namespace",
+        {
+            "tasks": {"extraNamespaces": ["more"]},
+            "workers": {"a": {"queues": ["a"], "tasks": {"namespace": "b", "extraNamespaces": ["more"]}}},
+        },
+        ("workers.default", "workers.a", '"more"', "different settings"),
+    ),
+    Bad("a typo in a group's tasks", group(tasks={"admision": {}}), ("/workers/default/tasks", "admision")),
+    Bad(
+        "a group's namespace with everybody",
+        group(namespace="default"),
+        ("workers.default.namespace", "broker's password"),
+    ),
+    Bad(
+        "a group's namespace with task pods",
+        {**group(namespace="shared"), "tasks": {"extraNamespaces": ["shared"]}},
+        ("workers.default.namespace", "task pods"),
+    ),
+    Bad(
+        "a claim for logs that other namespaces cannot mount",
+        {**group(namespace="elsewhere"), "logs": {"claim": {"size": "1Gi"}}},
+        ("workers.default.namespace", "logs.claim.existingClaim"),
+    ),
+    Bad(
+        "a worker in another namespace exempt from the fence",
+        {
+            **group(namespace="elsewhere"),
+            "tasks": {
+                "admission": {
+                    "exemptUsers": ["system:serviceaccount:elsewhere:airdock-worker-default"],
+                    "exemptGroups": ["system:serviceaccounts:elsewhere"],
+                }
+            },
+        },
+        ("tasks.admission.exemptUsers", "tasks.admission.exemptGroups", "elsewhere"),
+    ),
+    Bad(
+        "two Secrets for the database",
+        overlaid(EXTERNAL_STORES, {"secrets": {"postgres": "x"}}),
+        ("secrets.postgres", "database.existingSecret"),
+    ),
+    Bad(
+        "two Secrets for the broker",
+        overlaid(EXTERNAL_STORES, {"secrets": {"redis": "x"}}),
+        ("secrets.redis", "broker.existingSecret"),
+    ),
+    Bad("an Ingress without a host", {"ingress": {"enabled": True}}, ("ingress.host",)),
+    Bad(
+        "a secret in the configuration",
+        {"airflow": {"config": {"core": {"fernet_key": "x"}}}},
+        ("core.fernet_key",),
+    ),
+    Bad(
+        "a secret in the environment of all",
+        {"airflow": {"env": {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://a:b@c/d"}}},
+        ("airflow.env.AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",),
+    ),
+    Bad(
+        "a PodMonitor behind closed doors",
+        {"metrics": {"podMonitor": {"enabled": True}}},
+        ("networkPolicy.metricsFrom", "metrics.podMonitor.enabled"),
+    ),
+    Bad(
+        "a PodMonitor beside a group without queues",
+        {
+            "workers": {"other": {"mode": "kubernetes"}},
+            "metrics": {"podMonitor": {"enabled": True}},
+            "networkPolicy": {"metricsFrom": [{"podSelector": {}}]},
+        },
+        ("workers.other.queues",),
+    ),
+    Bad(
+        "a PodMonitor of nothing",
+        group(mode="dind") | {"metrics": {"podMonitor": {"enabled": True}}},
+        ("metrics.podMonitor.enabled", "Docker gateway"),
+    ),
+    Bad(
+        "a request above the limit that workerDefaults give",
+        group(resources={"requests": {"memory": "8Gi"}}),
+        ("workers.default.resources.requests.memory: 8Gi is higher than the limit, 4Gi",),
+    ),
+    Bad(
+        "a request of workerDefaults above a group's limit",
+        group(resources={"limits": {"cpu": "50m"}}),
+        ("workers.default.resources.requests.cpu: 100m is higher than the limit, 50m",),
+    ),
+    Bad(
+        "a request above the limit in every other block",
+        {
+            "controlPlane": {"scheduler": {"resources": {"requests": {"cpu": "2001m"}}}},
+            "database": {"embedded": {"resources": {"requests": {"memory": 1073741825}}}},
+            "broker": {"embedded": {"resources": {"limits": {"memory": "31Mi"}}}},
+            "tasks": {"resources": {"requests": {"memory": "1Gi"}}},
+            "workers": {
+                "a": {"queues": ["a"], "tasks": {"namespace": "a", "resources": {"limits": {"cpu": 0}}}},
+                "b": {
+                    "mode": "dind",
+                    "queues": ["b"],
+                    "dockerGateway": {"resources": {"requests": {"cpu": 2}}},
+                    "dind": {
+                        "prune": {"resources": {"requests": {"memory": "1G"}}},
+                        "resources": {"requests": {"nvidia.com/gpu": 2}, "limits": {"nvidia.com/gpu": 1}},
+                    },
+                },
+            },
+        },
+        (
+            "controlPlane.scheduler.resources.requests.cpu: 2001m is higher than the limit, 2,",
+            "database.embedded.resources.requests.memory: 1073741825 is higher than the limit, 1Gi,",
+            "broker.embedded.resources.requests.memory: 32Mi is higher than the limit, 31Mi,",
+            "- tasks.resources.requests.memory: 1Gi is higher than the limit, 512Mi,",
+            "workers.a.tasks.resources.requests.cpu: 100m is higher than the limit, 0,",
+            "workers.b.dockerGateway.resources.requests.cpu: 2 is higher than the limit, 1,",
+            "workers.b.dind.prune.resources.requests.memory: 1G is higher than the limit, 128Mi,",
+            "workers.b.dind.resources.requests.nvidia.com/gpu: 2 is higher than the limit, 1,",
+        ),
+    ),
+    Bad("workers for no Airflow", {"controlPlane": {"enabled": False}}, ("controlPlane.executionApiUrl",)),
+)
