@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.render.scenarios import DIND, MODES, SCENARIOS, Scenario, overlaid
+from tests.render.scenarios import SCENARIOS, Scenario
+from tests.render.values import DIND, MODES, overlaid
 
 #: What no policy accepts: test_lint.py says what it finds there.
 REFUSED = "raw-socket"

@@ -7,7 +7,8 @@ import pytest
 from scripts.lint import docs, reach
 from scripts.lint.reach import Endpoint
 from tests.policies.scenarios import ALL, BY_NAME
-from tests.render.scenarios import MODES, Scenario, overlaid
+from tests.render.scenarios import Scenario
+from tests.render.values import MODES, overlaid
 
 #: (from, to, port) of all that pods of a release may say to each other.
 FLOWS = {

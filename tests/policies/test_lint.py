@@ -16,7 +16,7 @@ import yaml
 from scripts.chart import ROOT, render
 from scripts.lint.__main__ import main
 from scripts.lint.policies import POLICIES
-from tests.render.scenarios import RAW_SOCKET
+from tests.render.values import RAW_SOCKET
 
 BAD_POD = {
     "apiVersion": "v1",

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from scripts.chart import CHART, HELM3, HELM4, Manifests, render, template
-from tests.render.scenarios import BY_NAME, FAB_INGRESS, MAXIMAL, MODES, overlaid
+from tests.render.scenarios import BY_NAME
+from tests.render.values import FAB_INGRESS, MAXIMAL, MODES, overlaid
 
 AIRFLOW = {
     "api-server",

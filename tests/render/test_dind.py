@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from scripts.chart import ROOT, Manifest, render
-from tests.render.scenarios import DIND, overlaid
+from tests.render.values import DIND, overlaid
 
 
 def workload(dind: dict[str, Any], values: dict[str, Any] | None = None, **group: Any) -> Manifest:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from scripts.chart import CHART, HELM3, HELM4, render
-from tests.render.scenarios import overlaid
+from tests.render.values import overlaid
 
 ABSENT = object()
 #: Every kind of value, with the empty one of its kind first.

@@ -13,7 +13,8 @@ import pytest
 
 from scripts import tools
 from scripts.chart import CHART, HELM4
-from tests.render.scenarios import BY_NAME, DIND, RAW_SOCKET, SOCKET, overlaid
+from tests.render.scenarios import BY_NAME
+from tests.render.values import DIND, RAW_SOCKET, SOCKET, overlaid
 
 
 @lru_cache

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from scripts.chart import CHART, Manifests, RenderError, load_yaml, render
-from tests.render.scenarios import DIND, FAB_INGRESS, MODES, SOCKET, overlaid
+from tests.render.values import DIND, FAB_INGRESS, MODES, SOCKET, overlaid
 from tests.render.values_schema import ANY, Place, places, samples, schema, valid
 
 PLACES = tuple(places())

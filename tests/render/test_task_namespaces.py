@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from scripts.chart import Manifests, render
-from tests.render.scenarios import TASK_NAMESPACES, overlaid
 from tests.render.test_schema import BASES, concrete, defaults, put
+from tests.render.values import TASK_NAMESPACES, overlaid
 from tests.render.values_schema import places, samples
 
 #: Where they stand decides what they mean: the tests below say it.

@@ -9,7 +9,8 @@ import pytest
 from scripts.chart import Manifests, render
 from scripts.lint import reach
 from scripts.lint.reach import Endpoint
-from tests.render.scenarios import BY_NAME, NAMESPACES, overlaid
+from tests.render.scenarios import BY_NAME
+from tests.render.values import NAMESPACES, overlaid
 
 LEVEL = "pod-security.kubernetes.io/enforce"
 

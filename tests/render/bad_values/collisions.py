@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.render.bad_values.model import Bad, group
-from tests.render.scenarios import DIND
+from tests.render.values import DIND
 
 SECRET = {"env": {"X": {"valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}, "value": "x"}}}
 COLLISIONS = (

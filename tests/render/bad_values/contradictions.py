@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.render.bad_values.model import Bad, group
-from tests.render.scenarios import DIND, EXTERNAL_STORES, SOCKET, overlaid
+from tests.render.values import DIND, EXTERNAL_STORES, SOCKET, overlaid
 
 CONTRADICTIONS = (
     Bad(
