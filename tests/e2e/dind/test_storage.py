@@ -29,7 +29,11 @@ def test_a_volume_without_overlays_is_refused(target: Target) -> None:
     )
     daemon["command"] = ["sh", "-ec", f'{mount}; exec "$@"', "sh", *daemon["command"]]
     with running(target, body, scripts, ready=False) as pod:
-        wait_until(lambda: "cannot hold overlays: give dind.dataVolume" in log_of(pod), 60, "the reason")
+        wait_until(
+            lambda: "cannot hold overlays: set workers.<name>.dind.dataVolume" in log_of(pod),
+            60,
+            "the reason",
+        )
 
 
 def test_a_full_disk_is_said_and_mended(target: Target) -> None:

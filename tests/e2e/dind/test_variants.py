@@ -30,7 +30,7 @@ def test_processes_are_bounded(target: Target) -> None:
 @pytest.mark.parametrize(
     ("variant", "says"),
     [
-        ("sysbox", "dind.variant: sysbox, but this is not Sysbox"),
+        ("sysbox", "dind.variant is sysbox, but this pod does not run in Sysbox"),
         ("rootless", "set images.dockerRootless to a -dind-rootless image"),
         ("userNamespace", "this variant needs cgroup v2"),
     ],
