@@ -29,21 +29,25 @@ is_node_root() {
 check() {
     case $1 in
         userNamespace)
-            ! is_node_root || fail "dind.variant: userNamespace, but the pod has none: the node needs Kubernetes 1.33," \
-                "Linux 6.3, containerd 2.0 or CRI-O 1.25, and user namespaces switched on." ;;
+            ! is_node_root || fail "workers.<name>.dind.variant is userNamespace, but this pod has no user namespace. The node needs Kubernetes 1.33," \
+                "Linux 6.3, containerd 2.0 or CRI-O 1.25, and user namespaces enabled." ;;
         sysbox)
-            ! is_node_root || fail "dind.variant: sysbox, but this is not Sysbox: runtimeClassName must name its RuntimeClass." ;;
+            ! is_node_root || fail "workers.<name>.dind.variant is sysbox, but this pod does not run in Sysbox:" \
+                "set workers.<name>.runtimeClassName to the name of Sysbox's RuntimeClass." ;;
         rootless)
-            [ "$(id -u)" != 0 ] || fail "dind.variant: rootless, but the container runs as root."
+            [ "$(id -u)" != 0 ] || fail "workers.<name>.dind.variant is rootless, but the container runs as root."
             command -v rootlesskit > /dev/null ||
-                fail "dind.variant: rootless needs an image with rootlesskit: set images.dockerRootless to a -dind-rootless image."
+                fail "workers.<name>.dind.variant is rootless, but the image has no rootlesskit:" \
+                    "set images.dockerRootless to a -dind-rootless image."
             [ "$(cat /proc/sys/user/max_user_namespaces 2> /dev/null || echo 1)" != 0 ] ||
-                fail "dind.variant: rootless, but the node allows no user namespaces: raise user.max_user_namespaces."
+                fail "workers.<name>.dind.variant is rootless, but the node allows no user namespaces:" \
+                    "increase the node's sysctl user.max_user_namespaces."
             [ "$(cat /proc/sys/kernel/unprivileged_userns_clone 2> /dev/null || echo 1)" != 0 ] ||
-                fail "dind.variant: rootless, but the node has kernel.unprivileged_userns_clone=0."
+                fail "workers.<name>.dind.variant is rootless, but the node forbids user namespaces of unprivileged users:" \
+                    "set the node's sysctl kernel.unprivileged_userns_clone to 1."
             unshare --user true 2> /dev/null ||
-                fail "dind.variant: rootless, but the node lets uid $(id -u) make no user namespace" \
-                    "(kernel.apparmor_restrict_unprivileged_userns?)." ;;
+                fail "workers.<name>.dind.variant is rootless, but uid $(id -u) cannot create a user namespace on this node:" \
+                    "check the node's sysctl kernel.apparmor_restrict_unprivileged_userns." ;;
     esac
 }
 
@@ -55,8 +59,8 @@ check_overlay() {
     options=lowerdir=$probe/lower,upperdir=$probe/upper,workdir=$probe/work
     is_node_root || options=$options,userxattr
     mount -t overlay -o "$options" overlay "$probe/merged" ||
-        fail "the file system of $DATA ($(stat -f -c %T "$DATA")) cannot hold overlays: give dind.dataVolume or dind.claim a" \
-            "volume with ext4, or with xfs made with ftype=1."
+        fail "the file system of $DATA ($(stat -f -c %T "$DATA")) cannot hold overlays: set workers.<name>.dind.dataVolume or" \
+            "workers.<name>.dind.claim to a volume with ext4, or with xfs that was created with ftype=1."
     umount "$probe/merged"
     rm -rf "$probe"
 }
@@ -72,11 +76,11 @@ memory_left() {
 nest_v2() {
     own=$(sed -n 's/^0:://p' /proc/self/cgroup)
     case $own in
-        /..*) fail "the container's cgroup ($own) is outside of what it can see: no limit could hold." ;;
+        /..*) fail "the container's cgroup ($own) is not visible inside the container: no limit would apply." ;;
         /) base=/sys/fs/cgroup ;;
         *) base=/sys/fs/cgroup$own ;;
     esac
-    [ -e "$base/cgroup.type" ] || fail "the container is in the node's root cgroup: no limit could hold."
+    [ -e "$base/cgroup.type" ] || fail "the container is in the node's root cgroup: no limit would apply."
     case $own in
         *.scope) nest_beside ;;
         *) nest_below ;;
@@ -98,7 +102,7 @@ hand_down() {
 # would take the daemon with it. So tasks go beside the container, into the pod's cgroup, with the container's limits.
 nest_beside() {
     tasks=${base%/*}/airdock-tasks
-    mkdir -p "$tasks" || fail "the container may not write the pod's cgroup, so that tasks could have no limits."
+    mkdir -p "$tasks" || fail "the container may not write the pod's cgroup: tasks would have no limits."
     for left in "$tasks"/*/; do rmdir "$left" 2> /dev/null || :; done # By a daemon that was killed.
     for file in cpu.max cpu.weight cpuset.cpus cpuset.mems memory.swap.max; do
         put "$(cat "$base/$file" 2> /dev/null)" "$tasks/$file" || :
@@ -111,7 +115,7 @@ nest_below() {
     tasks=$base/containers
     if ! mkdir -p "$base/init" "$tasks" 2> /dev/null; then
         mount -o remount,rw /sys/fs/cgroup 2> /dev/null || :
-        mkdir -p "$base/init" "$tasks" || fail "the container may not write its cgroup, so that tasks could have no limits:" \
+        mkdir -p "$base/init" "$tasks" || fail "the container may not write its cgroup: tasks would have no limits:" \
             "the node's containerd (2.1 or later) needs cgroup_writable = true for its runtime."
     fi
     # A cgroup whose children have controllers may hold no process itself. Some may be born meanwhile.
@@ -128,7 +132,7 @@ nest_v1() {
     for controller in memory pids; do
         [ -d "/sys/fs/cgroup/$controller" ] || continue
         mkdir -p "/sys/fs/cgroup/$controller/containers" ||
-            fail "the container may not write its cgroup, so that tasks could have no limits: this variant needs cgroup v2."
+            fail "the container may not write its cgroup, and tasks would have no limits: this variant needs cgroup v2."
     done
     limit=$(cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2> /dev/null || echo 9223372036854771712)
     [ "$limit" -ge 9223372036854771712 ] ||
@@ -153,7 +157,7 @@ device=$(awk '$2 == "00000000" { print $1; exit }' /proc/net/route)
 mtu=$(cat "/sys/class/net/${device:-eth0}/mtu")
 
 check "$variant"
-mkdir -p "$DATA" || fail "$DATA cannot be written: see dind.dataVolume and dind.claim."
+mkdir -p "$DATA" || fail "$DATA cannot be written: check the volume in workers.<name>.dind.dataVolume or workers.<name>.dind.claim."
 chgrp "$(id -g)" "$DATA"
 chmod g-s,go-rwx "$DATA"
 set -- --data-root="$DATA" --mtu="$mtu" --default-network-opt=bridge=com.docker.network.driver.mtu="$mtu" "$@"
