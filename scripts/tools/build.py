@@ -8,16 +8,17 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
-import time
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.tools import apt
 from scripts.tools.catalog import TOOLS, Tool
 from scripts.tools.errors import ToolError
+from scripts.tools.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 LINKS = ROOT / ".tools" / "bin"
@@ -26,7 +27,6 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aird
 #: Every binary's tool: ``containerd-shim-runc-v2`` -> containerd.
 _BY_BINARY = {binary: tool for tool in TOOLS for binary in tool.binaries}
 _BY_NAME = {tool.name: tool for tool in TOOLS}
-_HEARTBEAT_SECONDS = 20
 
 
 def lookup(name: str) -> Tool:
@@ -39,12 +39,17 @@ def lookup(name: str) -> Tool:
 
 
 def version(tool: Tool) -> str:
-    """The version in go.mod of the module that the tool's first binary is in, such as ``v1.2.3``."""
-    imported = next(iter(tool.binaries.values()))
-    pins = (tool.directory / "go.mod").read_text()
-    required = re.finditer(r"^(?:require )?\t?([^\s=]+) (v\S+)(?: // indirect)?$", pins, re.M)
-    candidates = {line[1]: line[2] for line in required if f"{imported}/".startswith(f"{line[1]}/")}
+    """The version in go.mod of the tool's module, such as ``v1.2.3``."""
+    imported = tool.module or next(iter(tool.binaries.values()))
+    candidates = {name: at for name, at in pins(tool).items() if f"{imported}/".startswith(f"{name}/")}
     return str(candidates[max(candidates, key=len)]).removesuffix("+incompatible")
+
+
+def pins(tool: Tool) -> dict[str, str]:
+    """The modules that go.mod requires, with their versions. Replacements are not among them."""
+    text = (tool.directory / "go.mod").read_text()
+    required = re.finditer(r"^(?:require )?\t?([^\s=]+) (v\S+)(?: // indirect)?$", text, re.M)
+    return {line[1]: line[2] for line in required}
 
 
 def version_of(name: str) -> str:
@@ -99,11 +104,8 @@ def _locked(tool: Tool) -> Iterator[None]:
         yield
 
 
-def build(tool: Tool, progress: str = "", left: Sequence[str] = ()) -> Path:
-    """Build one tool into the cache, if it is not there, and return its directory.
-
-    What is printed starts with ``progress``, such as ``2 of 5:``, and names what is ``left`` after it.
-    """
+def build(tool: Tool, progress: Progress | None = None) -> Path:
+    """Build one tool into the cache, if it is not there, and return its directory."""
     target = entry(tool)
     if target.is_dir():
         return target
@@ -117,7 +119,8 @@ def build(tool: Tool, progress: str = "", left: Sequence[str] = ()) -> Path:
             shutil.rmtree(stale)
         scratch = Path(tempfile.mkdtemp(prefix=f".tmp-{tool.name}-", dir=CACHE))
         try:
-            _compile(tool, scratch, progress, left)
+            with (progress or Progress([tool])).step(tool, f"{tool.name} {version(tool)}"):
+                _compile(tool, scratch)
             scratch.chmod(0o755)
             scratch.rename(target)
         finally:
@@ -125,12 +128,8 @@ def build(tool: Tool, progress: str = "", left: Sequence[str] = ()) -> Path:
     return target
 
 
-def _compile(tool: Tool, scratch: Path, progress: str, left: Sequence[str]) -> None:
+def _compile(tool: Tool, scratch: Path) -> None:
     """Run ``go build`` once for all packages, so that they share what they compile."""
-    say = f"{progress} {tool.name} {version(tool)}".strip()
-    then = f" (then {', '.join(left)})" if left else ""
-    print(f"building {say}{then}", file=sys.stderr, flush=True)
-    started = time.monotonic()
     environment = os.environ | {"CGO_ENABLED": "1" if tool.cgo else "0", "GOFLAGS": "", "GOWORK": "off"}
     raw = scratch / "raw"
     raw.mkdir()
@@ -138,12 +137,7 @@ def _compile(tool: Tool, scratch: Path, progress: str, left: Sequence[str]) -> N
     with (scratch / "log").open("w+") as log:
         process = subprocess.Popen(command, cwd=tool.directory, env=environment, stdout=log, stderr=log)
         try:
-            while process.poll() is None:
-                try:
-                    process.wait(_HEARTBEAT_SECONDS)
-                except subprocess.TimeoutExpired:
-                    spent = time.monotonic() - started
-                    print(f"building {say}: {spent:.0f} s so far", file=sys.stderr, flush=True)
+            process.wait()
         finally:
             process.kill()
         if process.returncode != 0:
@@ -154,7 +148,6 @@ def _compile(tool: Tool, scratch: Path, progress: str, left: Sequence[str]) -> N
         (raw / _output_name(imported)).rename(scratch / binary)
     raw.rmdir()
     (scratch / "log").unlink()
-    print(f"built {say} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 
 def _output_name(imported: str) -> str:
@@ -202,12 +195,41 @@ def provide(names: Sequence[str], *, only_pinned: bool = False) -> None:
     tools = list(dict.fromkeys(lookup(name) for name in names))
     outside = {} if only_pinned else {tool.name: found for tool in tools if (found := on_path(tool))}
     missing = [tool for tool in tools if tool.name not in outside and not built(tool)]
-    for number, tool in enumerate(missing, 1):
-        build(tool, f"{number} of {len(missing)}:", [other.name for other in missing[number:]])
+    if missing:
+        _build_all(missing)
     LINKS.mkdir(parents=True, exist_ok=True)
     for tool in tools:
         for binary in tool.binaries:
             _link(LINKS / binary, outside.get(tool.name) or entry(tool) / binary)
+
+
+def _build_all(missing: Sequence[Tool]) -> None:
+    """Build tools, two at a time: while one downloads or links, which takes one CPU, another compiles.
+
+    Those that share modules are built one after the other, so that no package is compiled twice.
+    """
+    check_go()
+    families: dict[str, list[Tool]] = {}
+    for tool in missing:
+        families.setdefault(tool.shares or tool.pins or tool.name, []).append(tool)
+    for family in families.values():
+        family.sort(key=lambda tool: bool(tool.shares))
+    progress, failed = Progress(missing), threading.Event()
+
+    def build_family(family: list[Tool]) -> None:
+        try:
+            for tool in family:
+                if not failed.is_set():
+                    build(tool, progress)
+        except BaseException:
+            failed.set()
+            raise
+
+    # The one with the most to compile first.
+    ordered = sorted(families.values(), key=lambda family: -sum(tool.weight for tool in family))
+    with ThreadPoolExecutor(2) as pool, progress:
+        for future in [pool.submit(build_family, family) for family in ordered]:
+            future.result()
 
 
 def _link(link: Path, target: Path) -> None:

@@ -2,6 +2,8 @@
 
 The versions are not here: each upstream has a directory with a go.mod and go.sum of its own
 (their dependency versions clash), and ``go get -tool MODULE@VERSION`` there is how a pin moves.
+Where they do not clash, a module that two of them need has one version (`Tool.shares`): Go's cache then
+has its packages compiled. ``python -m scripts.tools.align`` sees to that.
 """
 
 from __future__ import annotations
@@ -21,6 +23,12 @@ class Tool:
     binaries: dict[str, str]
     #: Directory of go.mod and go.sum, if not ``name``.
     pins: str = ""
+    #: The tool whose versions its modules have, where both need a module. Built after that one.
+    shares: str = ""
+    #: The module whose version is the tool's, if not that of the first binary.
+    module: str = ""
+    #: What there is to compile once the tool that it shares with is built: millions of bytes of Go.
+    weight: float = 5
     #: Variables that ``-ldflags -X`` sets to the module's version in go.mod.
     set_version: tuple[str, ...] = ()
     cgo: bool = False
@@ -56,6 +64,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool(
         "helm",
         {"helm": "helm.sh/helm/v4/cmd/helm"},
+        weight=42,
         set_version=("helm.sh/helm/v4/internal/version.version",),
         minimum=(4, 0),
         version_command=("version", "--short"),
@@ -90,6 +99,7 @@ TOOLS: tuple[Tool, ...] = (
         "kubectl",
         {"kubectl": "k8s.io/kubernetes/cmd/kubectl"},
         pins="kubernetes",
+        weight=52,
         set_version=_KUBERNETES_VERSION,
         minimum=(1, 34),
         version_command=("version", "--client"),
@@ -101,6 +111,7 @@ TOOLS: tuple[Tool, ...] = (
             for name in ("containerd", "containerd-shim-runc-v2", "ctr")
         },
         set_version=("github.com/containerd/containerd/v2/version.Version",),
+        weight=28,
     ),
     Tool(
         "runc",
@@ -126,37 +137,54 @@ TOOLS: tuple[Tool, ...] = (
             "calico": "github.com/projectcalico/calico/cni-plugin/cmd/calico",
             "calico-felix": "github.com/projectcalico/calico/felix/cmd/calico-felix",
         },
+        weight=56,
     ),
-    Tool("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
+    Tool("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}, shares="kubernetes", weight=3),
     Tool(
         "dockerd",
         {name: f"github.com/moby/moby/v2/cmd/{name}" for name in ("dockerd", "docker-proxy")},
+        weight=45,
         # Docker 29 is built from moby v2; the daemon's own version numbers are not in the module.
         ldflags=("-X github.com/moby/moby/v2/dockerversion.Version=29.0.0+moby-{version}",),
     ),
     Tool(
         "docker",
         {"docker": "github.com/docker/cli/cmd/docker"},
+        weight=15,
         set_version=("github.com/docker/cli/cli/version.Version",),
     ),
+    # Its and CoreDNS's own main packages, with the SDKs of several clouds left out, are in their directories.
     Tool(
         "registry",
-        {"registry": "github.com/distribution/distribution/v3/cmd/registry"},
+        {"registry": "airdock.dev/tools/registry"},
+        shares="dockerd",
+        module="github.com/distribution/distribution/v3",
+        weight=3,
         set_version=("github.com/distribution/distribution/v3/version.version",),
     ),
-    Tool("coredns", {"coredns": "github.com/coredns/coredns"}),
+    Tool(
+        "coredns",
+        {"coredns": "airdock.dev/tools/coredns"},
+        shares="kubernetes",
+        module="github.com/coredns/coredns",
+        weight=2,
+    ),
     Tool(
         "local-path-provisioner",
         {"local-path-provisioner": "github.com/rancher/local-path-provisioner"},
+        shares="kubernetes",
+        weight=1,
     ),
     Tool(
         "kubernetes",
         {name: f"k8s.io/kubernetes/cmd/{name}" for name in _KUBERNETES},
+        weight=52,
         set_version=_KUBERNETES_VERSION,
     ),
     Tool(
         "helm3",
         {"helm3": "helm.sh/helm/v3/cmd/helm"},
+        weight=42,
         set_version=("helm.sh/helm/v3/internal/version.version",),
     ),
 )
