@@ -30,7 +30,7 @@ test: .venv/installed ## all that needs no cluster
 	.venv/bin/mypy scripts tests/cgroup2/machine charts/airdock/files/docker_gateway charts/airdock/files/scripts
 	.venv/bin/yamllint --strict .
 	.tools/bin/actionlint -shellcheck= -pyflakes=
-	$(within) 120 --numprocesses auto --ignore tests/api --ignore tests/cgroup2 --ignore tests/e2e --ignore tests/images tests
+	$(within) 120 --numprocesses auto --maxschedchunk 1 --ignore tests/api --ignore tests/cgroup2 --ignore tests/e2e --ignore tests/images tests
 
 test-api: .venv/installed ## the manifests against a real API server, without a kubelet
 	@$(run) scripts.tools etcd kube-apiserver kube-controller-manager helm kubeconform

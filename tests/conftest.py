@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from scripts.chart import HELM3, HELM4, KUBE_VERSIONS
 
 pytest_plugins = ["tests.support.budget"]
@@ -10,3 +12,8 @@ pytest_plugins = ["tests.support.budget"]
 def pytest_report_header() -> str:
     """One line that a bug report needs."""
     return f"chart rendered by {HELM4} and {HELM3} for Kubernetes {KUBE_VERSIONS[0]} to {KUBE_VERSIONS[-1]}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that render one scenario each; those that look at all find them in the cache."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/render/test_contracts.py::test_contracts"))

@@ -62,6 +62,12 @@ EXECUTORS: dict[str, Any] = {
         "pods": {"executor": "KubernetesExecutor", "queues": ["pods"]},
     },
 }
+#: Without a control plane, which is most of a render: enough for most settings of worker groups.
+ALONE: dict[str, Any] = {
+    "controlPlane": {"enabled": False, "executionApiUrl": "http://a.b:8080/execution/"},
+    "broker": {"existingSecret": "broker"},
+    "secrets": {"apiSecretKey": "api"},
+}
 #: Values in which a leaf may be at work; tried in this order.
 BASES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -103,9 +109,7 @@ BASES: dict[str, dict[str, Any]] = {
         "secrets": {"apiSecretKey": "api"},
     },
     "attached": {
-        "controlPlane": {"enabled": False, "executionApiUrl": "http://a.b:8080/execution/"},
-        "broker": {"existingSecret": "broker"},
-        "secrets": {"apiSecretKey": "api"},
+        **ALONE,
         "workers": {"node": {"mode": "socket", "queues": ["node"], "socket": {"gid": 999}}},
     },
 }
@@ -247,7 +251,8 @@ def test_leaf_changes_the_output(place: Place) -> None:
     tried: list[str] = []
     assert list(samples(place, None)), f"no valid value is known for {place}: add one to SAMPLES"
     left: list[Any] | None = None
-    for name, base in BASES.items():
+    of_workers = place.path[0] in ("workers", "workerDefaults")
+    for name, base in ({"alone": ALONE, **BASES} if of_workers else BASES).items():
         values = with_group(base, place)
         effective = overlaid(defaults(), values)
         for group, own in effective["workers"].items():
