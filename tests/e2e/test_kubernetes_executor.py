@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +69,10 @@ OVERRIDES = {
         volume_mounts=[models.V1VolumeMount(name="node", mount_path="/node")])],
     volumes=[models.V1Volume(name="node", host_path=models.V1HostPathVolumeSource(path="/"))]))""",
 }
+#: The label that the check once asked whether it applies.
+OVERRIDES["label"] = OVERRIDES["attack"].replace(
+    "models.V1Pod(", 'models.V1Pod(metadata=models.V1ObjectMeta(labels={"kubernetes_executor": ""}), ', 1
+)
 FIELDS = ("spec.containers[base].securityContext", "spec.volumes[node]")
 
 
@@ -76,11 +81,12 @@ def dag_file(dag_id: str, override: str, before: str = "") -> str:
     return DAG_FILE.format(dag_id=dag_id, override=OVERRIDES[override], before=before, templates=TEMPLATES)
 
 
-#: The third takes the policy away from the process that parses it, as any code of a DAG's can.
+#: The last two take the policy away from the process that parses them, as any code of a DAG can.
 FILES = {
     "e2e_override.py": dag_file("e2e_override", "allowed"),
     "e2e_attack.py": dag_file("e2e_attack", "attack"),
     "e2e_bypass.py": dag_file("e2e_bypass", "attack", 'os.environ.pop("AIRDOCK_EXECUTORS", None)'),
+    "e2e_label.py": dag_file("e2e_label", "label", 'os.environ.pop("AIRDOCK_EXECUTORS", None)'),
 }
 
 
@@ -236,12 +242,16 @@ def test_nothing_to_steal_beside_the_pods(executor: Release) -> None:
 # What a DAG may say of its pods.
 
 
-def test_the_attack_works_without_the_check(executor: Release) -> None:
-    """RBAC and Pod Security let the scheduler make the pod: mode dind needs the level."""
+def test_the_api_server_refuses_it_from_the_schedulers_account(executor: Release) -> None:
+    """RBAC and Pod Security admit the pod, since mode dind needs that level; the admission policy does not.
+
+    tests/api/test_executor_admission.py shows the pod admitted without the policy.
+    """
     scheduler = f"system:serviceaccount:{NAMESPACE}:{RELEASE}-scheduler"
-    executor.target.kubectl(
-        "create", "-f", "-", "--dry-run=server", f"--as={scheduler}", stdin=json.dumps(ATTACK)
-    )
+    with pytest.raises(CommandError, match="of KubernetesExecutor of Airdock release"):
+        executor.target.kubectl(
+            "create", "-f", "-", "--dry-run=server", f"--as={scheduler}", stdin=json.dumps(ATTACK)
+        )
 
 
 def test_an_import_error_names_the_fields(executor: Release) -> None:
@@ -256,14 +266,43 @@ def test_an_import_error_names_the_fields(executor: Release) -> None:
 
 
 def test_the_scheduler_refuses_what_slips_through(executor: Release) -> None:
-    executor.airflow.wait_for_dags(["e2e_bypass"], broken=FILES)
-    executor.airflow.unpause("e2e_bypass")
-    run = Run(executor, "e2e_bypass", executor.airflow.trigger("e2e_bypass"))
-    assert run.wait() == "failed"
-    assert not pods(executor, run)
+    dag_ids = ["e2e_bypass", "e2e_label"]
+    executor.airflow.wait_for_dags(dag_ids, broken=FILES)
+    for dag_id in dag_ids:
+        executor.airflow.unpause(dag_id)
+    for run in [Run(executor, dag_id, executor.airflow.trigger(dag_id)) for dag_id in dag_ids]:
+        assert run.wait() == "failed"
+        assert not pods(executor, run)
     log = executor.target.kubectl("logs", f"deployment/{RELEASE}-scheduler", "-n", NAMESPACE, "--tail=-1")
-    for field in FIELDS:
+    for field in (*FIELDS, "metadata.labels[kubernetes_executor]"):
         assert field in log
+
+
+#: What an author may add beside the group's own, or set.
+OPEN = {"base.env", "base.env_from", "base.volume_mounts", "base.image", "base.resources"}
+OPEN |= {"spec.image_pull_secrets", "words of the author's own"}
+
+
+def test_every_field_of_an_override(executor: Release) -> None:
+    """Through Airflow's own merge, in the scheduler: each field of the API in turn, check on and off."""
+    (pod,) = executor.staying("scheduler")
+    script = (Path(__file__).parent / "inside" / "executor_overrides.py").read_text()
+    said = executor.inside(
+        pod["metadata"]["name"], "scheduler", "python", "-", f"{TEMPLATES}/once-dind.yaml", stdin=script
+    )
+    outcomes = json.loads(said.splitlines()[-1])
+    passed = {name for name, outcome in outcomes["on"].items() if outcome == "passes"}
+    assert passed == OPEN
+    # Without the check all of it reaches the API server.
+    assert set(outcomes["off"].values()) == {"passes", "no effect"}
+    assert len([name for name, outcome in outcomes["off"].items() if outcome == "passes"]) > 100
+    for name, outcome in outcomes["on"].items():
+        assert outcome in ("passes", "no effect") or "pod_override may not change" in outcome, name
+    for label in ("''", "'True'", "'False'"):
+        attack = f"root on a node, label {label}"
+        assert outcomes["off"][attack] == "passes"
+        assert "spec.volumes[node]" in outcomes["on"][attack]
+    assert "spec.containers[base].env" in outcomes["on"]["a Secret by the executor's variable"]
 
 
 def test_an_allowed_override_holds(executor: Release) -> None:

@@ -585,12 +585,33 @@ def test_defaults_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "runAsUser" not in wire(p)["securityContext"]
 
 
-def test_airflows_own_executor_pods_are_left_alone() -> None:
+LABELS: list[dict[str, str] | None] = [None, {}, {"kubernetes_executor": ""}, {"kubernetes_executor": "True"}]
+
+
+@pytest.mark.parametrize("labels", LABELS)
+def test_the_scheduler_checks_every_pod_and_fills_in_nothing(
+    monkeypatch: pytest.MonkeyPatch, labels: dict[str, str] | None
+) -> None:
+    """An author's pod_override can set or clear every label, so no label decides."""
+    checked: list[Any] = []
+    module = ModuleType("airdock_executor_pods")
+    module.check_pod = checked.append  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "airdock_executor_pods", module)
+    monkeypatch.setenv("AIRDOCK_POD_TEMPLATES", "/templates")
     p = pod()
-    p.metadata.labels = {"kubernetes_executor": "True"}
+    p.metadata.labels = labels
     before = wire(p)
     load().pod_mutation_hook(p)
+    assert checked == [p]
     assert wire(p) == before
+
+
+@pytest.mark.parametrize("labels", LABELS)
+def test_a_worker_fills_in_whatever_the_labels(labels: dict[str, str] | None) -> None:
+    p = pod()
+    p.metadata.labels = labels
+    load().pod_mutation_hook(p)
+    assert wire(p)["securityContext"]["runAsNonRoot"] is True
 
 
 def test_two_pods_share_nothing() -> None:
