@@ -155,7 +155,7 @@ def wait_for_rights(installed: Installed) -> None:
 def _wait_for_fence(installed: Installed) -> None:
     """New policies hold after about a second: wait until each of them refuses what it has to."""
     admin, manifests = installed.plane.admin, installed.manifests
-    if not manifests.all("ValidatingAdmissionPolicy"):
+    if not manifests.all("ValidatingAdmissionPolicy", component="tasks"):
         return
     pod = kpo_pod(manifests, namespace=installed.task_namespace)
     pod["metadata"]["labels"]["airdock.dev/probe"] = "x"
