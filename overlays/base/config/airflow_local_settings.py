@@ -210,19 +210,19 @@ def pod_mutation_hook(pod: Any) -> None:
     """Fill in what Pod Security "restricted" asks for and the pod leaves open.
 
     A value that the author set always stays, even where the task namespace will refuse it: a refusal says
-    why, a silently changed pod does not. A pod of KubernetesExecutor has all that from its template, to
-    which it is held. Environment of the worker: AIRDOCK_TASK_SERVICE_ACCOUNT (a name),
+    why, a silently changed pod does not. The scheduler, which has AIRDOCK_POD_TEMPLATES, creates pods of
+    KubernetesExecutor alone: each has all that from its template, and is compared with it, whatever the pod's
+    labels say. Environment of the worker: AIRDOCK_TASK_SERVICE_ACCOUNT (a name),
     AIRDOCK_TASK_RUN_AS_USER (a uid, or empty for the image's own), AIRDOCK_TASK_RESOURCES (a JSON object),
     AIRDOCK_XCOM_SIDECAR_PULL_POLICY (as in a pod; without it Kubernetes' default).
     """
-    executors = bool(((pod.metadata and pod.metadata.labels) or {}).get("kubernetes_executor"))
-    if executors and os.environ.get("AIRDOCK_POD_TEMPLATES"):
+    if os.environ.get("AIRDOCK_POD_TEMPLATES"):
         from airdock_executor_pods import check_pod
 
         check_pod(pod)
-    _user_hook("pod_mutation_hook", pod)
-    if executors:
+        _user_hook("pod_mutation_hook", pod)
         return
+    _user_hook("pod_mutation_hook", pod)
     from kubernetes.client import models
 
     spec = pod.spec
