@@ -78,7 +78,7 @@ def test_a_private_registry_with_its_own_authority(target: Target, tmp_path: Pat
     target.apply(*registry(tmp_path))
     image = f"{PRIVATE}/private/{IMAGE}"
     authority = {PRIVATE: {"name": "registry", "key": "tls.crt"}}
-    target.kubectl("wait", "pod/registry", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=60s")
+    target.kubectl("wait", "pod/registry", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=110s")
 
     scripts, workload = objects(group(registryCAs=authority, pullSecret="logins"))
     with running(target, pod_of(workload, "both"), scripts) as pod:

@@ -36,7 +36,7 @@ def test_a_daemon_that_dies_or_hangs_is_replaced(target: Target, signal: str) ->
         pod.docker("run", "--detach", IMAGE, "sleep", "600")
         pod.inside("docker", "sh", "-c", f"kill -{signal} $(pidof dockerd)")
         wait_until(lambda: pod.restarts() == 1, 150, "the daemon's container restarted")
-        wait_until(lambda: pod.status("docker")["started"], 30, "the next daemon")
+        wait_until(lambda: pod.status("docker")["started"], 90, "the next daemon")
         assert pod.docker("ps", "-q") == "", "a container outlived its daemon"
         assert pod.docker("run", "--rm", IMAGE, "echo", "again").strip() == "again"
         assert pod.restarts("worker") == 0

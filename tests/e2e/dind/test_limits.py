@@ -81,7 +81,7 @@ def test_cpu_is_bounded(pod: DindPod) -> None:
     busy = "for _ in 1 2; do timeout 5 sh -c 'while :; do :; done' & done; wait"
     pod.docker("run", "--rm", IMAGE, "sh", "-c", busy)
     used = (int(pod.inside("docker", *meter)) - before) / 1e9
-    assert 2 < used < 1.1 * (time.monotonic() - began), used
+    assert 1 < used < 1.1 * (time.monotonic() - began), used
 
 
 def test_stats_tell_the_truth(pod: DindPod) -> None:
@@ -159,5 +159,5 @@ def test_a_stopped_task_ends_at_once(pod: DindPod) -> None:
     pod.docker("run", "--detach", "--name", "deaf", IMAGE, "sleep", "600")
     began = time.monotonic()
     pod.docker("stop", "deaf")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 8
     pod.docker("rm", "deaf")

@@ -88,7 +88,7 @@ def test_docker_from_a_task(pod: DindPod) -> None:
     """A task's container with the socket and a CLI execs into another."""
     cli = pod.body["spec"]["containers"][0]["image"]
     said = pod.sh(
-        f"docker run -d --rm --name other {IMAGE} sleep 60 >/dev/null; "
+        f"docker run -d --rm --name other {IMAGE} sleep 600 >/dev/null; "
         "docker run --rm -v /run/airdock/docker.sock:/var/run/docker.sock "
         f"{cli} docker exec other echo hello; "
         "docker rm -f other >/dev/null",
