@@ -347,8 +347,8 @@ def test_strict_egress_and_metrics(narrowed: Network, enforcing: bool) -> None:
     if not enforcing:
         pytest.skip(NOT_ENFORCED)
     places = ("api-server", "dag-processor", "triggerer", "worker")
-    found = narrowed.all_reached({place: {"other"} for place in places})
-    assert found == {place: set() for place in places}
+    closed = narrowed.all_reached({place: {"other"} for place in places})
+    assert closed == {place: set() for place in places}
     assert narrowed.reached("other", {"gateway"}) == set()
 
 
