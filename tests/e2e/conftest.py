@@ -26,9 +26,19 @@ from tests.support import waiting
 #: The tests' own DAG files, and what they read.
 DAG_FILES = {file.name: file for file in sorted((Path(__file__).parent / "dags").iterdir()) if file.is_file()}
 
+_LITTLE = {"resources": {"requests": {"cpu": "10m"}}}
+#: Several releases fit on a node of two CPUs if each container requests little.
+SMALL: dict[str, Any] = {
+    "controlPlane": dict.fromkeys(("apiServer", "scheduler", "dagProcessor", "triggerer"), _LITTLE),
+    "database": {"embedded": _LITTLE},
+    "broker": {"embedded": _LITTLE},
+    "workerDefaults": {**_LITTLE, "dockerGateway": _LITTLE, "dind": _LITTLE},
+    "tasks": _LITTLE,
+}
 #: Airflow's default intervals are for large installations, and tests would wait for each of them. A file that
 #: has not changed is parsed every five minutes only: parsing takes much of a small node's CPU.
 QUICK: dict[str, Any] = {
+    **SMALL,
     "airflow": {
         "config": {
             "scheduler": {"scheduler_idle_sleep_time": 0.3},
@@ -38,7 +48,7 @@ QUICK: dict[str, Any] = {
                 "min_file_process_interval": 300,
             },
         }
-    }
+    },
 }
 
 

@@ -20,8 +20,8 @@ from scripts.chart import CHART, ROOT
 from scripts.live import RELEASE, Airflow, CommandError, Group, PortForward, Target, examples, probe
 from scripts.live import overlays as apply
 from scripts.overlays.check import problems
-from scripts.overlays.definitions import paired_values
-from tests.e2e.conftest import wait_until
+from scripts.overlays.definitions import merged, paired_values
+from tests.e2e.conftest import SMALL, wait_until
 
 SECONDS = 600
 #: Overlay -> its worker group.
@@ -62,7 +62,7 @@ def tasks_of(name: str) -> str:
 
 def values(name: str) -> dict[str, Any]:
     """What Helm takes for the same release."""
-    chosen = paired_values(name)
+    chosen = merged(paired_values(name), SMALL)
     chosen.setdefault("tasks", {})["namespace"] = tasks_of(name)
     return chosen
 

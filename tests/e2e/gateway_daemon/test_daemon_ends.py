@@ -145,7 +145,9 @@ def test_a_stale_socket_is_noticed(dockerd: Dockerd, tmp_path: Path) -> None:
         assert gateway.get("healthz") == "ok\n"
         dockerd.kill("TERM")
         dockerd.start()
-        wait_until(lambda: "has created a new socket" in gateway.get("healthz"), 30, "the liveness probe fails")
+        wait_until(
+            lambda: "has created a new socket" in gateway.get("healthz"), 30, "the liveness probe fails"
+        )
     finally:
         gateway.close()
         subprocess.run(["umount", mounted], check=True)
