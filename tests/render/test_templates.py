@@ -16,6 +16,7 @@ from scripts.chart import CHART, HELM3, HELM4, RenderError, render
 TEMPLATES = CHART / "templates"
 #: What a mode's or an executor's file may be named; `*` stands for its name.
 OWN_FILE = {"mode": "_mode_*.tpl", "executor": "_executor_*.tpl"}
+LONGEST = 150
 FILES = sorted(path for path in TEMPLATES.rglob("*") if path.suffix in (".tpl", ".yaml", ".txt"))
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TEMPLATES)))
 
@@ -62,6 +63,23 @@ def test_every_mode_and_executor_has_its_file_with_all_parts(what: str) -> None:
         for part in parts:
             defined = f'define "airdock.{what}.{name}{part}"'
             assert defined in "".join(file.read_text() for file in path.parent.glob("*.tpl")), defined
+
+
+@every_file
+def test_is_short(path: Path) -> None:
+    lines = path.read_text().count("\n")
+    assert lines <= LONGEST, f"{lines} lines; move a concern to a file of its own"
+
+
+def test_what_several_files_include_is_defined_in_a_partial() -> None:
+    """An object's file (.yaml) may define what it alone includes."""
+    texts = {path: path.read_text() for path in FILES}
+    for path, text in texts.items():
+        if path.suffix == ".tpl":
+            continue
+        for name in re.findall(r'define "([^"]+)"', text):
+            users = [other.name for other, found in texts.items() if other != path and f'"{name}"' in found]
+            assert not users, f"{path.name} defines {name}, which {users} include: move it to a _*.tpl"
 
 
 def test_every_define_is_used() -> None:

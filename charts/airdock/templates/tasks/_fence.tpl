@@ -1,176 +1,40 @@
-{{- /*
-The rules of the fence of one task namespace; call them with (dict "root" $ "tasks" $tasks). Each is a CEL expression that gives a list of strings: what is wrong with the pod, and the value that opens it.
-An empty list is a pass, so that one refusal names everything that its author has to change.
+{{- /* The parts of the admission policies of task namespaces (fence.yaml). Call with (dict "root" $ "tasks" $tasks) unless noted. */ -}}
 
-The expressions keep to what Kubernetes 1.30 has (CEL's optionals, no sets, no flatten): lists of lists are flattened by join and split,
-since no name has a comma in it. Fields that 1.30 does not know are read through dyn().
-*/ -}}
-
-{{- /* A CEL test of a name against a list. Call with (dict "name" "n" "list" $names); "*" allows all. */ -}}
-{{- define "airdock.celAllowed" -}}
-{{- has "*" .list | ternary "true" (printf "%s in %s" .name (toJson (.list | default list))) -}}
+{{- /* The name of a policy and its binding. A dot is in no other part of it. */ -}}
+{{- define "airdock.fencePart" -}}
+{{- $name := printf "%s-%s" (include "airdock.fenceName" .root) .part -}}
+{{- with include "airdock.otherTaskNamespace" . }}{{ $name = printf "%s.%s" $name . }}{{ end -}}
+{{- $name -}}
 {{- end }}
 
-{{- /* What the rules read, in order. */ -}}
-{{- define "airdock.fenceTerms" -}}
-# A label holds the name where the chart makes the namespace: Kustomize can rename what a label holds, and nothing inside an expression.
-account: |
-  namespaceObject.metadata.?labels[?"airdock.dev/task-account"].orValue("{{ include "airdock.fullname" .root }}-task")
-changed: |
-  request.operation == "CREATE" || object.spec != oldObject.spec
-containers: |
-  dyn(object.spec.containers) + dyn(object.spec.?initContainers.orValue([]))
-volumes: |
-  dyn(object.spec.?volumes.orValue([]))
-# Ten thousand variables would cost the API server seconds.
-parts: |
-  variables.containers.map(c, 1 + c.?env.orValue([]).size() + c.?envFrom.orValue([]).size()).sum()
-    + variables.volumes.map(v, 1 + v.?projected.?sources.orValue([]).size()).sum()
-secretNames: |
-  (variables.containers.map(c, (
-      c.?env.orValue([]).map(e, e.?valueFrom.?secretKeyRef.?name.orValue(""))
-      + c.?envFrom.orValue([]).map(e, e.?secretRef.?name.orValue(""))
-    ).join(","))
-    + variables.volumes.map(v, v.?secret.?secretName.orValue(""))
-    + variables.volumes.map(v, v.?projected.?sources.orValue([]).map(s, s.?secret.?name.orValue("")).join(","))
-    + variables.volumes.map(v, v.?csi.?nodePublishSecretRef.?name.orValue(""))
-  ).join(",").split(",").filter(n, n != "")
-configMapNames: |
-  (variables.containers.map(c, (
-      c.?env.orValue([]).map(e, e.?valueFrom.?configMapKeyRef.?name.orValue(""))
-      + c.?envFrom.orValue([]).map(e, e.?configMapRef.?name.orValue(""))
-    ).join(","))
-    + variables.volumes.map(v, v.?configMap.?name.orValue(""))
-    + variables.volumes.map(v, v.?projected.?sources.orValue([]).map(s, s.?configMap.?name.orValue("")).join(","))
-  ).join(",").split(",").filter(n, n != "")
-imageNames: |
-  variables.containers.map(c, c.?image.orValue(""))
-    + variables.volumes.map(v, v.?image.?reference.orValue("")).filter(i, i != "")
+{{- define "airdock.fenceScope" -}}
+validationActions: [Deny]
+matchResources:
+  namespaceSelector:
+    matchLabels:
+      airdock.dev/tasks: {{ include "airdock.tasksLabel" . | quote }}
 {{- end }}
 
-{{- /* The rules for what a pod is made of: applied to a new pod, and to one whose spec changes. */ -}}
-{{- define "airdock.fenceRules" -}}
-{{- $a := .tasks.admission -}}
-{{- /* What DockerOperator may use by other values, task pods may have. */ -}}
-{{- $pullSecrets := concat (.tasks.imagePullSecrets | default list) ($a.imagePullSecrets | default list) -}}
-{{- range .tasks.registries }}{{ $pullSecrets = append $pullSecrets .pullSecret }}{{ end -}}
-{{- $claims := $a.persistentVolumeClaims | default list -}}
-{{- range list .tasks.claims .tasks.binds }}{{ range . }}{{ $claims = append $claims .claimName }}{{ end }}{{ end -}}
-{{- $levels := get (dict "restricted" (list "restricted") "baseline" (list "baseline" "restricted")) .tasks.podSecurity.level -}}
-{{- if $levels }}
-podSecurity: |
-  namespaceObject.metadata.?labels[?"pod-security.kubernetes.io/enforce"].orValue("") in {{ toJson $levels }} ? [] :
-    ["namespace " + namespaceObject.metadata.name + " does not enforce Pod Security {{ .tasks.podSecurity.level }}: label it pod-security.kubernetes.io/enforce={{ .tasks.podSecurity.level }}, or set tasks.podSecurity.level"]
-{{- end }}
-serviceAccount: |
-  [object.spec.?serviceAccountName.orValue("")]
-    .filter(n, n != variables.account && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $a.serviceAccounts) }}))
-    .map(n, "service account '" + n + "' instead of " + variables.account + " (tasks.admission.serviceAccounts)")
-token: |
-  variables.volumes.filter(v, v.?projected.?sources.orValue([]).exists(s,
-      !(has(s.secret) || has(s.configMap) || has(s.downwardAPI) || has(s.clusterTrustBundle)
-        || has(s.serviceAccountToken)
-          && {{ include "airdock.celAllowed" (dict "name" "s.serviceAccountToken.?audience.orValue(\"\")" "list" $a.tokenAudiences) }})))
-    .map(v, "volume " + v.name + " with a token or certificate: set automount_service_account_token=False (tasks.admission.tokenAudiences)")
-volumeTypes: |
-  variables.volumes.filter(v, !(has(v.emptyDir) || has(v.downwardAPI) || has(v.configMap) || has(v.secret) || has(v.projected)
-      || has(v.persistentVolumeClaim){{ range $a.volumeTypes }} || has(v.{{ . }}){{ end }}))
-    .map(v, "volume " + v.name + " is of no allowed type (tasks.admission.volumeTypes)")
-clonedClaims: |
-  variables.volumes.filter(v, v.?ephemeral.?volumeClaimTemplate.?spec.?dataSource.hasValue()
-      || v.?ephemeral.?volumeClaimTemplate.?spec.?dataSourceRef.hasValue())
-    .map(v, "volume " + v.name + " copies another volume's data (no value opens this)")
-secrets: |
-  variables.secretNames.filter(n, !({{ include "airdock.celAllowed" (dict "name" "n" "list" $a.secrets) }}))
-    .map(n, "Secret " + n + " (tasks.admission.secrets)")
-configMaps: |
-  variables.configMapNames.filter(n, !({{ include "airdock.celAllowed" (dict "name" "n" "list" (concat (list "kube-root-ca.crt" "openshift-service-ca.crt") ($a.configMaps | default list))) }}))
-    .map(n, "ConfigMap " + n + " (tasks.admission.configMaps)")
-persistentVolumeClaims: |
-  variables.volumes.map(v, v.?persistentVolumeClaim.?claimName.orValue(""))
-    .filter(n, n != "" && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $claims) }}))
-    .map(n, "claim " + n + " (tasks.admission.persistentVolumeClaims)")
-imagePullSecrets: |
-  object.spec.?imagePullSecrets.orValue([]).map(s, s.?name.orValue(""))
-    .filter(n, n != "" && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $pullSecrets) }}))
-    .map(n, "pull secret " + n + " (tasks.admission.imagePullSecrets)")
-{{- with $a.images }}
-{{- $exact := list (include "airdock.image" $.root.Values.images.xcomSidecar) }}
-{{- $prefixes := list }}
-{{- range . }}
-{{- if regexMatch "[/:@]$" . }}{{ $prefixes = append $prefixes . }}{{ else }}{{ $exact = append $exact . }}{{ end }}
-{{- end }}
-images: |
-  variables.imageNames.filter(i, !({{ include "airdock.celAllowed" (dict "name" "i" "list" $exact) }} || {{ toJson $prefixes }}.exists(p, i.startsWith(p))))
-    .map(i, "image " + i + " (tasks.admission.images)")
-{{- end }}
-priorityClass: |
-  [object.spec.?priorityClassName.orValue("")]
-    .filter(n, n != "" && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $a.priorityClasses) }}))
-    .map(n, "priority class " + n + " (tasks.admission.priorityClasses)")
-nodeName: |
-  request.operation == "CREATE" && object.spec.?nodeName.orValue("") != "" ?
-    ["nodeName passes by the scheduler: use node_selector or affinity (no value opens this)"] : []
-tolerations: |
-  object.spec.?tolerations.orValue([])
-    .map(t, t.?key.orValue("") + " " + t.?operator.orValue("Equal") + " " + t.?value.orValue("") + " " + t.?effect.orValue(""))
-    .filter(t, !(t in {{ include "airdock.fenceTolerations" . }}))
-    .map(t, "toleration '" + t + "' (tasks.admission.tolerations)")
-scheduler: |
-  [object.spec.?schedulerName.orValue("default-scheduler")]
-    .filter(n, !({{ include "airdock.celAllowed" (dict "name" "n" "list" (prepend ($a.schedulers | default list) "default-scheduler")) }}))
-    .map(n, "scheduler " + n + " (tasks.admission.schedulers)")
-{{- with $a.requiredLimits }}
-limits: |
-  variables.containers.filter(c, !{{ toJson . }}.all(r, r in c.?resources.?limits.orValue({})))
-    .map(c, "container " + c.name + " lacks a limit for {{ join " or " . }} (tasks.limitRange, or tasks.admission.requiredLimits)")
-{{- end }}
-probeHosts: |
-  variables.containers.filter(c,
-      c.?livenessProbe.?httpGet.?host.orValue("") + c.?livenessProbe.?tcpSocket.?host.orValue("")
-      + c.?readinessProbe.?httpGet.?host.orValue("") + c.?readinessProbe.?tcpSocket.?host.orValue("")
-      + c.?startupProbe.?httpGet.?host.orValue("") + c.?startupProbe.?tcpSocket.?host.orValue("")
-      + c.?lifecycle.?postStart.?httpGet.?host.orValue("") + c.?lifecycle.?postStart.?tcpSocket.?host.orValue("")
-      + c.?lifecycle.?preStop.?httpGet.?host.orValue("") + c.?lifecycle.?preStop.?tcpSocket.?host.orValue("") != "")
-    .map(c, "container " + c.name + " has the node connect to a host of its choice, by a probe or lifecycle hook (no value opens this)")
-ephemeralContainers: |
-  object.spec.?ephemeralContainers.orValue([])
-    .map(c, "ephemeral container " + c.name + " (tasks.admission.exemptUsers)")
-{{- end }}
-
-{{- /* The rules for what a change may not touch, and for labels, which change without the spec. */ -}}
-{{- define "airdock.fenceUpdateRules" -}}
-{{- $labels := concat (include "airdock.gatewayLabels" . | fromJsonArray) (.tasks.admission.labels | default list) -}}
-labels: |
-  object.metadata.?labels.orValue({})
-    .filter(k, k.startsWith("airdock.dev/") && !({{ include "airdock.celAllowed" (dict "name" "k" "list" $labels) }})
-      || k == "app.kubernetes.io/instance" && object.metadata.labels[k] == {{ toJson .root.Release.Name }})
-    .filter(k, request.operation == "CREATE" || oldObject.metadata.?labels[?k].orValue("") != object.metadata.labels[k])
-    .map(k, "label " + k + " makes the pod pass for a part of the release (tasks.admission.labels)")
-fixedImages: |
-  request.operation == "UPDATE" && (
-      object.spec.containers.map(c, c.image) != oldObject.spec.containers.map(c, c.image)
-      || object.spec.?initContainers.orValue([]).map(c, c.image) != oldObject.spec.?initContainers.orValue([]).map(c, c.image)) ?
-    ["the image of a running pod is fixed (no value opens this)"] : []
-{{- end }}
-
-{{- /* The labels that the Docker gateway gives its pods. None is in a selector without app.kubernetes.io/instance beside it. */ -}}
-{{- define "airdock.gatewayLabels" -}}
-{{- $labels := list -}}
-{{- range list "gateway" "container-id" "worker-group" "network" "retrieve-output" "xcom-all" "dag-id" "task-id" "run-id" "map-index" "try-number" -}}
-{{- $labels = append $labels (printf "airdock.dev/%s" .) -}}
+{{- define "airdock.fenceExemptions" -}}
+{{- if or .exemptUsers .exemptGroups -}}
+matchConditions:
+  {{- with .exemptUsers }}
+  - name: not-an-exempt-user
+    expression: '!(request.userInfo.username in {{ toJson . }})'
+  {{- end }}
+  {{- with .exemptGroups }}
+  - name: not-in-an-exempt-group
+    expression: '!request.userInfo.groups.exists(g, g in {{ toJson . }})'
+  {{- end }}
 {{- end -}}
-{{- toJson $labels -}}
 {{- end }}
 
-{{- /* The tolerations that pods may have, each as "key operator value effect": what Kubernetes adds, then the user's. */ -}}
-{{- define "airdock.fenceTolerations" -}}
-{{- $allowed := list "node.kubernetes.io/not-ready Exists  NoExecute" "node.kubernetes.io/unreachable Exists  NoExecute" "node.kubernetes.io/memory-pressure Exists  NoSchedule" -}}
-{{- range .tasks.admission.tolerations -}}
-{{- $toleration := . -}}
-{{- range $effect := empty .effect | ternary (list "" "NoSchedule" "PreferNoSchedule" "NoExecute") (list .effect) -}}
-{{- $allowed = append $allowed (printf "%s %s %s %s" ($toleration.key | default "") ($toleration.operator | default "Equal") ($toleration.value | default "") $effect) -}}
-{{- end -}}
-{{- end -}}
-{{- toJson $allowed -}}
+{{- /* Call with (list $expressions $names): the entries of `variables` in the order of the names. */ -}}
+{{- define "airdock.fenceVariables" -}}
+{{- $expressions := index . 0 -}}
+{{- range index . 1 }}
+- name: {{ . }}
+  expression: |
+    {{- get $expressions . | trim | nindent 4 }}
+{{- end }}
 {{- end }}

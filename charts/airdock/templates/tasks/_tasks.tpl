@@ -20,17 +20,17 @@ Call with (dict "root" $ "own" (list $defaultTasks $groupTasks)); both may be ab
 {{- end }}
 
 {{- /* The settings of each task namespace, as a JSON list: the release's first, then those of groups with another one. */ -}}
-{{- define "airdock.taskSpaces" -}}
+{{- define "airdock.taskNamespaces" -}}
 {{- $release := include "airdock.taskNamespace" . -}}
-{{- $spaces := dict -}}
+{{- $namespaces := dict -}}
 {{- range include "airdock.workers" . | fromJson -}}
 {{- if .facts.taskPods -}}
-{{- $_ := set $spaces .tasks.namespace .tasks -}}
+{{- $_ := set $namespaces .tasks.namespace .tasks -}}
 {{- end -}}
 {{- end -}}
 {{- $sorted := list -}}
-{{- range prepend (without (keys $spaces | sortAlpha) $release) $release -}}
-{{- with get $spaces . }}{{ $sorted = append $sorted . }}{{ end -}}
+{{- range prepend (without (keys $namespaces | sortAlpha) $release) $release -}}
+{{- with get $namespaces . }}{{ $sorted = append $sorted . }}{{ end -}}
 {{- end -}}
 {{- toJson $sorted -}}
 {{- end }}
@@ -45,7 +45,7 @@ Call with (dict "root" $ "own" (list $defaultTasks $groupTasks)); both may be ab
 {{- end }}
 
 {{- /* The name of a task namespace if it is not the release's, otherwise empty. Call with (dict "root" $ "tasks" $tasks). */ -}}
-{{- define "airdock.groupNamespace" -}}
+{{- define "airdock.otherTaskNamespace" -}}
 {{- if ne .tasks.namespace (include "airdock.taskNamespace" .root) }}{{ .tasks.namespace }}{{ end -}}
 {{- end }}
 
@@ -56,7 +56,7 @@ Call with (dict "root" $ "tasks" $tasks).
 */ -}}
 {{- define "airdock.tasksLabel" -}}
 {{- $value := printf "%s.%s" .root.Release.Namespace .root.Release.Name -}}
-{{- with include "airdock.groupNamespace" . }}{{ $value = printf "%s_%s" $value . }}{{ end -}}
+{{- with include "airdock.otherTaskNamespace" . }}{{ $value = printf "%s_%s" $value . }}{{ end -}}
 {{- include "airdock.labelValue" $value -}}
 {{- end }}
 
@@ -77,7 +77,7 @@ Call with (dict "root" $ "group" $group).
 */ -}}
 {{- define "airdock.groupTasksEnv" -}}
 {{- $tasks := .group.tasks -}}
-{{- with include "airdock.groupNamespace" (dict "root" .root "tasks" $tasks) }}
+{{- with include "airdock.otherTaskNamespace" (dict "root" .root "tasks" $tasks) }}
 AIRDOCK_TASK_NAMESPACE: {{ . | quote }}
 {{- end }}
 {{- if ne $tasks.admission.enabled .root.Values.tasks.admission.enabled }}

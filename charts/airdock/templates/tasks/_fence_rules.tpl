@@ -1,0 +1,110 @@
+{{- /*
+The rules of the admission policy of a task namespace; call them with (dict "root" $ "tasks" $tasks). Each is a CEL expression that returns a
+list of strings: what is wrong with the pod, and the value that allows it. An empty list passes. So one refusal lists everything that the
+author has to change.
+
+The expressions use only what Kubernetes 1.30 supports (CEL's optionals, no sets, no flatten): lists of lists are flattened by join and split,
+because no name contains a comma. Fields that 1.30 does not know are read through dyn().
+*/ -}}
+
+{{- /* The rules for what a pod is made of: applied to a new pod, and to one whose spec changes. */ -}}
+{{- define "airdock.fenceRules" -}}
+{{- $a := .tasks.admission -}}
+{{- /* What DockerOperator may use by other values, task pods may have. */ -}}
+{{- $pullSecrets := concat (.tasks.imagePullSecrets | default list) ($a.imagePullSecrets | default list) -}}
+{{- range .tasks.registries }}{{ $pullSecrets = append $pullSecrets .pullSecret }}{{ end -}}
+{{- $claims := $a.persistentVolumeClaims | default list -}}
+{{- range list .tasks.claims .tasks.binds }}{{ range . }}{{ $claims = append $claims .claimName }}{{ end }}{{ end -}}
+{{- $levels := get (dict "restricted" (list "restricted") "baseline" (list "baseline" "restricted")) .tasks.podSecurity.level -}}
+{{- if $levels }}
+podSecurity: |
+  namespaceObject.metadata.?labels[?"pod-security.kubernetes.io/enforce"].orValue("") in {{ toJson $levels }} ? [] :
+    ["namespace " + namespaceObject.metadata.name + " does not enforce Pod Security {{ .tasks.podSecurity.level }}: label it pod-security.kubernetes.io/enforce={{ .tasks.podSecurity.level }}, or set tasks.podSecurity.level"]
+{{- end }}
+serviceAccount: |
+  [object.spec.?serviceAccountName.orValue("")]
+    .filter(n, n != variables.account && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $a.serviceAccounts) }}))
+    .map(n, "service account '" + n + "' instead of " + variables.account + " (tasks.admission.serviceAccounts)")
+token: |
+  variables.volumes.filter(v, v.?projected.?sources.orValue([]).exists(s,
+      !(has(s.secret) || has(s.configMap) || has(s.downwardAPI) || has(s.clusterTrustBundle)
+        || has(s.serviceAccountToken)
+          && {{ include "airdock.celAllowed" (dict "name" "s.serviceAccountToken.?audience.orValue(\"\")" "list" $a.tokenAudiences) }})))
+    .map(v, "volume " + v.name + " with a token or certificate: set automount_service_account_token=False (tasks.admission.tokenAudiences)")
+volumeTypes: |
+  variables.volumes.filter(v, !(has(v.emptyDir) || has(v.downwardAPI) || has(v.configMap) || has(v.secret) || has(v.projected)
+      || has(v.persistentVolumeClaim){{ range $a.volumeTypes }} || has(v.{{ . }}){{ end }}))
+    .map(v, "volume " + v.name + " is of no allowed type (tasks.admission.volumeTypes)")
+clonedClaims: |
+  variables.volumes.filter(v, v.?ephemeral.?volumeClaimTemplate.?spec.?dataSource.hasValue()
+      || v.?ephemeral.?volumeClaimTemplate.?spec.?dataSourceRef.hasValue())
+    .map(v, "volume " + v.name + " copies another volume's data (no value opens this)")
+secrets: |
+  variables.secretNames.filter(n, !({{ include "airdock.celAllowed" (dict "name" "n" "list" $a.secrets) }}))
+    .map(n, "Secret " + n + " (tasks.admission.secrets)")
+configMaps: |
+  variables.configMapNames.filter(n, !({{ include "airdock.celAllowed" (dict "name" "n" "list" (concat (list "kube-root-ca.crt" "openshift-service-ca.crt") ($a.configMaps | default list))) }}))
+    .map(n, "ConfigMap " + n + " (tasks.admission.configMaps)")
+persistentVolumeClaims: |
+  variables.volumes.map(v, v.?persistentVolumeClaim.?claimName.orValue(""))
+    .filter(n, n != "" && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $claims) }}))
+    .map(n, "claim " + n + " (tasks.admission.persistentVolumeClaims)")
+imagePullSecrets: |
+  object.spec.?imagePullSecrets.orValue([]).map(s, s.?name.orValue(""))
+    .filter(n, n != "" && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $pullSecrets) }}))
+    .map(n, "pull secret " + n + " (tasks.admission.imagePullSecrets)")
+{{- with $a.images }}
+{{- $exact := list (include "airdock.image" $.root.Values.images.xcomSidecar) }}
+{{- $prefixes := list }}
+{{- range . }}
+{{- if regexMatch "[/:@]$" . }}{{ $prefixes = append $prefixes . }}{{ else }}{{ $exact = append $exact . }}{{ end }}
+{{- end }}
+images: |
+  variables.imageNames.filter(i, !({{ include "airdock.celAllowed" (dict "name" "i" "list" $exact) }} || {{ toJson $prefixes }}.exists(p, i.startsWith(p))))
+    .map(i, "image " + i + " (tasks.admission.images)")
+{{- end }}
+priorityClass: |
+  [object.spec.?priorityClassName.orValue("")]
+    .filter(n, n != "" && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $a.priorityClasses) }}))
+    .map(n, "priority class " + n + " (tasks.admission.priorityClasses)")
+nodeName: |
+  request.operation == "CREATE" && object.spec.?nodeName.orValue("") != "" ?
+    ["nodeName passes by the scheduler: use node_selector or affinity (no value opens this)"] : []
+tolerations: |
+  object.spec.?tolerations.orValue([])
+    .map(t, t.?key.orValue("") + " " + t.?operator.orValue("Equal") + " " + t.?value.orValue("") + " " + t.?effect.orValue(""))
+    .filter(t, !(t in {{ include "airdock.fenceTolerations" . }}))
+    .map(t, "toleration '" + t + "' (tasks.admission.tolerations)")
+scheduler: |
+  [object.spec.?schedulerName.orValue("default-scheduler")]
+    .filter(n, !({{ include "airdock.celAllowed" (dict "name" "n" "list" (prepend ($a.schedulers | default list) "default-scheduler")) }}))
+    .map(n, "scheduler " + n + " (tasks.admission.schedulers)")
+{{- with $a.requiredLimits }}
+limits: |
+  variables.containers.filter(c, !{{ toJson . }}.all(r, r in c.?resources.?limits.orValue({})))
+    .map(c, "container " + c.name + " lacks a limit for {{ join " or " . }} (tasks.limitRange, or tasks.admission.requiredLimits)")
+{{- end }}
+probeHosts: |
+  variables.containers.filter(c,
+      c.?livenessProbe.?httpGet.?host.orValue("") + c.?livenessProbe.?tcpSocket.?host.orValue("")
+      + c.?readinessProbe.?httpGet.?host.orValue("") + c.?readinessProbe.?tcpSocket.?host.orValue("")
+      + c.?startupProbe.?httpGet.?host.orValue("") + c.?startupProbe.?tcpSocket.?host.orValue("")
+      + c.?lifecycle.?postStart.?httpGet.?host.orValue("") + c.?lifecycle.?postStart.?tcpSocket.?host.orValue("")
+      + c.?lifecycle.?preStop.?httpGet.?host.orValue("") + c.?lifecycle.?preStop.?tcpSocket.?host.orValue("") != "")
+    .map(c, "container " + c.name + " has the node connect to a host of its choice, by a probe or lifecycle hook (no value opens this)")
+ephemeralContainers: |
+  object.spec.?ephemeralContainers.orValue([])
+    .map(c, "ephemeral container " + c.name + " (tasks.admission.exemptUsers)")
+{{- end }}
+
+{{- /* The tolerations that pods may have, each as "key operator value effect": what Kubernetes adds, then the user's. */ -}}
+{{- define "airdock.fenceTolerations" -}}
+{{- $allowed := list "node.kubernetes.io/not-ready Exists  NoExecute" "node.kubernetes.io/unreachable Exists  NoExecute" "node.kubernetes.io/memory-pressure Exists  NoSchedule" -}}
+{{- range .tasks.admission.tolerations -}}
+{{- $toleration := . -}}
+{{- range $effect := empty .effect | ternary (list "" "NoSchedule" "PreferNoSchedule" "NoExecute") (list .effect) -}}
+{{- $allowed = append $allowed (printf "%s %s %s %s" ($toleration.key | default "") ($toleration.operator | default "Equal") ($toleration.value | default "") $effect) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $allowed -}}
+{{- end }}

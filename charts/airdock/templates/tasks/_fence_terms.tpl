@@ -1,0 +1,41 @@
+{{- /* A CEL test of a name against a list. Call with (dict "name" "n" "list" $names); "*" allows all. */ -}}
+{{- define "airdock.celAllowed" -}}
+{{- has "*" .list | ternary "true" (printf "%s in %s" .name (toJson (.list | default list))) -}}
+{{- end }}
+
+{{- /* What the rules read, in order. */ -}}
+{{- define "airdock.fenceTerms" -}}
+# A label holds the name where the chart makes the namespace: Kustomize can rename what a label holds, and nothing inside an expression.
+account: |
+  namespaceObject.metadata.?labels[?"airdock.dev/task-account"].orValue("{{ include "airdock.fullname" .root }}-task")
+changed: |
+  request.operation == "CREATE" || object.spec != oldObject.spec
+containers: |
+  dyn(object.spec.containers) + dyn(object.spec.?initContainers.orValue([]))
+volumes: |
+  dyn(object.spec.?volumes.orValue([]))
+# Ten thousand variables would cost the API server seconds.
+parts: |
+  variables.containers.map(c, 1 + c.?env.orValue([]).size() + c.?envFrom.orValue([]).size()).sum()
+    + variables.volumes.map(v, 1 + v.?projected.?sources.orValue([]).size()).sum()
+secretNames: |
+  (variables.containers.map(c, (
+      c.?env.orValue([]).map(e, e.?valueFrom.?secretKeyRef.?name.orValue(""))
+      + c.?envFrom.orValue([]).map(e, e.?secretRef.?name.orValue(""))
+    ).join(","))
+    + variables.volumes.map(v, v.?secret.?secretName.orValue(""))
+    + variables.volumes.map(v, v.?projected.?sources.orValue([]).map(s, s.?secret.?name.orValue("")).join(","))
+    + variables.volumes.map(v, v.?csi.?nodePublishSecretRef.?name.orValue(""))
+  ).join(",").split(",").filter(n, n != "")
+configMapNames: |
+  (variables.containers.map(c, (
+      c.?env.orValue([]).map(e, e.?valueFrom.?configMapKeyRef.?name.orValue(""))
+      + c.?envFrom.orValue([]).map(e, e.?configMapRef.?name.orValue(""))
+    ).join(","))
+    + variables.volumes.map(v, v.?configMap.?name.orValue(""))
+    + variables.volumes.map(v, v.?projected.?sources.orValue([]).map(s, s.?configMap.?name.orValue("")).join(","))
+  ).join(",").split(",").filter(n, n != "")
+imageNames: |
+  variables.containers.map(c, c.?image.orValue(""))
+    + variables.volumes.map(v, v.?image.?reference.orValue("")).filter(i, i != "")
+{{- end }}
