@@ -63,7 +63,7 @@ def test_attack(installed: Installed, attack: Attack) -> None:
             assert "violates PodSecurity" in said
         elif "violates PodSecurity" not in said:  # which is asked first, and covers some of the same
             assert attack.says in said
-            assert re.search(r"\(tasks\.\w+|\(no value opens this\)", said), said
+            assert re.search(r"\(tasks\.\w+|\(no value allows this\)", said), said
 
 
 def test_namespace_without_pod_security(installed: Installed) -> None:
@@ -393,7 +393,7 @@ def test_other_connections(
     client = careless(control_plane)
     if subresource != "proxy":  # whose backend answers differently
         assert connect(client, running[UNFENCED], subresource, "base") == ""
-    assert f"{subresource} is closed" in connect(client, running[TASKS], subresource)
+    assert f"{subresource} is not allowed" in connect(client, running[TASKS], subresource)
 
 
 def test_exempt_user(control_plane: ControlPlane, installed: Installed, running: dict[str, Pod]) -> None:
@@ -572,7 +572,7 @@ def test_every_rule_has_an_attack(control_plane: ControlPlane, installed: Instal
     rules = {
         each["name"] for each in variables if "map(" in each["expression"] and "(tasks." in each["expression"]
     }
-    rules |= {each["name"] for each in variables if "(no value opens this)" in each["expression"]}
+    rules |= {each["name"] for each in variables if "(no value allows this)" in each["expression"]}
     tested = {attack.rule for attack in ATTACKS} | set(UPDATES) | {"ephemeralContainers", "podSecurity"}
     tested |= {"problems"}  # the size, of test_size_of_a_pod
     assert rules <= tested

@@ -1,6 +1,6 @@
 {{- /* The parts of the admission policies of task namespaces (fence.yaml). Call with (dict "root" $ "tasks" $tasks) unless noted. */ -}}
 
-{{- /* The name of a policy and its binding. A dot is in no other part of it. */ -}}
+{{- /* The name of a policy and its binding. No other part of it contains a dot. */ -}}
 {{- define "airdock.fencePart" -}}
 {{- $name := printf "%s-%s" (include "airdock.fenceName" .root) .part -}}
 {{- with include "airdock.otherTaskNamespace" . }}{{ $name = printf "%s.%s" $name . }}{{ end -}}

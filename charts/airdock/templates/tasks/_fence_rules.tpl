@@ -34,11 +34,11 @@ token: |
 volumeTypes: |
   variables.volumes.filter(v, !(has(v.emptyDir) || has(v.downwardAPI) || has(v.configMap) || has(v.secret) || has(v.projected)
       || has(v.persistentVolumeClaim){{ range $a.volumeTypes }} || has(v.{{ . }}){{ end }}))
-    .map(v, "volume " + v.name + " is of no allowed type (tasks.admission.volumeTypes)")
+    .map(v, "volume " + v.name + " has a type that is not allowed (tasks.admission.volumeTypes)")
 clonedClaims: |
   variables.volumes.filter(v, v.?ephemeral.?volumeClaimTemplate.?spec.?dataSource.hasValue()
       || v.?ephemeral.?volumeClaimTemplate.?spec.?dataSourceRef.hasValue())
-    .map(v, "volume " + v.name + " copies another volume's data (no value opens this)")
+    .map(v, "volume " + v.name + " copies another volume's data (no value allows this)")
 secrets: |
   variables.secretNames.filter(n, !({{ include "airdock.celAllowed" (dict "name" "n" "list" $a.secrets) }}))
     .map(n, "Secret " + n + " (tasks.admission.secrets)")
@@ -69,7 +69,7 @@ priorityClass: |
     .map(n, "priority class " + n + " (tasks.admission.priorityClasses)")
 nodeName: |
   request.operation == "CREATE" && object.spec.?nodeName.orValue("") != "" ?
-    ["nodeName passes by the scheduler: use node_selector or affinity (no value opens this)"] : []
+    ["spec.nodeName bypasses the scheduler: use node_selector or affinity (no value allows this)"] : []
 tolerations: |
   object.spec.?tolerations.orValue([])
     .map(t, t.?key.orValue("") + " " + t.?operator.orValue("Equal") + " " + t.?value.orValue("") + " " + t.?effect.orValue(""))
@@ -91,7 +91,7 @@ probeHosts: |
       + c.?startupProbe.?httpGet.?host.orValue("") + c.?startupProbe.?tcpSocket.?host.orValue("")
       + c.?lifecycle.?postStart.?httpGet.?host.orValue("") + c.?lifecycle.?postStart.?tcpSocket.?host.orValue("")
       + c.?lifecycle.?preStop.?httpGet.?host.orValue("") + c.?lifecycle.?preStop.?tcpSocket.?host.orValue("") != "")
-    .map(c, "container " + c.name + " has the node connect to a host of its choice, by a probe or lifecycle hook (no value opens this)")
+    .map(c, "container " + c.name + " sets a host in a probe or lifecycle hook, so the node would connect to it: remove the host (no value allows this)")
 ephemeralContainers: |
   object.spec.?ephemeralContainers.orValue([])
     .map(c, "ephemeral container " + c.name + " (tasks.admission.exemptUsers)")

@@ -3,9 +3,9 @@
 {{- has "*" .list | ternary "true" (printf "%s in %s" .name (toJson (.list | default list))) -}}
 {{- end }}
 
-{{- /* What the rules read, in order. */ -}}
+{{- /* The variables that the rules use, in order. */ -}}
 {{- define "airdock.fenceTerms" -}}
-# A label holds the name where the chart makes the namespace: Kustomize can rename what a label holds, and nothing inside an expression.
+# In namespaces that the chart creates, a label contains the name: Kustomize can change a label, but nothing inside an expression.
 account: |
   namespaceObject.metadata.?labels[?"airdock.dev/task-account"].orValue("{{ include "airdock.fullname" .root }}-task")
 changed: |

@@ -1,4 +1,4 @@
-{{- /* The rules for what a change may not touch, and for labels, which change without the spec. */ -}}
+{{- /* The rules for updates, and for labels, which can change without the spec. */ -}}
 {{- define "airdock.fenceUpdateRules" -}}
 {{- $labels := concat (include "airdock.gatewayLabels" . | fromJsonArray) (.tasks.admission.labels | default list) -}}
 labels: |
@@ -6,15 +6,15 @@ labels: |
     .filter(k, k.startsWith("airdock.dev/") && !({{ include "airdock.celAllowed" (dict "name" "k" "list" $labels) }})
       || k == "app.kubernetes.io/instance" && object.metadata.labels[k] == {{ toJson .root.Release.Name }})
     .filter(k, request.operation == "CREATE" || oldObject.metadata.?labels[?k].orValue("") != object.metadata.labels[k])
-    .map(k, "label " + k + " makes the pod pass for a part of the release (tasks.admission.labels)")
+    .map(k, "label " + k + " would make the pod look like a part of the release (tasks.admission.labels)")
 fixedImages: |
   request.operation == "UPDATE" && (
       object.spec.containers.map(c, c.image) != oldObject.spec.containers.map(c, c.image)
       || object.spec.?initContainers.orValue([]).map(c, c.image) != oldObject.spec.?initContainers.orValue([]).map(c, c.image)) ?
-    ["the image of a running pod is fixed (no value opens this)"] : []
+    ["the image of a running pod cannot be changed (no value allows this)"] : []
 {{- end }}
 
-{{- /* The labels that the Docker gateway gives its pods. None is in a selector without app.kubernetes.io/instance beside it. */ -}}
+{{- /* The labels that the Docker gateway sets on its pods. No selector uses one of them without app.kubernetes.io/instance. */ -}}
 {{- define "airdock.gatewayLabels" -}}
 {{- $labels := list -}}
 {{- range list "gateway" "container-id" "worker-group" "network" "retrieve-output" "xcom-all" "dag-id" "task-id" "run-id" "map-index" "try-number" -}}

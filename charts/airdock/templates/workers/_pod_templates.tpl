@@ -1,6 +1,6 @@
 {{- /*
-The pods of KubernetesExecutor: one for each task, from the template of the worker group that serves the task's queue. The scheduler makes
-them, in a namespace that has no Secret of the release.
+The pods of KubernetesExecutor: one for each task, from the template of the worker group that serves the task's queue. The scheduler creates
+them in a namespace without Secrets of the release.
 */ -}}
 {{- define "airdock.podTemplates" -}}
 {{- range $name, $group := include "airdock.workersOf" (dict "root" . "podPerTask" true) | fromJson }}
@@ -12,11 +12,11 @@ them, in a namespace that has no Secret of the release.
 {{- define "airdock.podTemplate" -}}
 {{- $worker := include "airdock.worker" . | fromYaml -}}
 {{- include "airdock.addAirflow" (dict "root" .root "component" $worker) -}}
-{{- /* A checksum restarts what stays; here it would restart the readers of the template for nothing. */ -}}
+{{- /* Checksums restart persistent pods. Here they would only restart the components that read the template. */ -}}
 {{- range $key := keys $worker.podAnnotations }}{{ if hasPrefix "checksum/" $key }}{{ $_ := unset $worker.podAnnotations $key }}{{ end }}{{ end -}}
 {{- $scope := dict "root" .root "component" $worker.component "name" $worker.name "namespace" $worker.namespace -}}
 {{- $pod := include "airdock.pod" (dict "root" .root "component" $worker "scope" $scope) | fromYaml -}}
-{{- /* The executor gives each pod a name of its own. */ -}}
+{{- /* The executor gives each pod another name. */ -}}
 {{- $metadata := dict "name" (printf "%s-%s" (include "airdock.fullname" .root) $worker.name) "namespace" $worker.namespace "annotations" $worker.annotations -}}
 {{- $_ := set $pod "metadata" (mustMerge $pod.metadata $metadata) -}}
 {{- dict "apiVersion" "v1" "kind" "Pod" | merge $pod | toYaml -}}
@@ -38,12 +38,12 @@ volumeMounts:
 {{- end }}
 {{- end }}
 
-{{- /* Where to look for the pods, for the components that may. */ -}}
+{{- /* The namespace of the pods, for the components that have permissions there. */ -}}
 {{- define "airdock.executorNamespaceEnv" -}}
 AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE: {{ include "airdock.executorNamespace" . | quote }}
 {{- end }}
 
-{{- /* The template of tasks whose queue no group of KubernetesExecutor serves: the default queue's, else the first. */ -}}
+{{- /* The template of tasks whose queue no group of KubernetesExecutor serves: the default queue's, otherwise the first one. */ -}}
 {{- define "airdock.defaultPodTemplate" -}}
 {{- $groups := include "airdock.workersOf" (dict "root" . "podPerTask" true) | fromJson -}}
 {{- $chosen := keys $groups | sortAlpha | first -}}
@@ -55,7 +55,7 @@ AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE: {{ include "airdock.executorNamespace" 
 - {apiGroups: [""], resources: [pods], verbs: [create, get, list, watch, patch, delete]}
 {{- end }}
 
-{{- /* For the logs of tasks that run. */ -}}
+{{- /* For the logs of running tasks. */ -}}
 {{- define "airdock.executorRules.api-server" -}}
 - {apiGroups: [""], resources: [pods], verbs: [list]}
 - {apiGroups: [""], resources: [pods/log], verbs: [get]}
