@@ -21,8 +21,8 @@ import api_server
 # The kubelet shows the last words of a container that has failed: `kubectl describe pod` has them.
 LAST_WORDS = Path("/dev/termination-log")
 TIMEOUT_SECONDS = 60
-# Of the fence's rule `nodeName`, which nobody can open.
-REFUSAL = "nodeName passes by the scheduler"
+# The message of the admission policy's rule `nodeName`, which no value disables.
+REFUSAL = "spec.nodeName bypasses the scheduler"
 MISSING = (
     "the API server would take a pod with a nodeName, so the admission fence does not hold this namespace."
     " Check that the release's ValidatingAdmissionPolicies are there, that the namespace has the label"
