@@ -60,6 +60,8 @@ def test_all_levels_are_read(tmp_path: Path) -> None:
         ({"tasks": {"images": "x"}}, "tasks.images: must be a list"),
         ({"tasks": {"userNamespaces": "maybe"}}, "tasks.userNamespaces: 'maybe' is not one of auto, on, off"),
         ({"backend": "docker"}, "backend: 'docker'"),
+        ({"tasks": {"leaseSeconds": 0}}, "tasks.leaseSeconds: 0"),
+        ({"daemon": {"memory": "much"}}, "daemon.memory: 'much'"),
         ({"tasks": {"retrievePullPolicy": "Often"}}, "tasks.retrievePullPolicy: 'Often'"),
         ([], "must be an object"),
         ("{", "AIRDOCK_GATEWAY_CONFIG"),

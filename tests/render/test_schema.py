@@ -86,6 +86,11 @@ BASES: dict[str, dict[str, Any]] = {
             "binds": {"/sample": {"claimName": "claim"}},
             "networks": {"sample": {"labels": {}}},
             "registries": {"sample": {"pullSecret": "pull"}},
+            "admission": {
+                "priorityClasses": ["*"],
+                "schedulers": ["*"],
+                "tolerations": [{"key": "sample", "operator": "Exists"}],
+            },
         },
     },
     "strict": {"networkPolicy": {"egress": "strict", "apiServerCIDR": "10.0.0.1/32"}},

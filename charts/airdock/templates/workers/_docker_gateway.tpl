@@ -10,11 +10,23 @@ The settings file of a group's gateway, as JSON; what names the release's object
 */ -}}
 {{- define "airdock.dockerGatewaySettings" -}}
 {{- $settings := dict "workerGroup" .name -}}
+{{- $lease := .group.dockerGateway.leaseSeconds | int -}}
 {{- if include "airdock.serves" (dict "group" .group "what" "clusterGateway") -}}
-{{- $settings = merge $settings (dict "backend" "cluster" "tasks" (pick .group.tasks "user" "userNamespaces" "resources" "registries" "claims" "binds" "networks" "imagePullSecrets")) -}}
+{{- $given := .group.tasks -}}
+{{- $tasks := pick $given "user" "userNamespaces" "resources" "registries" "claims" "binds" "networks" "imagePullSecrets" "pod" "podLabels" "podAnnotations" "gpuResource" "ulimits" "ttlSeconds" -}}
+{{- $_ := set $tasks "podLabels" (include "airdock.overlay" (list $given.podLabels) | fromJson) -}}
+{{- $_ := set $tasks "tmpSizeLimit" (toString $given.tmp.sizeLimit) -}}
+{{- $_ := set $tasks "scheduleTimeoutSeconds" $given.timeouts.scheduleSeconds -}}
+{{- $_ := set $tasks "pullTimeoutSeconds" $given.timeouts.pullSeconds -}}
+{{- /* The admission policy judges images; where it exists, the gateway refuses the same ones, before it creates a pod. */ -}}
+{{- $_ := set $tasks "images" (eq true $given.admission.enabled | ternary $given.admission.images list) -}}
+{{- if $lease }}{{ $_ := set $tasks "leaseSeconds" $lease }}{{ end -}}
+{{- $settings = merge $settings (dict "backend" "cluster" "tasks" $tasks) -}}
 {{- else -}}
 {{- $socket := .group.socket -}}
-{{- $settings = merge $settings (dict "backend" "daemon" "daemon" (merge (dict) $socket.limits $socket.allowed)) -}}
+{{- $daemon := merge (pick $socket "cgroupParent" "ttlSeconds") $socket.limits $socket.allowed -}}
+{{- if $lease }}{{ $_ := set $daemon "leaseSeconds" $lease }}{{ end -}}
+{{- $settings = merge $settings (dict "backend" "daemon" "daemon" $daemon) -}}
 {{- end -}}
 {{- toJson $settings -}}
 {{- end }}

@@ -3,11 +3,12 @@ Mode socket: the node's Docker daemon, behind the Docker gateway, the only conta
 (dict "root" $ "name" $name "group" $group).
 */ -}}
 {{- define "airdock.mode.socket" -}}
-{{- include (eq true .group.socket.filter | ternary "airdock.dockerGateway" "airdock.rawSocket") . -}}
+{{- include (eq false .group.socket.filter | ternary "airdock.rawSocket" "airdock.dockerGateway") . -}}
 {{- end }}
 
 {{- define "airdock.mode.socket.facts" -}}
-{{- $filter := eq true .group.socket.filter -}}
+{{- /* Only a plain false takes the filter away. */ -}}
+{{- $filter := eq false .group.socket.filter | not -}}
 serves: {{ concat (list "docker") (ternary (list "gateway") list $filter) | toJson }}
 podSecurity: privileged
 apiServer: false
@@ -29,7 +30,7 @@ configMaps: {docker-gateway: {component: worker, data: airdock.dockerGatewayCode
 {{- end }}
 
 {{- define "airdock.mode.socket.note" -}}
-{{- if .group.socket.filter -}}
+{{- if has "gateway" .group.facts.serves -}}
 runs its tasks on the node's Docker daemon, through the Docker gateway. They share the node's kernel, disk and image store.
 {{- else -}}
 mounts the node's Docker socket: every DAG author can become root on its nodes. To filter requests, set

@@ -16,7 +16,7 @@
 {{- range $name, $group := include "airdock.workers" . | fromJson -}}
 {{- if $group.facts.taskPods -}}
 {{- $tasks := $group.tasks -}}
-{{- $shared := omit $tasks "user" "userNamespaces" "resources" "checkSeconds" "networks" | toJson -}}
+{{- $shared := omit $tasks "user" "userNamespaces" "resources" "checkSeconds" "networks" "pod" "podLabels" "podAnnotations" "gpuResource" "ulimits" "tmp" "ttlSeconds" "timeouts" | toJson -}}
 {{- range $namespace := prepend $tasks.extraNamespaces $tasks.namespace | uniq -}}
 {{- $other := get $owners $namespace | default (dict "group" $name "settings" $shared) -}}
 {{- if ne $other.settings $shared -}}
@@ -51,4 +51,31 @@
 {{- end -}}
 {{- end -}}
 {{- toJson $problems -}}
+{{- end }}
+
+{{- /* Pods of the Docker gateway that the admission policy of their own task namespace would refuse. */ -}}
+{{- define "airdock.problems.taskPods" -}}
+{{- $problems := list -}}
+{{- range $name, $group := include "airdock.workers" . | fromJson -}}
+{{- $admission := $group.tasks.admission | default dict -}}
+{{- if and (has "clusterGateway" $group.facts.serves) $admission.enabled -}}
+{{- $key := (get $.Values.workers $name).tasks | empty | ternary "tasks" (printf "workers.%s.tasks" $name) -}}
+{{- $pod := $group.tasks.pod | default dict -}}
+{{- range $field, $list := dict "priorityClassName" "priorityClasses" "schedulerName" "schedulers" -}}
+{{- $value := get $pod $field -}}
+{{- $allowed := get $admission $list | default list -}}
+{{- if not (or (empty $value) (has $value $allowed) (has "*" $allowed) (eq $value "default-scheduler")) -}}
+{{- $problems = append $problems (printf "%s.pod.%s: the admission policy rejects %q. Add it to %s.admission.%s." $key $field $value $key $list) -}}
+{{- end -}}
+{{- end -}}
+{{- $allowed := include "airdock.fenceTolerations" (dict "tasks" $group.tasks) | fromJsonArray -}}
+{{- range $pod.tolerations -}}
+{{- $toleration := printf "%s %s %s %s" (.key | default "") (.operator | default "Equal") (.value | default "") (.effect | default "") -}}
+{{- if not (has $toleration $allowed) -}}
+{{- $problems = append $problems (printf "%s.pod.tolerations: the admission policy rejects %s. Add it to %s.admission.tolerations." $key (toJson .) $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson (uniq $problems) -}}
 {{- end }}

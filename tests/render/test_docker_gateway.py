@@ -1,0 +1,176 @@
+"""The Docker gateway's settings: each is set by a value or fixed by the chart, and null opens none."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any, get_type_hints
+
+import pytest
+
+from scripts.chart import Manifests, RenderError, render
+from tests.render.scenarios import SOCKET, overlaid
+from tests.support.paths import FILES
+
+sys.path.insert(0, str(FILES))
+from docker_gateway import settings as gateway
+
+#: What the chart fixes for every gateway, or writes to the container's environment.
+FIXED = {
+    "backend",
+    "socket",
+    "healthHost",
+    "healthPort",
+    "owner",
+    "workerGroup",
+    "kubernetes.server",
+    "kubernetes.tokenFile",
+    "kubernetes.caFile",
+    "daemon.socket",
+    "tasks.namespace",
+    "tasks.serviceAccount",
+    "tasks.retrieveImage",
+    "tasks.retrievePullPolicy",
+}
+#: Every value that sets one, each to another than its default.
+TASKS: dict[str, Any] = {
+    "user": 7,
+    "userNamespaces": "auto",
+    "resources": {"requests": {"cpu": "7m"}},
+    "registries": {"r": {"pullSecret": "p"}},
+    "imagePullSecrets": ["p"],
+    "claims": {"c": {"claimName": "c"}},
+    "binds": {"/b": {"claimName": "c"}},
+    "networks": {"n": {"labels": {"a": "b"}}},
+    "pod": {"nodeSelector": {"a": "b"}},
+    "podLabels": {"a": "b"},
+    "podAnnotations": {"a": "b"},
+    "gpuResource": "example.com/gpu",
+    "ulimits": "refuse",
+    "tmp": {"sizeLimit": "7Gi"},
+    "ttlSeconds": 7,
+    "timeouts": {"scheduleSeconds": 7, "pullSeconds": 7},
+    "admission": {"images": ["example.com/"]},
+}
+NODE: dict[str, Any] = {
+    "allowed": {"images": ["a"], "binds": ["/b"], "volumes": ["v"], "networks": ["n"], "gpus": True},
+    "limits": {"memory": "7Gi", "cpu": "7", "pids": 7},
+    "cgroupParent": "none",
+    "ttlSeconds": 7,
+}
+VALUES = overlaid(
+    overlaid(SOCKET, {"tasks": TASKS, "workers": {"node": {"socket": NODE}}}),
+    {
+        "workerDefaults": {"dockerGateway": {"leaseSeconds": 7}},
+        "workers": {"default": {"mode": "kubernetes", "queues": ["default"]}},
+    },
+)
+
+
+def written(manifests: Manifests, group: str) -> dict[str, Any]:
+    """The settings file of a group's gateway."""
+    found = manifests.one("ConfigMap", name=f"airdock-worker-{group}-docker-gateway")
+    read: dict[str, Any] = json.loads(found.raw["data"]["settings.json"])
+    return read
+
+
+def settings(kind: Any = gateway.Settings, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every setting that the gateway reads, with its default."""
+    hints = get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        here = (*path, gateway.camel(field.name))
+        if dataclasses.is_dataclass(hints[field.name]):
+            yield from settings(hints[field.name], here)
+        else:
+            yield ".".join(here), getattr(kind(), field.name)
+
+
+def at(values: dict[str, Any], path: str) -> Any:
+    found: Any = values
+    for step in path.split("."):
+        found = found.get(step) if isinstance(found, dict) else None
+    return found
+
+
+DEFAULTS = dict(settings())
+
+
+@pytest.mark.parametrize("path", sorted(set(DEFAULTS) - FIXED))
+def test_every_setting_is_set_by_a_value(path: str) -> None:
+    group = "node" if path.startswith("daemon.") else "default"
+    value = at(written(render(VALUES), group), path)
+    assert value is not None, f"{path} of settings.py is set by no value: add one to the chart, or remove it"
+    default = DEFAULTS[path]
+    assert json.dumps(value) != json.dumps(default), f"set {path} to another value than its default here"
+
+
+def test_fixed_settings_are_the_gateways_own() -> None:
+    assert set(DEFAULTS) >= FIXED
+    for group in ("default", "node"):
+        assert {path for path in FIXED if at(written(render(VALUES), group), path) is not None} == {
+            "backend",
+            "workerGroup",
+        }
+
+
+@pytest.mark.parametrize("group", ["default", "node"])
+def test_defaults_of_chart_and_gateway_are_the_same(group: str) -> None:
+    values = overlaid(SOCKET, {"workers": {"default": {"mode": "kubernetes", "queues": ["default"]}}})
+    found = written(render(values), group)
+    for path, default in DEFAULTS.items():
+        value = at(found, path)
+        if path not in FIXED and value is not None:
+            assert value == default, path
+
+
+def test_the_gateway_takes_what_the_chart_writes(tmp_path: Any) -> None:
+    for group in ("default", "node"):
+        file = tmp_path / group
+        file.write_text(json.dumps(written(render(VALUES), group)))
+        loaded = gateway.load({"AIRDOCK_GATEWAY_CONFIG": str(file), "AIRDOCK_GATEWAY_OWNER": "o"})
+        assert loaded.worker_group == group
+    assert loaded.daemon.pids == 7
+
+
+@pytest.mark.parametrize("key", ["filter", "allowed", "limits", "cgroupParent"])
+def test_null_opens_nothing(key: str) -> None:
+    with pytest.raises(RenderError, match=key):
+        render({**SOCKET, "workerDefaults": {"socket": {key: None}}})
+
+
+@pytest.mark.parametrize(
+    ("pod", "admission", "words"),
+    [
+        (
+            {"priorityClassName": "high"},
+            {"priorityClasses": ["high"]},
+            "tasks.admission.priorityClasses",
+        ),
+        ({"schedulerName": "mine"}, {"schedulers": ["*"]}, "tasks.admission.schedulers"),
+        (
+            {"tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]},
+            {"tolerations": [{"key": "gpu", "operator": "Exists"}]},
+            "tasks.admission.tolerations",
+        ),
+    ],
+)
+def test_pods_that_the_admission_policy_would_reject_are_refused(
+    pod: dict[str, Any], admission: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(RenderError, match="rejects") as error:
+        render({"tasks": {"pod": pod}})
+    assert words in str(error.value)
+    with pytest.raises(RenderError, match=r"workers\.default\.tasks\.pod"):
+        render({"workers": {"default": {"tasks": {"pod": pod}}}})
+    allowed = {"tasks": {"pod": pod, "admission": admission}}
+    assert written(render(allowed), "default")["tasks"]["pod"] == pod
+    assert written(render({"tasks": {"pod": pod, "admission": {"enabled": False}}}), "default")
+
+
+def test_groups_of_one_namespace_may_have_other_pods() -> None:
+    gpu = {"queues": ["gpu"], "tasks": {"pod": {"nodeSelector": {"gpu": "yes"}}}}
+    manifests = render({"workers": {"gpu": gpu}})
+    assert written(manifests, "gpu")["tasks"]["pod"] == {"nodeSelector": {"gpu": "yes"}}
+    assert written(manifests, "default")["tasks"]["pod"] == {}
