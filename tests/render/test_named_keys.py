@@ -27,22 +27,17 @@ ANOTHER_CHARTS = {
         "ingress.apiServer",
     },
 }
-#: Settings of the Docker gateway that no value reaches: to be reachable or gone.
+#: Keys of the Docker gateway's settings file that no value has: docs/docker-gateway.md says what sets them.
 KNOWN = {
-    "charts/airdock/files/docker_gateway/cluster.py": {"tasks.images"},
-    "charts/airdock/files/docker_gateway/cluster_manifest.py": {"tasks.images"},
-    "charts/airdock/files/docker_gateway/settings.py": {"tasks.ulimits", "tasks.retrievePullPolicy"},
+    "charts/airdock/files/docker_gateway/settings.py": {"tasks.leaseSeconds", "tasks.retrievePullPolicy"},
     "docs/docker-gateway.md": {
-        "tasks.gpuResource",
         "tasks.images",
         "tasks.leaseSeconds",
-        "tasks.podLabels",
+        "tasks.pullTimeoutSeconds",
         "tasks.retrieveImage",
         "tasks.retrievePullPolicy",
         "tasks.scheduleTimeoutSeconds",
         "tasks.tmpSizeLimit",
-        "tasks.ttlSeconds",
-        "tasks.ulimits",
     },
 }
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
