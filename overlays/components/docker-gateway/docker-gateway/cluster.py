@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from . import cluster_manifest, cluster_retrieval, fields
+from . import cluster_manifest, cluster_retrieval
 from .api_versions import API
 from .backend import ApiError, Archive, AttachOptions, Disconnect, Refusal, Stream
 from .cluster_api import ApiStatus, KubernetesApi, pods_path
@@ -112,7 +112,7 @@ class Cluster:
 
     def pull(self, image: str, registry_auth: str) -> Iterator[Mapping[str, Any]]:
         """Take note that the next container of this image wants a fresh one."""
-        fields.check_image(image, self._tasks.images, "tasks.images")
+        cluster_manifest.check_image(image, self._tasks)
         with self._lock:
             if len(self._always_pull) < 10_000:
                 self._always_pull[_full_name(image)] += 1

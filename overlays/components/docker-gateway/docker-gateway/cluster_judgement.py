@@ -93,7 +93,11 @@ def _by_cluster(pod: Object, status: Object, deleted: bool, fate: str) -> str:
     if said:
         return f"the cluster ended the pod ({said})"
     if deleted or pod["metadata"].get("deletionTimestamp"):
-        return f"the pod was deleted: {fate}" if fate else "the pod was deleted by something else than this task (a user, a controller, an eviction)"
+        return (
+            f"the pod was deleted: {fate}"
+            if fate
+            else "the pod was deleted by something else than this task (a user, a controller, an eviction)"
+        )
     return ""
 
 
@@ -114,7 +118,8 @@ def trouble(pod: Object) -> Trouble | None:
     for condition in status.get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return Trouble(
-                f"the pod could not be scheduled: {condition.get('message') or condition.get('reason')}", "schedule"
+                f"the pod could not be scheduled: {condition.get('message') or condition.get('reason')}",
+                "schedule",
             )
     return None
 

@@ -36,8 +36,6 @@ class Leases:
     def tick(self) -> None:
         """Do what is due. Called every few seconds."""
         now = time.monotonic()
-        if self._seconds <= 0:
-            return
         if now - self._renewed > self._seconds / 4:
             with _logged("lease"):
                 self._renew()

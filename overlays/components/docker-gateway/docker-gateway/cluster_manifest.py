@@ -48,7 +48,7 @@ def build(request: Create, container: str, settings: Settings, *, always_pull: b
         if tasks.ulimits == "refuse":
             raise Refusal("ulimits", "pods have no ulimits; remove it")
         notes.append("ulimits: ignored, pods have none")
-    fields.check_image(request.image, tasks.images, "tasks.images")
+    check_image(request.image, tasks)
     volumes = Volumes(tasks)
     volumes.add_all(request)
     retrieve = _retrieve_path(request)
@@ -99,6 +99,11 @@ def build(request: Create, container: str, settings: Settings, *, always_pull: b
             " pass large data as a file on a volume, or pass its address",
         )
     return Built(manifest, notes, retrieve, request.labels.get(XCOM_ALL, "").lower() in ("1", "true"))
+
+
+def check_image(image: str, tasks: Tasks) -> None:
+    """Refuse an image that the admission policy would not let run."""
+    fields.check_image(image, fields.listed(image, tasks.images), "tasks.admission.images")
 
 
 def grace(request: Create) -> int:

@@ -53,7 +53,8 @@ class BodyWriter:
 
     def check_image(self, image: str) -> None:
         """Refuse an image that the group may not use."""
-        fields.check_image(image, self._rules.images, f"{self._socket}.allowed.images")
+        allowed = fields.matches(image, self._rules.images)
+        fields.check_image(image, allowed, f"{self._socket}.allowed.images")
 
     def _check(self, request: Create) -> None:
         """Refuse values of fields that are passed on otherwise as they are."""

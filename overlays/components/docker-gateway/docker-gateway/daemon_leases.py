@@ -26,7 +26,7 @@ class Leases:
 
     def tick(self, now: float) -> None:
         """Do what is due. Called every few seconds."""
-        if self._seconds > 0 and now - self._renewed > self._seconds / 4:
+        if now - self._renewed > self._seconds / 4:
             self._renewed = now
             self._renew()
             self._sweep(now)

@@ -6,7 +6,7 @@ import fnmatch
 import ipaddress
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from .backend import Refusal
 from .model import Create, Mount
@@ -23,14 +23,29 @@ _DNS_NAME = re.compile(
 _SIZE = re.compile(r"([0-9]{1,15})([bkmgt]?)b?\Z", re.IGNORECASE)
 
 
-def check_image(image: str, patterns: Iterable[str], setting: str) -> None:
-    """Refuse what is no image reference or matches no pattern of `setting`."""
+def check_image(image: str, allowed: bool, setting: str) -> None:
+    """Refuse what is no image reference, or what `setting` does not allow."""
     if len(image) > 512 or not _IMAGE.match(image):
         raise Refusal("image", f"{image[:200]!r} is not the name of an image; write it as repository:tag")
-    if not any(fnmatch.fnmatchcase(image, pattern) for pattern in patterns):
+    if not allowed:
         raise Refusal(
             "image", f"{image!r} matches no allowed image; ask the administrator to add it to {setting}"
         )
+
+
+def matches(image: str, patterns: Iterable[str]) -> bool:
+    """Tell whether an image matches one of the patterns."""
+    return any(fnmatch.fnmatchcase(image, pattern) for pattern in patterns)
+
+
+def listed(image: str, entries: Collection[str]) -> bool:
+    """Tell whether an image is on the admission policy's list, or begins with a prefix of it."""
+    return (
+        not entries
+        or "*" in entries
+        or image in entries
+        or any(entry.endswith(("/", ":", "@")) and image.startswith(entry) for entry in entries)
+    )
 
 
 def registry_of(image: str) -> str:

@@ -69,7 +69,8 @@ class Tasks:
     allowed, in a user namespace of the pod's own; auto: where every node can. `resources` are requests and
     limits of a container that asks for none. `claims` are volumes by their Docker name, `binds` are sources
     of bind mounts by their path, `networks` are networks by name. `pod` is merged into the pod's spec
-    (nodeSelector, tolerations, ...). `images` are patterns of allowed images. Times are in seconds.
+    (nodeSelector, tolerations, ...). `images` are allowed images, as the admission policy lists them: names,
+    and prefixes that end in / : or @; empty for any. Times are in seconds.
     """
 
     namespace: str = "airdock-tasks"
@@ -88,7 +89,7 @@ class Tasks:
     claims: dict[str, Volume] = field(default_factory=dict)
     binds: dict[str, Volume] = field(default_factory=dict)
     networks: dict[str, Network] = field(default_factory=dict)
-    images: list[str] = field(default_factory=lambda: ["*"])
+    images: list[str] = field(default_factory=list)
     gpu_resource: str = "nvidia.com/gpu"
     ulimits: str = "ignore"
     pod_labels: dict[str, str] = field(default_factory=dict)
@@ -179,6 +180,12 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     ):
         if value not in choices:
             raise ConfigError(f"{name}: {value!r} is not one of {', '.join(choices)}")
+    for name, seconds in (
+        ("tasks.leaseSeconds", settings.tasks.lease_seconds),
+        ("daemon.leaseSeconds", settings.daemon.lease_seconds),
+    ):
+        if seconds < 1:
+            raise ConfigError(f"{name}: {seconds} is not a positive number of seconds")
     for key in ("memory", "cpu"):
         if not is_quantity(ceiling := getattr(settings.daemon, key)):
             raise ConfigError(f"daemon.{key}: {ceiling!r} is no Kubernetes quantity; write 4Gi or 500m")
