@@ -33,10 +33,10 @@ Secrets, upgrades, logs: [docs/operations.md](../../docs/operations.md).
 
 ## Values
 
-Helm rejects an unknown key and a value of the wrong type, and its message names the key. Blocks in the format
-of Kubernetes or Airflow (`affinity`, volume sources, `airflow.config`, ...) are passed on unchecked: `make lint`
-checks those of Kubernetes. Your maps are merged into the defaults, your lists replace them. `<...>` stands for
-a name.
+Helm rejects an unknown key and a value of the wrong type, and its message names the key. Blocks in the
+format of Kubernetes or Airflow (`affinity`, volume sources, `airflow.config`, ...) are passed on unchecked:
+`make lint` checks those of Kubernetes. Your maps are merged into the defaults, your lists replace
+them. `<...>` stands for a name.
 
 <!-- `make docs` writes this file from values.schema.json and values.yaml: change those. -->
 """
