@@ -1,11 +1,11 @@
 {{- /*
-The Docker gateway: a native sidecar that answers on the worker's Docker socket. With the backend `cluster` each container becomes a pod of
-the task namespace, with `daemon` a container of the node's Docker daemon. Its uid is its own: DAG code can use the socket, and can neither
-replace it nor look into the process.
+The Docker gateway: a native sidecar that serves the worker's Docker socket. Its backend `cluster` turns each container into a pod of the task
+namespace, `daemon` passes it to the node's Docker daemon. It has a dedicated uid: DAG code can use the socket, but can neither replace it nor
+inspect the process.
 */ -}}
 
 {{- /*
-The settings file of a group's gateway, as JSON; what names the release's objects comes from its environment. Call with
+The settings file of a group's gateway, as JSON. The names of the release's objects come from its environment. Call with
 (dict "root" $ "name" $name "group" $group).
 */ -}}
 {{- define "airdock.dockerGatewaySettings" -}}
@@ -31,7 +31,7 @@ The settings file of a group's gateway, as JSON; what names the release's object
 {{- toJson $settings -}}
 {{- end }}
 
-{{- /* Code of the gateway, the data of its ConfigMap. */ -}}
+{{- /* The gateway's code, as the data of its ConfigMap. */ -}}
 {{- define "airdock.dockerGatewayCode" -}}
 {{- range $path, $_ := .Files.Glob "files/docker_gateway/*.py" }}
 {{ base $path }}: |
@@ -39,18 +39,18 @@ The settings file of a group's gateway, as JSON; what names the release's object
 {{- end }}
 {{- end }}
 
-{{- /* What the gateway adds to a worker's pod, in the form of a mode's part. Call with (dict "root" $ "name" $name "group" $group). */ -}}
+{{- /* What the gateway adds to a worker's pod, in the format of airdock.mode.<name>. Call with (dict "root" $ "name" $name "group" $group). */ -}}
 {{- define "airdock.dockerGateway" -}}
 {{- $cluster := include "airdock.serves" (dict "group" .group "what" "clusterGateway") -}}
 env:
   DOCKER_HOST: unix:///run/airdock/docker.sock
-  # Tells the cluster policy to label what DockerOperator asks for.
+  # The cluster policy then labels the containers of DockerOperator.
   AIRDOCK_DOCKER_GATEWAY: "true"
 podAnnotations:
   checksum/docker-gateway: {{ printf "%s%s" (include "airdock.dockerGatewayCode" .root) (include "airdock.dockerGatewaySettings" .) | sha256sum }}
 volumes:
   {{- if not $cluster }}
-  # The type makes a missing socket an error: without it the kubelet would create a directory on the node.
+  # With the type, a missing socket is an error. Without it, the kubelet would create a directory on the node.
   docker-host: {hostPath: {path: {{ .group.socket.path | quote }}, type: Socket}}
   {{- else if not .group.kubernetesOperators }}
   token:
@@ -72,7 +72,7 @@ initContainers:
       PYTHONUNBUFFERED: "1"
     {{- if $cluster }}
       {{- include "airdock.groupTasksEnv" . | trim | nindent 6 }}
-    # Names that Kustomize may change.
+    # It contains names that Kustomize can change.
     envFrom: [{configMapRef: {name: {{ include "airdock.fullname" .root }}-env}}]
     {{- end }}
     ports: {gateway: 9323}
@@ -83,7 +83,7 @@ initContainers:
     securityContext:
       runAsUser: 50001
       {{- if not $cluster }}
-      # The group of the node's socket, for this container alone.
+      # The group of the node's socket, for this container only.
       runAsGroup: {{ .group.socket.gid | int }}
       {{- end }}
       allowPrivilegeEscalation: false
