@@ -30,13 +30,14 @@ class Component:
     """One decision. `values` are over BASE; `only` keeps a part of what they add, by object.
 
     `text` says what the component does and what it needs. `env`: variables of the ConfigMap airdock-env that
-    belong to that part.
+    belong to that part. `includes`: components that it brings with it.
     """
 
     text: str
     values: Values
     only: Callable[[Manifest], bool] = field(default=lambda manifest: True)
     env: tuple[str, ...] = ()
+    includes: tuple[str, ...] = ()
 
 
 def _is_fence(manifest: Manifest) -> bool:
@@ -45,6 +46,10 @@ def _is_fence(manifest: Manifest) -> bool:
 
 def _is_gateway(manifest: Manifest) -> bool:
     return manifest.kind == "ConfigMap" and manifest.name == "airdock-docker-gateway"
+
+
+def _is_dind_scripts(manifest: Manifest) -> bool:
+    return manifest.kind == "ConfigMap" and manifest.name == "airdock-dind"
 
 
 def _is_namespace(manifest: Manifest) -> bool:
@@ -121,15 +126,24 @@ COMPONENTS: Mapping[str, Component] = {
         _is_fence,
         ("AIRDOCK_ADMISSION_FENCE",),
     ),
+    "dind-scripts": Component(
+        "What starts and prunes the Docker daemons. The components mode-dind and mode-dind-* include it.",
+        _dind(),
+        _is_dind_scripts,
+    ),
     "mode-dind": Component(
         "A worker group `dind`: a privileged Docker daemon in each worker's pod.\n"
         "Its DAG authors are root on the nodes.",
         _dind(),
+        lambda manifest: not _is_dind_scripts(manifest),
+        includes=("dind-scripts",),
     ),
     **{
         name: Component(
             f"{text}\nIn place of mode-dind; docs/dind.md says what it asks of the nodes.",
             _dind(variant=variant),
+            lambda manifest: not _is_dind_scripts(manifest),
+            includes=("dind-scripts",),
         )
         for variant, (name, text) in DIND_VARIANTS.items()
     },

@@ -121,7 +121,9 @@ def generate(top: Path = OVERLAYS_DIR) -> None:
             key: raw for key, raw in wanted.items() if key in base or component.only(Manifest(raw))
         }
         if component.only(Manifest({"kind": "Deployment"})):
-            _write_difference(top / "components" / name, "Component", component.text, base, kept, {})
+            included = [f"../{other}" for other in component.includes]
+            head: dict[str, Any] = {"components": included} if included else {}
+            _write_difference(top / "components" / name, "Component", component.text, base, kept, head)
         else:
             kept = {key: raw for key, raw in kept.items() if key not in base}
             changed: Objects = {}

@@ -191,6 +191,8 @@ PAIRS = [
     for one in COMPONENTS
     for other in COMPONENTS
     if one < other and not other.startswith("mode-dind-")
+    # A component that another includes is there already.
+    if one not in COMPONENTS[other].includes and other not in COMPONENTS[one].includes
 ]
 
 
