@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -188,6 +189,24 @@ class Run:
         return self.release.airflow.wait(self.dag_id, self.run_id, seconds)
 
 
+@contextlib.contextmanager
+def starting() -> Iterator[None]:
+    """Let one release start at a time.
+
+    Ten Airflow processes that start take both cores for a minute; those of four releases would be killed by
+    their startup probes before they are ready.
+    """
+    with Path(tempfile.gettempdir(), "airdock-e2e-starting.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def install(target: Target, values: Mapping[str, Any]) -> None:
+    """Install or upgrade the release when no other one starts."""
+    with starting():
+        up.install(target, dict(values))
+
+
 Once = Callable[[str, Callable[[], Any]], Any]
 
 
@@ -221,16 +240,16 @@ def target(once: Once) -> Target:
 def release(target: Target, once: Once) -> Iterator[Release]:
     """The release that `make up` installs, with shorter intervals."""
 
-    def install() -> Mapping[str, Any]:
+    def made() -> Mapping[str, Any]:
         up.create_namespace(target)
         values, _skipped = up.values(target)
         values = merged(values, QUICK)
-        up.install(target, values)
+        install(target, values)
         if target.native:
             up.create_pull_secret(target)
         return values
 
-    values = once(f"release-{NAMESPACE}", install)
+    values = once(f"release-{NAMESPACE}", made)
     with target.port_forward() as forward:
         yield Release(target, target.airflow(forward), values, target.groups())
     if NAMESPACE.startswith(lanes.OWN):

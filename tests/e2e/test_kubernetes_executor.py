@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from scripts import up
 from scripts.live import NAMESPACE, RELEASE, TASKS, CommandError
 from scripts.overlays.definitions import merged
-from tests.e2e.conftest import DAG_FILES, Release, Run, wait_until
+from tests.e2e.conftest import DAG_FILES, Release, Run, install, wait_until
 
 pytestmark = pytest.mark.touches("release")
 
@@ -149,8 +148,8 @@ def executor(dags: Release) -> Iterator[Release]:
     )
     config_map = f"{RELEASE}-example-dags"
     with contextlib.ExitStack() as stack:
-        stack.callback(up.install, dags.target, dict(dags.values))
-        up.install(dags.target, values)
+        stack.callback(install, dags.target, dict(dags.values))
+        install(dags.target, values)
         files = {name: file.read_text() for name, file in DAG_FILES.items()} | FILES
         for namespace, data in ((EXECUTOR, files), (NAMESPACE, FILES)):
             patch = json.dumps({"data": data})
@@ -323,7 +322,7 @@ def test_alone_it_needs_no_broker(executor: Release) -> None:
     wait_until(lambda: not executor.pods("worker"), 60, "Celery's workers gone")
     groups = {"default": None, "once": executor.values["workers"]["once"]}
     values = {**executor.values, "executor": "KubernetesExecutor", "workers": groups}
-    up.install(executor.target, values)
+    install(executor.target, values)
     wait_until(lambda: not executor.pods("redis"), 60, "the broker gone")
     run = start(executor, "once", "echo the end")
     assert run.wait() == "success"
@@ -331,7 +330,7 @@ def test_alone_it_needs_no_broker(executor: Release) -> None:
 
 
 def test_it_goes_with_its_groups(dags: Release, executor: Release) -> None:
-    up.install(dags.target, dict(dags.values))
+    install(dags.target, dict(dags.values))
 
     def there() -> bool:
         try:

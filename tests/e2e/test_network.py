@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 
-from scripts import up
 from scripts.cluster import node, supervisor
 from scripts.live import NAMESPACE, RELEASE, TASKS, Target
 from scripts.overlays.definitions import merged
-from tests.e2e.conftest import Release, wait_until
+from tests.e2e.conftest import Release, install, wait_until
 
 pytestmark = pytest.mark.touches("release")
 
@@ -303,11 +302,11 @@ def narrowed(release: Release, network: Network) -> Iterator[Network]:
         "podSelector": {"matchLabels": {"app": "stranger"}},
     }
     rules = {"egress": "strict", "egressRules": [{"to": [peer]}], "metricsFrom": [peer]}
-    up.install(release.target, merged(release.values, {"networkPolicy": rules}))
+    install(release.target, merged(release.values, {"networkPolicy": rules}))
     try:
         yield network
     finally:
-        up.install(release.target, dict(release.values))
+        install(release.target, dict(release.values))
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from scripts.live import RELEASE, Airflow, CommandError, Group, PortForward, Tar
 from scripts.live import overlays as apply
 from scripts.overlays.check import problems
 from scripts.overlays.definitions import merged, paired_values
-from tests.e2e.conftest import SMALL, wait_until
+from tests.e2e.conftest import SMALL, starting, wait_until
 
 SECONDS = 600
 #: Overlay -> its worker group.
@@ -77,7 +77,8 @@ def by_helm(target: Target, name: str, *options: str) -> None:
         "--create-namespace",
         *options,
     ]
-    target.helm(
+    with starting():
+        target.helm(
         *command, "--values=-", "--wait", f"--timeout={SECONDS}s",
         stdin=json.dumps(values(name)), timeout=SECONDS + 60,
     )  # fmt: skip
@@ -117,8 +118,9 @@ def applied(target: Target, overlay: Path, name: str) -> Iterator[Target]:
             with airflow_of(target, namespace_of(name)) as airflow:
                 airflow.call("POST", "/variables", json=VARIABLE)
             target.helm("uninstall", RELEASE, f"--namespace={namespace_of(name)}", "--wait")
-        target.kubectl("apply", "-k", str(overlay))
-        rolled(target, name)
+        with starting():
+            target.kubectl("apply", "-k", str(overlay))
+            rolled(target, name)
         yield target
     finally:
         target.kubectl("delete", "-k", str(overlay), "--ignore-not-found", "--timeout=300s", timeout=310)
@@ -317,8 +319,9 @@ def production(target: Target, tmp_path: Path) -> Iterator[Target]:
             ),
         )  # fmt: skip
         target.kubectl("wait", "pods", "--all", "-n", STORES, "--for=condition=Ready", "--timeout=120s")
-        target.kubectl("apply", "-k", str(folder))
-        apply.wait(target, PRODUCTION, SECONDS)
+        with starting():
+            target.kubectl("apply", "-k", str(folder))
+            apply.wait(target, PRODUCTION, SECONDS)
         yield target
     finally:
         # Their namespace takes the policies with it: without a broker workers would drain to their grace.

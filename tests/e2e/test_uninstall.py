@@ -9,7 +9,7 @@ import pytest
 
 from scripts.chart import CHART
 from scripts.live import RELEASE, Target
-from tests.e2e.conftest import Release, wait_until
+from tests.e2e.conftest import Release, starting, wait_until
 
 NAMESPACE = "airdock-e2e"
 TASKS = f"{NAMESPACE}-{RELEASE}-tasks"
@@ -40,7 +40,8 @@ def cluster_scoped(target: Target) -> set[tuple[str, str]]:
 def second(release: Release) -> Iterator[Target]:
     """A release of the same name in another namespace, with the chart's default values."""
     target = release.target
-    target.helm(
+    with starting():
+        target.helm(
         "install", RELEASE, str(CHART), f"--namespace={NAMESPACE}", "--create-namespace", "--wait",
         "--timeout=600s", timeout=660,
     )  # fmt: skip

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts import up
 from scripts.live import TASKS
 from scripts.overlays.definitions import merged
-from tests.e2e.conftest import Release
+from tests.e2e.conftest import Release, install
 from tests.e2e.task_namespaces.support import (
     AUTHOR_VALUES,
     DAG,
@@ -30,8 +29,8 @@ def opened(dags: Release) -> Iterator[Release]:
     (node, *_) = (each["metadata"]["name"] for each in target.items("nodes"))
     values = merged(merged(dags.values, AUTHOR_VALUES), GROUP_VALUES)
     with contextlib.ExitStack() as stack:
-        stack.callback(up.install, target, dict(dags.values))
-        up.install(target, values)
+        stack.callback(install, target, dict(dags.values))
+        install(target, values)
         wanted = objects()
         names = [f"{each['kind'].lower()}/{each['metadata']['name']}" for each in wanted]
         stack.callback(target.kubectl, "delete", "-n", TASKS, "--ignore-not-found", "--wait=false", *names)

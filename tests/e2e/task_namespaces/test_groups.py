@@ -7,11 +7,10 @@ import time
 
 import pytest
 
-from scripts import up
 from scripts.chart import render
 from scripts.live import FINISHED, NAMESPACE, RELEASE, TASKS
 from tests.api.pods import kpo_pod
-from tests.e2e.conftest import Release, wait_until
+from tests.e2e.conftest import Release, install, wait_until
 from tests.e2e.task_namespaces.support import GROUPS, HOMES, KINDS
 
 pytestmark = pytest.mark.touches("release")
@@ -92,7 +91,7 @@ def test_each_namespace_has_its_own_quota(opened: Release) -> None:
 
 def test_without_keep_they_go_with_the_group(dags: Release, opened: Release) -> None:
     """Last of all: without the groups, tasks.keepNamespace: false leaves nothing."""
-    up.install(dags.target, dict(dags.values))
+    install(dags.target, dict(dags.values))
 
     def left() -> set[str]:
         names = {each["metadata"]["name"] for each in opened.target.items("namespaces")}
