@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
 
 from scripts.chart import HELM3, HELM4, KUBE_VERSIONS
 
 pytest_plugins = ["tests.support.budget"]
+
+# What a run decides does not depend on chance, or on what an earlier run has found.
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("fixed")
 
 
 def pytest_report_header() -> str:

@@ -16,7 +16,7 @@ from scripts.chart import CHART, ROOT
 from tests.api.attacks import ATTACKS, POD_SECURITY
 from tests.api.conftest import UNGUARDED, Installed, make_namespace
 from tests.api.control_plane import ControlPlane, Refused
-from tests.api.test_fence import attempt
+from tests.api.fence import attempt
 from tests.api.test_rights import ASKED
 from tests.support.waiting import wait_until
 

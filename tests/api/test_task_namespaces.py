@@ -9,8 +9,8 @@ import pytest
 
 from tests.api.conftest import Install, Installed
 from tests.api.control_plane import Refused
+from tests.api.fence import refusal
 from tests.api.pods import gateway_pod, kpo_pod
-from tests.api.test_fence import refusal
 from tests.api.test_rights import GATEWAY, NONE, TRIGGERER_DEFAULT, WORKER_DEFAULT, rights
 from tests.support.waiting import wait_until
 

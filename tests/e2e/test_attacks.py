@@ -29,7 +29,8 @@ from tests.api.conftest import (
     wait_for_rights,
 )
 from tests.api.control_plane import Client
-from tests.api.test_fence import attempt, test_attack, test_namespace_without_pod_security
+from tests.api.fence import attempt
+from tests.api.test_fence import test_attack, test_namespace_without_pod_security
 from tests.api.test_rights import test_request_beyond_the_rights
 from tests.e2e.conftest import Release
 from tests.support.waiting import wait_until

@@ -377,7 +377,7 @@ SPEC = _optional(
 )
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=400)
 @given(spec=SPEC, annotations=ANNOTATIONS)
 def test_random_pods(spec: dict[str, Any], annotations: dict[str, str], upstream: Upstream) -> None:
     for kind in ("volumes", "containers", "initContainers", "ephemeralContainers"):
