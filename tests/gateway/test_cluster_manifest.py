@@ -1,4 +1,4 @@
-"""Containers as pods: each field mapped, ignored with a reason, or refused by name with the way out."""
+"""Containers as pods: what each field becomes."""
 
 from __future__ import annotations
 
@@ -7,135 +7,10 @@ import json
 from typing import Any
 
 import pytest
-from docker_gateway import cluster_manifest, cluster_policy, cluster_retrieval, labels, policy
-from docker_gateway.backend import Refusal
-from docker_gateway.model import Create, HostConfig, parse_create
-from docker_gateway.settings import Network, Registry, Settings, Tasks, Volume
+from docker_gateway import cluster_manifest
 
-from .docker_py import HOST, body
+from .cluster_pods import TASKS, build, main, refusal, spec
 from .escapes import ESCAPES, TMP, TMP_MOUNT
-
-TASKS = Tasks(
-    namespace="tasks",
-    service_account="task",
-    claims={"data": Volume("data-claim", "base"), "ro": Volume("ro-claim", read_only=True)},
-    binds={"/srv/shared": Volume("shared-claim")},
-    networks={"backend": Network({"net": "backend"})},
-    registries={"registry.example.com:5000": Registry("pull-secret")},
-)
-
-
-def build(
-    host: dict[str, Any] | None = None,
-    tasks: Tasks = TASKS,
-    userns: bool = False,
-    pull: bool = False,
-    query: dict[str, str] | None = None,
-    **config: Any,
-) -> cluster_manifest.Built:
-    text = {"Image": "busybox:1.37", **config, "HostConfig": host or {}}
-    request = parse_create(json.dumps(text).encode(), **(query or {}))
-    settings = Settings(owner="owner-uid", worker_group="default", tasks=tasks)
-    return cluster_manifest.build(request, "c0ffee" * 10 + "abcd", settings, always_pull=pull, userns=userns)
-
-
-def main(**arguments: Any) -> dict[str, Any]:
-    container: dict[str, Any] = build(**arguments).manifest["spec"]["containers"][0]
-    return container
-
-
-def spec(**arguments: Any) -> dict[str, Any]:
-    value: dict[str, Any] = build(**arguments).manifest["spec"]
-    return value
-
-
-def refusal(**arguments: Any) -> str:
-    with pytest.raises(Refusal) as error:
-        build(**arguments)
-    return error.value.message
-
-
-def test_the_tables_name_every_field_once() -> None:
-    own = cluster_policy
-    host = [policy.HOST_REFUSED, own.HOST_REFUSED, own.HOST_IGNORED, own.HOST_MAPPED]
-    rest = [policy.REFUSED, own.REFUSED, own.IGNORED, own.MAPPED]
-    for tables, kind in ((host, HostConfig), (rest, Create)):
-        names = sorted(name for table in tables for name in table)
-        assert names == sorted(field.name for field in dataclasses.fields(kind))
-
-
-KEYS = {
-    field.name: field.metadata["key"]
-    for kind in (Create, HostConfig)
-    for field in dataclasses.fields(kind)
-    if field.metadata
-}
-
-
-@pytest.mark.parametrize("name", sorted({**policy.HOST_REFUSED, **cluster_policy.HOST_REFUSED}))
-def test_each_field_that_a_pod_cannot_honour_is_refused_by_name(name: str) -> None:
-    values = {**body()["HostConfig"], "InitPath": "/init"}
-    message = refusal(host={KEYS[name]: values[KEYS[name]]})
-    assert message.startswith(f"{name}: ")
-    assert len(message) > len(name) + 20
-
-
-@pytest.mark.parametrize("name", sorted({**policy.REFUSED, **cluster_policy.REFUSED}))
-def test_each_other_field_too(name: str) -> None:
-    values = {**body(), "StdinOnce": True, "AttachStdin": True}
-    assert ": " in refusal(**{KEYS[name]: values[KEYS[name]]})
-
-
-def test_what_docker_py_sends_by_default_is_not_refused() -> None:
-    from docker.types import HostConfig as PyHost
-    from docker.types.containers import ContainerConfig
-
-    empty = {name: type(value)() for name, value in HOST.items() if isinstance(value, bool | list | dict)}
-    host = PyHost("1.47", **{**empty, "log_config": None, "restart_policy": None, "cpu_shares": 1024})
-    config = ContainerConfig(
-        "1.47", "busybox", "true", host_config=host, networking_config={}, ports=[], volumes=[]
-    )
-    request = parse_create(json.dumps(config).encode())
-    assert cluster_manifest.build(request, "0" * 64, Settings(tasks=TASKS), always_pull=False, userns=False)
-
-
-@pytest.mark.parametrize("name", ESCAPES)
-def test_escapes_are_refused(name: str) -> None:
-    assert refusal(host=ESCAPES[name])
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["a b", "../etc", "/etc", "busybox@sha256:zz", "x/UPPER", "-x", "http://a/b", "a:b:c", "x" * 600, ""],
-)
-def test_what_is_no_image(name: str) -> None:
-    with pytest.raises((Refusal, ValueError)):
-        build(Image=name)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "busybox",
-        "library/busybox:1.37",
-        "registry.example.com:5000/a/b_c/d-e:v1",
-        "localhost/a",
-        "a@sha256:" + "0" * 64,
-        "r.io/a:b@sha256:" + "0" * 64,
-    ],
-)
-def test_what_is_an_image(name: str) -> None:
-    assert main(Image=name)["image"] == name
-
-
-def test_images_may_be_limited() -> None:
-    """As the admission policy does (tests/api/test_fence.py)."""
-    tasks = dataclasses.replace(TASKS, images=["registry.example.com/team/", "busybox:1.37", "alpine:"])
-    assert "tasks.admission.images" in refusal(tasks=tasks, Image="busybox:1.3")
-    assert "tasks.admission.images" in refusal(tasks=tasks, Image="registry.example.com/team")
-    for image in ("registry.example.com/team/a:1", "busybox:1.37", "alpine:3"):
-        assert build(tasks=tasks, Image=image)
-    assert build(tasks=dataclasses.replace(TASKS, images=["*"]))
 
 
 def test_the_temporary_directory_is_an_empty_directory() -> None:
@@ -372,74 +247,6 @@ def test_platform() -> None:
         "kubernetes.io/arch": "arm64",
     }
     assert "platform" in refusal(query={"platform": "windows"})
-
-
-def retrieve(path: str, **arguments: Any) -> cluster_manifest.Built:
-    return build(Labels={labels.RETRIEVE: path}, **arguments)
-
-
-def test_retrieval() -> None:
-    built = retrieve("/tmp/out.pickle", host={"Mounts": [TMP_MOUNT]})
-    sidecar = built.manifest["spec"]["initContainers"][0]
-    assert sidecar["restartPolicy"] == "Always"
-    assert sidecar["imagePullPolicy"] == "IfNotPresent"
-    assert sidecar["command"][-1] == "/tmp/out.pickle"
-    main_mount = next(
-        m for m in built.manifest["spec"]["containers"][0]["volumeMounts"] if m["mountPath"] == "/tmp"
-    )
-    assert sidecar["volumeMounts"] == [{**main_mount, "readOnly": True}]
-    inner = retrieve("/tmp/airflow/x/out", host={"Mounts": [TMP_MOUNT]}).manifest["spec"]
-    assert inner["initContainers"][0]["volumeMounts"][0]["mountPath"] == "/tmp/airflow"
-    assert "retrieve_output_path" in refusal(Labels={labels.RETRIEVE: "/app/out"})
-    for bad in ("out", "/tmp/../etc/x", "/tmp/"):
-        assert "retrieve_output_path" in refusal(Labels={labels.RETRIEVE: bad})
-    assert "initContainers" not in spec()
-    # An image's own uid is not known: the sidecar must not run as its own image's root.
-    assert "runAsUser" not in sidecar["securityContext"]
-    own = retrieve("/tmp/out", tasks=dataclasses.replace(TASKS, user=None)).manifest["spec"][
-        "initContainers"
-    ][0]
-    assert own["securityContext"]["runAsUser"] == 50000
-
-
-def test_task_docker_needs_no_label() -> None:
-    assert build(Env=["__PYTHON_SCRIPT=eA=="]).retrieve == "/tmp/script.out"
-
-
-def test_the_file_comes_back_only_whole() -> None:
-    import base64
-    import hashlib
-    import io
-    import tarfile
-
-    from docker_gateway.backend import ApiError, Disconnect
-
-    data = bytes(range(256)) * 10
-    log = base64.encodebytes(data) + b"airdock-end file %d 644 1700000000 %s\n" % (
-        len(data),
-        hashlib.sha256(data).hexdigest().encode(),
-    )
-    archive = cluster_retrieval.read([log[:100], log[100:]], "/tmp/out.bin")
-    with tarfile.open(fileobj=io.BytesIO(b"".join(archive.tar))) as tar:
-        member = tar.extractfile("out.bin")
-        assert member is not None
-        assert member.read() == data
-    assert (archive.name, archive.size) == ("out.bin", len(data))
-    other = (b"B" if log[:1] == b"A" else b"A") + log[1:]  # as long, and another content
-    for broken in (
-        other,
-        b"",
-        log[:-70],
-        log[40:],
-        log.replace(b"airdock-end file 2560", b"airdock-end file 2561"),
-        b"airdock-end unreadable\n",
-        b"airdock-end large\n",
-    ):
-        with pytest.raises(Disconnect):
-            cluster_retrieval.read([broken], "/tmp/out.bin")
-    with pytest.raises(ApiError) as error:
-        cluster_retrieval.read([b"airdock-end missing\n"], "/tmp/out.bin")
-    assert error.value.status == 404
 
 
 def test_a_pod_that_etcd_would_not_take_is_refused() -> None:

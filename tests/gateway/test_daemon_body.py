@@ -20,9 +20,9 @@ from docker_gateway.settings import Settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from .cluster_pods import KEYS
 from .docker_py import HOST, body
 from .escapes import ESCAPES, TMP_MOUNT
-from .test_cluster_manifest import KEYS
 
 RULES = Rules(
     socket="/nowhere",

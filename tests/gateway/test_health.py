@@ -20,7 +20,7 @@ def port() -> int:
 
 def get(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://{host}:{port}/{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{host}:{port}/{path}", timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()

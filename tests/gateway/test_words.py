@@ -12,7 +12,7 @@ import pytest
 
 from tests.render.named_keys import exists, keys
 
-from . import test_cluster_manifest as cluster
+from . import cluster_pods as cluster
 from . import test_daemon_body as daemon
 
 
