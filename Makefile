@@ -36,7 +36,7 @@ test-api: .venv/installed ## the manifests against a real API server, without a 
 	@$(run) scripts.tools etcd kube-apiserver kube-controller-manager helm kubeconform
 	$(within) 90 tests/api
 
-e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images
+e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images (LANES="look release node")
 	@$(run) tests.e2e
 
 e2e-cgroup2: .venv/installed ## mode dind on cgroup v2, in an emulated machine: slow
