@@ -193,6 +193,17 @@ def _open_admission(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
             )
         if not any(binding.get("spec", "policyName") == policy.name for binding in bindings):
             yield policy, Found("metadata.name", "no binding refers to the policy, so it never applies")
+        rules = policy.get("spec", "matchConstraints", "resourceRules") or ()
+        for number, rule in enumerate(rules):
+            operations = set(rule.get("operations") or ())
+            if "pods" in (rule.get("resources") or ()) and not {"CREATE", "UPDATE"} <= operations:
+                yield (
+                    policy,
+                    Found(
+                        f"spec.matchConstraints.resourceRules[{number}].operations",
+                        "the policy does not apply when pods are created and changed",
+                    ),
+                )
         for number, validation in enumerate(policy.get("spec", "validations") or ()):
             if str(validation.get("expression", "")).strip() in ("", "true"):
                 yield (
