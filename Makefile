@@ -41,7 +41,7 @@ e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images 
 
 e2e-cgroup2: .venv/installed ## mode dind on cgroup v2, in an emulated machine: slow
 	@$(run) tests.cgroup2.machine
-	$(within) 240 tests/cgroup2
+	$(within) 300 tests/cgroup2
 
 fuzz: .venv/installed ## search at random for what breaks the gateway, for SECONDS=600; finds become cases of `make test`
 	@$(run) tests.gateway.fuzz $(SECONDS)
