@@ -68,7 +68,7 @@ def _without_override() -> Any:
     frame = inspect.currentframe()
     while frame is not None and frame.f_code is not code:
         frame = frame.f_back
-    parts = frame.f_locals if frame is not None else {}
+    parts: dict[str, Any] = dict(frame.f_locals) if frame is not None else {}
     if not {"base_worker_pod", "dynamic_pod", "kube_image"} <= parts.keys():
         raise PodOverrideError(
             "the pod was not built by PodGenerator.construct_pod as this release knows it, so it cannot be"
