@@ -140,13 +140,6 @@ ACCEPTED: tuple[Acceptance, ...] = (
                 "",
                 "the tasks' pods have a dedicated namespace, which contains no Secret of the release",
             ),
-            (
-                "admission-fence",
-                "",
-                "",
-                "only the scheduler creates pods there, and it checks each pod against the template of "
-                "its worker group",
-            ),
             ("namespace-quota", "", "", "[core] parallelism limits how many tasks run at the same time"),
             (
                 "namespace-limits",

@@ -193,17 +193,6 @@ def _open_admission(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
             )
         if not any(binding.get("spec", "policyName") == policy.name for binding in bindings):
             yield policy, Found("metadata.name", "no binding refers to the policy, so it never applies")
-        rules = policy.get("spec", "matchConstraints", "resourceRules") or ()
-        for number, rule in enumerate(rules):
-            operations = set(rule.get("operations") or ())
-            if "pods" in (rule.get("resources") or ()) and not {"CREATE", "UPDATE"} <= operations:
-                yield (
-                    policy,
-                    Found(
-                        f"spec.matchConstraints.resourceRules[{number}].operations",
-                        "the policy does not apply when pods are created and changed",
-                    ),
-                )
         for number, validation in enumerate(policy.get("spec", "validations") or ()):
             if str(validation.get("expression", "")).strip() in ("", "true"):
                 yield (
@@ -215,13 +204,19 @@ def _open_admission(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
 def _unfenced(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
     """Namespaces in which somebody may create pods, held by no admission policy."""
     for name, blamed in _task_namespaces(manifests).items():
+        # The API server labels each namespace with its name. What else others put on theirs is unknown.
+        labels = {"kubernetes.io/metadata.name": name}
+        if blamed.kind == "Namespace":
+            labels |= blamed.labels
+        bindings = manifests.all("ValidatingAdmissionPolicyBinding")
+        selectors = [b.get("spec", "matchResources", "namespaceSelector", default={}) for b in bindings]
         bound = {
             binding.get("spec", "policyName")
-            for binding in manifests.all("ValidatingAdmissionPolicyBinding")
-            # The labels of a namespace that others made are not known.
-            if blamed.kind != "Namespace"
-            or matches(binding.get("spec", "matchResources", "namespaceSelector", default={}), blamed.labels)
+            for binding, selector in zip(bindings, selectors, strict=True)
+            if matches(selector, labels)
         }
+        if not bound and blamed.kind != "Namespace":
+            bound = {binding.get("spec", "policyName") for binding in bindings}
         operations = {
             operation
             for policy in manifests.all("ValidatingAdmissionPolicy")
@@ -358,7 +353,8 @@ POLICIES: tuple[Policy, ...] = (
         "high",
         "RBAC cannot restrict which Secrets, accounts, volumes and nodes a pod uses. An admission policy "
         "can.",
-        "Set tasks.admission.enabled: true.",
+        "Set tasks.admission.enabled: true; for the pods of KubernetesExecutor, "
+        "kubernetesExecutor.admission.enabled: true.",
         (cis("5.2.1"),),
         check_release=_unfenced,
     ),
