@@ -4,10 +4,12 @@ AIRDOCK_GATEWAY_CONFIG  path of the file; without it every setting has its defau
 AIRDOCK_GATEWAY_OWNER   uid of the worker's pod (the downward API's metadata.uid)
 AIRDOCK_TASK_NAMESPACE, AIRDOCK_TASK_SERVICE_ACCOUNT, AIRDOCK_XCOM_SIDECAR_IMAGE,
 AIRDOCK_XCOM_SIDECAR_PULL_POLICY
-                        win over tasks.namespace, serviceAccount, retrieveImage and retrievePullPolicy: a
-                        deployment tool that renames them reaches variables, and not the inside of the file
+                        take precedence over tasks/namespace, tasks/serviceAccount, tasks/retrieveImage and
+                        tasks/retrievePullPolicy: a deployment tool that renames objects changes variables,
+                        and not the content of the file
 
-Keys of the file are the camelCase forms of the attributes below, in the same nesting.
+Keys of the file are the camelCase forms of the attributes below, in the same nesting. A message names a key
+by its path, tasks/leaseSeconds: with dots it would look like a value of the chart.
 """
 
 from __future__ import annotations
@@ -170,10 +172,10 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         )
     for name, value, choices in (
         ("backend", settings.backend, ("cluster", "daemon")),
-        ("tasks.userNamespaces", settings.tasks.user_namespaces, ("auto", "on", "off")),
-        ("tasks.ulimits", settings.tasks.ulimits, ("ignore", "refuse")),
+        ("tasks/userNamespaces", settings.tasks.user_namespaces, ("auto", "on", "off")),
+        ("tasks/ulimits", settings.tasks.ulimits, ("ignore", "refuse")),
         (
-            "tasks.retrievePullPolicy",
+            "tasks/retrievePullPolicy",
             settings.tasks.retrieve_pull_policy,
             ("IfNotPresent", "Always", "Never"),
         ),
@@ -181,14 +183,14 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         if value not in choices:
             raise ConfigError(f"{name}: {value!r} is not one of {', '.join(choices)}")
     for name, seconds in (
-        ("tasks.leaseSeconds", settings.tasks.lease_seconds),
-        ("daemon.leaseSeconds", settings.daemon.lease_seconds),
+        ("tasks/leaseSeconds", settings.tasks.lease_seconds),
+        ("daemon/leaseSeconds", settings.daemon.lease_seconds),
     ):
         if seconds < 1:
             raise ConfigError(f"{name}: {seconds} is not a positive number of seconds")
     for key in ("memory", "cpu"):
         if not is_quantity(ceiling := getattr(settings.daemon, key)):
-            raise ConfigError(f"daemon.{key}: {ceiling!r} is no Kubernetes quantity; write 4Gi or 500m")
+            raise ConfigError(f"daemon/{key}: {ceiling!r} is no Kubernetes quantity; write 4Gi or 500m")
     return settings
 
 
@@ -206,11 +208,11 @@ def _read(kind: Any, value: Any, where: str) -> Any:
         names = {camel(f.name): f.name for f in dataclasses.fields(kind)}
         unknown = sorted(value.keys() - names.keys())
         if unknown:
-            prefix = f"{where}." if where else ""
+            prefix = f"{where}/" if where else ""
             raise ConfigError(f"{prefix}{unknown[0]}: is not a setting; there are {', '.join(sorted(names))}")
         return kind(
             **{
-                names[key]: _read(hints[names[key]], item, f"{where}.{key}".lstrip("."))
+                names[key]: _read(hints[names[key]], item, f"{where}/{key}".lstrip("/"))
                 for key, item in value.items()
             }
         )
@@ -220,7 +222,7 @@ def _read(kind: Any, value: Any, where: str) -> Any:
             raise ConfigError(f"{where}: must be an object")
         if arguments[1] is Any:
             return value
-        return {str(key): _read(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+        return {str(key): _read(arguments[1], item, f"{where}/{key}") for key, item in value.items()}
     if origin is list:
         if not isinstance(value, list):
             raise ConfigError(f"{where}: must be a list")
