@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import socket
 import urllib.error
 import urllib.request
 
 import pytest
 from docker_gateway import health
 
+from tests.support.ports import free_port
+
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number: int = free.getsockname()[1]
-        return number
+    return free_port()
 
 
 def get(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:

@@ -6,17 +6,25 @@ import socket
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports that nothing listens on now. All are held until the last is found, so that they differ."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Ports that no other process gets within the next minute, except one that names them.
+
+    Linux never picks a port in state TIME_WAIT (60 s after its side closed a connection), but a server that
+    sets SO_REUSEADDR, as most do, can listen on it.
+    """
+    return [free_port() for _ in range(number)]
 
 
 def free_port() -> int:
-    """A port that nothing listens on now."""
-    return free_ports(1)[0]
+    """One such port."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        # Not before, or it could get a port that is held in this way.
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.listen()
+        port: int = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            server.accept()[0].close()
+    return port
 
 
 def listens(port: int) -> bool:
