@@ -152,5 +152,7 @@ def _enter(spec: dict[str, Any], env: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    # What Python, `nohup` or a shell's background job ignores, a container's program would ignore too.
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
     _enter(json.loads(sys.argv[1]), json.loads(sys.argv[2]))
