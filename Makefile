@@ -7,7 +7,7 @@ sources := scripts tests charts/airdock/files
 # With the seconds that a tier may take on two cores with warm caches (tests/support/budget.py).
 within := .venv/bin/pytest --budget
 
-.PHONY: help up down test test-api e2e e2e-cgroup2 fuzz bench lint overlays docs package publish
+.PHONY: help up down test test-api e2e e2e-cgroup2 attack fuzz bench lint overlays docs package publish
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
@@ -42,6 +42,10 @@ e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images 
 e2e-cgroup2: .venv/installed ## mode dind on cgroup v2, in an emulated machine: slow
 	@$(run) tests.cgroup2.machine
 	$(within) 300 tests/cgroup2
+
+attack: .venv/installed ## try every attack that the tests know against the release that `make up` has installed
+	@$(run) scripts.tools etcd kube-apiserver kube-controller-manager helm kubeconform
+	.venv/bin/pytest --attacks tests/gateway tests/local_settings tests/api tests/e2e
 
 fuzz: .venv/installed ## search at random for what breaks the gateway, for SECONDS=600; finds become cases of `make test`
 	@$(run) tests.gateway.fuzz $(SECONDS)

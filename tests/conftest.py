@@ -7,7 +7,7 @@ import pytest
 
 from scripts.chart import HELM3, HELM4, KUBE_VERSIONS
 
-pytest_plugins = ["tests.support.budget"]
+pytest_plugins = ["tests.support.attacks", "tests.support.budget"]
 
 # What a run decides does not depend on chance, or on what an earlier run has found.
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)

@@ -16,6 +16,7 @@ from kubernetes.client import models
 
 from tests.api.conftest import Install, Installed
 from tests.api.control_plane import Client, ControlPlane, Refused
+from tests.support.attacks import AUTHOR
 from tests.support.waiting import wait_until
 
 NAME = "executor-fence"
@@ -267,6 +268,7 @@ ONLY = {"another group's account": "plain", "another group's label": "plain"}
 
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.attack(actor=AUTHOR, finding=(1, 2, 11, 12))
 def test_attacks(guarded: Installed, open_release: Installed, group: str, attack: str) -> None:
     if group != ONLY.get(attack, group):
         pytest.skip(f"of group {ONLY[attack]}")
@@ -311,6 +313,7 @@ def test_allowed_overrides_are_taken(install: Install, control_plane: ControlPla
     assert "spec.volumes[node]" in said(scheduler, pod)
 
 
+@pytest.mark.attack(actor=AUTHOR)
 def test_a_pod_stays_what_it_is(guarded: Installed) -> None:
     """The scheduler patches labels of its own; nothing that others act on."""
     scheduler = guarded.account("scheduler")

@@ -17,9 +17,11 @@ from tests.api.attacks import ATTACKS, POD_SECURITY, Attack, Pod, base
 from tests.api.conftest import GIVEN, UNFENCED, UNGUARDED, Installed
 from tests.api.fence import TASKS, attempt, by_name, refusal
 from tests.api.pods import gateway_pod, kpo_pod
+from tests.support.attacks import AUTHOR
 
 
 @by_name(ATTACKS)
+@pytest.mark.attack(actor=AUTHOR)
 def test_attack(installed: Installed, attack: Attack) -> None:
     assert attempt(installed.worker, installed, attack, UNFENCED) == "", "works without the fence"
     for namespace in (TASKS, GIVEN):
@@ -34,6 +36,7 @@ def test_attack(installed: Installed, attack: Attack) -> None:
             assert re.search(r"\(tasks\.\w+|\(no value allows this\)", said), said
 
 
+@pytest.mark.attack(actor=AUTHOR)
 def test_namespace_without_pod_security(installed: Installed) -> None:
     pod = kpo_pod(installed.manifests, namespace=UNGUARDED)
     said = refusal(lambda: installed.worker.create(pod, dry_run=True))

@@ -13,6 +13,7 @@ from tests.api.conftest import UNFENCED, Installed
 from tests.api.control_plane import Client, ControlPlane, Refused
 from tests.api.fence import TASKS, refusal
 from tests.api.pods import kpo_pod
+from tests.support.attacks import AUTHOR
 from tests.support.waiting import wait_until
 
 # Pods that are there already
@@ -38,6 +39,7 @@ UPDATES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("rule", UPDATES)
+@pytest.mark.attack(actor=AUTHOR)
 def test_update(installed: Installed, running: dict[str, Pod], rule: str) -> None:
     worker, change = installed.worker, copy.deepcopy(UPDATES[rule])
     if rule == "tolerations":
@@ -88,6 +90,7 @@ def careless(control_plane: ControlPlane) -> Client:
     return control_plane.user("careless", "system:masters")
 
 
+@pytest.mark.attack(actor=AUTHOR)
 def test_ephemeral_container(control_plane: ControlPlane, running: dict[str, Pod]) -> None:
     def debug(client: Client, namespace: str) -> str:
         patch = partial(client.patch, running[namespace], EPHEMERAL, dry_run=True)
@@ -113,6 +116,7 @@ def connect(client: Client, pod: Pod, subresource: str, container: str = "", met
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.attack(actor=AUTHOR)
 def test_exec(installed: Installed, running: dict[str, Pod], method: str) -> None:
     worker = installed.worker
     assert connect(worker, running[UNFENCED], "exec", "base", method) == ""
@@ -125,6 +129,7 @@ def test_exec(installed: Installed, running: dict[str, Pod], method: str) -> Non
 
 
 @pytest.mark.parametrize("subresource", ["attach", "portforward", "proxy"])
+@pytest.mark.attack(actor=AUTHOR)
 def test_other_connections(
     control_plane: ControlPlane, installed: Installed, running: dict[str, Pod], subresource: str
 ) -> None:
@@ -148,6 +153,7 @@ def test_exempt_user(control_plane: ControlPlane, installed: Installed, running:
 # Pods that somebody else makes
 
 
+@pytest.mark.attack(actor=AUTHOR)
 def test_job_is_no_detour(control_plane: ControlPlane, installed: Installed) -> None:
     """The Job is taken; its pod is made by the job controller, and is a task pod like any other."""
     pod = kpo_pod(installed.manifests)

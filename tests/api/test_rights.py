@@ -12,6 +12,7 @@ import pytest
 from tests.api.conftest import UNFENCED, Install, Installed, make_namespace
 from tests.api.control_plane import Client, ControlPlane, Refused
 from tests.api.pods import kpo_pod
+from tests.support.attacks import AUTHOR
 
 Rights = set[tuple[str, str, str]]
 TASKS, RELEASE = "airdock-tasks", "airdock"
@@ -248,6 +249,7 @@ def listed(resources: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("component", ["worker", "triggerer", "api-server", "task"])
+@pytest.mark.attack(actor=AUTHOR)
 def test_access_matrix(install: Install, control_plane: ControlPlane, component: str) -> None:
     """The same, asked one by one as `kubectl auth can-i` does, with what no rule may grant."""
     release = install(OPERATORS_ALONE, release="matrix", namespace="matrix")
@@ -372,6 +374,7 @@ ASKED: dict[str, Callable[[Client], object]] = {
 
 
 @pytest.mark.parametrize("what", ASKED)
+@pytest.mark.attack(actor=AUTHOR)
 def test_request_beyond_the_rights(control_plane: ControlPlane, installed: Installed, what: str) -> None:
     ASKED[what](control_plane.admin)
     for component in ("worker", "triggerer"):
@@ -381,6 +384,7 @@ def test_request_beyond_the_rights(control_plane: ControlPlane, installed: Insta
         assert "cannot" in str(refused.value), "refused for want of the right"
 
 
+@pytest.mark.attack(actor=AUTHOR)
 def test_impersonation(control_plane: ControlPlane, installed: Installed) -> None:
     """With a token of the worker's own: the test's accounts are impersonated themselves."""
     path = "/api/v1/namespaces/airdock/serviceaccounts/airdock-worker-default/token"
@@ -392,6 +396,7 @@ def test_impersonation(control_plane: ControlPlane, installed: Installed) -> Non
         worker.rights(TASKS)
 
 
+@pytest.mark.attack(actor=AUTHOR)
 def test_quota_stops_ten_thousand_pods(install: Install, control_plane: ControlPlane) -> None:
     """The default quota: 100 pods that run, 1000 that are there at all."""
     make_namespace(control_plane, "crowd")

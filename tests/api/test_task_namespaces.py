@@ -12,6 +12,7 @@ from tests.api.control_plane import Refused
 from tests.api.fence import refusal
 from tests.api.pods import gateway_pod, kpo_pod
 from tests.api.test_rights import GATEWAY, NONE, TRIGGERER_DEFAULT, WORKER_DEFAULT, rights
+from tests.support.attacks import AUTHOR
 from tests.support.waiting import wait_until
 
 VALUES: dict[str, Any] = {
@@ -42,6 +43,7 @@ def colours(install: Install) -> Installed:
 
 
 @pytest.mark.parametrize("group", HOMES)
+@pytest.mark.attack(actor=AUTHOR)
 def test_rights_end_in_its_own_namespace(colours: Installed, group: str) -> None:
     everything = rights(*GATEWAY) | (NONE if group == "default" else WORKER_DEFAULT)
     for other, namespace in HOMES.items():
@@ -58,6 +60,7 @@ def test_the_triggerer_waits_in_all_of_them(colours: Installed) -> None:
 
 
 @pytest.mark.parametrize(("group", "other"), [("blue", "green"), ("green", "blue"), ("green", "default")])
+@pytest.mark.attack(actor=AUTHOR)
 def test_a_pod_in_anothers_namespace(colours: Installed, group: str, other: str) -> None:
     """Attack: the same pod, by the same account, in its own namespace and in another group's."""
     client = colours.group(group)

@@ -13,6 +13,7 @@ import pytest
 from scripts.live import NAMESPACE, RELEASE, TASKS, CommandError
 from scripts.overlays.definitions import merged
 from tests.e2e.conftest import DAG_FILES, Release, Run, install, wait_until
+from tests.support.attacks import AUTHOR
 
 pytestmark = pytest.mark.touches("release")
 
@@ -241,6 +242,7 @@ def test_nothing_to_steal_beside_the_pods(executor: Release) -> None:
 # What a DAG may say of its pods.
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(1,))
 def test_the_api_server_refuses_it_from_the_schedulers_account(executor: Release) -> None:
     """RBAC and Pod Security admit the pod, since mode dind needs that level; the admission policy does not.
 
@@ -253,6 +255,7 @@ def test_the_api_server_refuses_it_from_the_schedulers_account(executor: Release
         )
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(1,))
 def test_an_import_error_names_the_fields(executor: Release) -> None:
     def said() -> str:
         errors = executor.airflow.import_errors()
@@ -264,6 +267,7 @@ def test_an_import_error_names_the_fields(executor: Release) -> None:
         assert field in message
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(1,))
 def test_the_scheduler_refuses_what_slips_through(executor: Release) -> None:
     dag_ids = ["e2e_bypass", "e2e_label"]
     executor.airflow.wait_for_dags(dag_ids, broken=FILES)
@@ -282,6 +286,7 @@ OPEN = {"base.env", "base.env_from", "base.volume_mounts", "base.image", "base.r
 OPEN |= {"spec.image_pull_secrets", "words of the author's own"}
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(1, 2, 11, 12))
 def test_every_field_of_an_override(executor: Release) -> None:
     """Through Airflow's own merge, in the scheduler: each field of the API in turn, check on and off."""
     (pod,) = executor.staying("scheduler")

@@ -18,6 +18,7 @@ from scripts.cluster import node, supervisor
 from scripts.live import NAMESPACE, RELEASE, TASKS, Target
 from scripts.overlays.definitions import merged
 from tests.e2e.conftest import Release, install, wait_until
+from tests.support.attacks import PEER
 
 pytestmark = pytest.mark.touches("release")
 
@@ -329,6 +330,7 @@ def test_needed_flows(network: Network, needed: Mapping[str, set[str]], place: s
 
 
 @pytest.mark.parametrize("place", FORBIDDEN)
+@pytest.mark.attack(actor=PEER, finding=(17, 24))
 def test_forbidden_flows(
     network: Network, unguarded: Mapping[str, set[str]], guarded: Mapping[str, set[str]], place: str
 ) -> None:

@@ -11,6 +11,8 @@ from docker_gateway.backend import Refusal
 from docker_gateway.model import Create, HostConfig, parse_create
 from docker_gateway.settings import Settings
 
+from tests.support.attacks import AUTHOR
+
 from .cluster_pods import KEYS, TASKS, build, main, refusal
 from .docker_py import HOST, body
 from .escapes import ESCAPES
@@ -26,6 +28,7 @@ def test_the_tables_name_every_field_once() -> None:
 
 
 @pytest.mark.parametrize("name", sorted({**policy.HOST_REFUSED, **cluster_policy.HOST_REFUSED}))
+@pytest.mark.attack(actor=AUTHOR)
 def test_each_field_that_a_pod_cannot_honour_is_refused_by_name(name: str) -> None:
     values = {**body()["HostConfig"], "InitPath": "/init"}
     message = refusal(host={KEYS[name]: values[KEYS[name]]})
@@ -53,6 +56,7 @@ def test_what_docker_py_sends_by_default_is_not_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ESCAPES)
+@pytest.mark.attack(actor=AUTHOR)
 def test_escapes_are_refused(name: str) -> None:
     assert refusal(host=ESCAPES[name])
 

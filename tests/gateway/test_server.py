@@ -18,6 +18,7 @@ from docker_gateway.health import Metrics
 from docker_gateway.model import Create
 from docker_gateway.server import Server
 
+from tests.support.attacks import AUTHOR
 from tests.support.waiting import wait_until
 
 
@@ -297,6 +298,7 @@ def test_the_rest_of_docker_py_is_refused_and_does_not_hang(
         ("CONNECT /a", 501),
     ],
 )
+@pytest.mark.attack(actor=AUTHOR)
 def test_paths(path: Path, request_line: str, status: int) -> None:
     answer, body = raw(path, f"{request_line} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
     assert answer == status, body

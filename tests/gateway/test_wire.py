@@ -14,6 +14,8 @@ from docker_gateway.wire import Closed, Connection, RawStream, Request, WireErro
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.attacks import AUTHOR
+
 from .malformed import HEAD, MALFORMED
 
 
@@ -80,6 +82,7 @@ def test_several_requests_on_one_connection() -> None:
 
 
 @pytest.mark.parametrize("name", MALFORMED)
+@pytest.mark.attack(actor=AUTHOR)
 def test_malformed(name: str) -> None:
     status, data = MALFORMED[name]
     with pytest.raises(WireError) as error:
@@ -129,6 +132,7 @@ tokens = st.sampled_from(
 
 @settings(max_examples=400, deadline=None)
 @given(st.one_of(st.binary(max_size=300), st.lists(tokens, max_size=40).map(b"".join)))
+@pytest.mark.attack(actor=AUTHOR)
 def test_any_bytes_are_a_request_or_refused(data: bytes) -> None:
     try:
         request = read(data)

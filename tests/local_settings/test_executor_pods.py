@@ -16,6 +16,7 @@ from kubernetes.client import models
 
 from scripts.chart import Manifests
 from tests.render.scenarios import BY_NAME
+from tests.support.attacks import AUTHOR
 from tests.support.paths import FILES
 
 SOURCE = FILES / "airdock_executor_pods.py"
@@ -86,6 +87,7 @@ def test_the_executors_own_pod_passes(group: str) -> None:
 
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("names", [set(), DEFAULT], ids=["nothing", "default"])
+@pytest.mark.attack(actor=AUTHOR, finding=(1, 2, 11, 12))
 def test_every_field_of_the_template_is_held(group: str, names: set[str]) -> None:
     """Each value changed, and each left out: all but those that are on the list."""
     ours = made(group)
@@ -158,6 +160,7 @@ ATTACKS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
 
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.attack(actor=AUTHOR, finding=(1, 2, 11, 12))
 def test_attacks_are_refused_by_name(group: str, attack: str) -> None:
     change, field = ATTACKS[attack]
     pod = made(group)
@@ -211,6 +214,7 @@ METADATA: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", METADATA)
+@pytest.mark.attack(actor=AUTHOR, finding=(1, 2, 11, 12))
 def test_metadata(name: str) -> None:
     given, found = METADATA[name]
     pod = made("default")
@@ -243,6 +247,7 @@ def anything(kind: str) -> Any:
 
 
 @pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.attack(actor=AUTHOR, finding=(1, 2, 11, 12))
 def test_every_field_of_the_api_is_decided(group: str) -> None:
     """A field that a new version of the client brings is refused, as all are that nobody allowed."""
     places: list[tuple[str, Any, Callable[[dict[str, Any]], dict[str, Any]]]] = [

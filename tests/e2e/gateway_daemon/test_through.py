@@ -26,6 +26,7 @@ from tests.e2e.gateway_daemon.support import (
     needs_daemon,
     run,
 )
+from tests.support.attacks import AUTHOR
 from tests.support.waiting import wait_until
 
 pytestmark = needs_daemon
@@ -70,6 +71,7 @@ def test_what_is_forced_on_a_container(gateway: Gateway) -> None:
     assert status == b"NoNewPrivs:\t1\n"
 
 
+@pytest.mark.attack(actor=AUTHOR)
 def test_containers_of_others_are_not_there(gateway: Gateway) -> None:
     client, raw = gateway.client(), gateway.raw
     other = raw.create_container(BUSYBOX, ["sleep", "100"], name=f"other-{os.getpid()}")["Id"]
@@ -139,6 +141,7 @@ ATTACKS: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.attack(actor=AUTHOR)
 def test_attacks_work_around_the_filter_and_not_through_it(gateway: Gateway, name: str) -> None:
     host, proof = ATTACKS[name]
     host = {"network_mode": NETWORK, **host}
@@ -158,6 +161,7 @@ def test_attacks_work_around_the_filter_and_not_through_it(gateway: Gateway, nam
     assert len(gateway.left()) == before
 
 
+@pytest.mark.attack(actor=AUTHOR)
 def test_another_spelling_is_not_passed_on(gateway: Gateway) -> None:
     body = json.dumps({"Image": BUSYBOX, "Cmd": ["true"], "HostConfig": {"privileged": True}}).encode()
     head = b"POST /v1.47/containers/create HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"

@@ -12,6 +12,7 @@ from scripts.live import FINISHED, NAMESPACE, RELEASE, TASKS
 from tests.api.pods import kpo_pod
 from tests.e2e.conftest import Release, install, wait_until
 from tests.e2e.task_namespaces.support import GROUPS, HOMES, KINDS
+from tests.support.attacks import AUTHOR
 
 pytestmark = pytest.mark.touches("release")
 
@@ -63,6 +64,7 @@ def test_pods_run_in_the_groups_namespace(
 
 
 @pytest.mark.parametrize(("group", "other"), [GROUPS, GROUPS[::-1]])
+@pytest.mark.attack(actor=AUTHOR)
 def test_a_worker_makes_no_pod_in_anothers_namespace(opened: Release, group: str, other: str) -> None:
     """The same pod with the same token: first where it may."""
     manifests = render(opened.values, release=RELEASE, namespace=NAMESPACE)

@@ -1,0 +1,137 @@
+"""The marker `attack`, and the report of `make attack`: who tries what, and what became of it.
+
+A test with the marker is an attack, or one for each of its parameters. It shows that the attack works where
+the defence is off, and passes if the attack is refused where the defence is on:
+
+    @pytest.mark.attack(actor=AUTHOR, finding=(3,))
+
+`finding` names rows of FINDINGS that the attack repeats or varies. `by_design` is for what a mode gives to an
+actor all the same: the test shows that it works, and the text says which section of docs/security.md has it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+#: Actors, as docs/security.md has them.
+AUTHOR = "DAG author in a worker"
+CONTAINER = "code in a task container"
+PARSING = "DAG author in the dag-processor or triggerer"
+PEER = "code in the pod network"
+ADMINISTRATOR = "administrator of a namespace"
+ACTORS = (AUTHOR, CONTAINER, PARSING, PEER, ADMINISTRATOR)
+
+#: Number -> what got through in the review of version 0.1. Every one is an attack of these tests.
+FINDINGS: Mapping[int, str] = {
+    1: "KubernetesExecutor: a label in pod_override turns the scheduler's check off",
+    2: "KubernetesExecutor: an environment variable's name hides a reference to a Secret",
+    3: "socket: an allowed directory below another is replaced by a link",
+    4: "socket: labels and names that the kubelet's runtime or an ingress acts on",
+    5: "task pods: anti-affinity against another namespace's pods",
+    6: "socket: /auth makes the daemon fetch any URL",
+    7: "gateway: a client that leaves a printing container ends the thread that stops containers",
+    8: "DAG code reads the secrets of the dag-processor and the triggerer",
+    9: "gateway: one bad pod or Lease stops every gateway of the namespace",
+    10: "gateway: too many or too slow connections end it or its health port",
+    11: "task pods: annotations that network plugins, meshes and runtimes read",
+    12: "KubernetesExecutor: arguments, names and annotations of another task",
+    13: "task pods: runtime classes and resource claims",
+    14: "task pods: limits and volumes without an upper bound",
+    15: "task pods: finalizers, grace periods, scheduling gates and owners",
+    16: "image lists compare text: busybox: admits busybox:5000/evil/miner:1",
+    17: "network: metadata addresses of other clouds",
+    18: "socket: CPU shares, ulimits, health checks, logs, volumes without an upper bound",
+    19: "gateway: a container is created while it shuts down",
+    20: "task pods: labels that are the chart's or another group's",
+    21: "socket: GPUs by an environment variable or a CDI name",
+    22: "socket: a bind is checked as one thing and sent as another",
+    23: "task pods: uid 0 with hostUsers: false, Windows, Localhost profiles",
+    24: "network: port 53 of any address",
+    25: "socket: images by id, pickled results",
+}
+MARKER = "attack(actor, finding=(), by_design=''): the test is an attack, and works without the defence"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, and the report if it is wanted."""
+    config.addinivalue_line("markers", MARKER)
+    if config.getoption("--attacks"):
+        config.pluginmanager.register(_Report())
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--attacks`."""
+    parser.addoption("--attacks", action="store_true", help="run only attacks, and print what became of each")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Check the markers' arguments; leave out what is no attack, where asked to.
+
+    Raises:
+        pytest.UsageError: a marker names an actor or a finding that is not there.
+    """
+    for item in items:
+        if marker := item.get_closest_marker("attack"):
+            actor, findings = marker.kwargs.get("actor"), marker.kwargs.get("finding", ())
+            unknown = marker.kwargs.keys() - {"actor", "finding", "by_design"}
+            if marker.args or unknown or actor not in ACTORS or not set(findings) <= FINDINGS.keys():
+                raise pytest.UsageError(f"{item.nodeid}: {MARKER}; actors: {', '.join(ACTORS)}")
+    if config.getoption("--attacks"):
+        others = [item for item in items if not item.get_closest_marker("attack")]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item.get_closest_marker("attack")]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Note what became of an attack, in the report, which xdist sends from its workers."""
+    report = yield
+    if marker := item.get_closest_marker("attack"):
+        title = item.nodeid.split("[")[0]
+        report.user_properties.append(("attack", (marker.kwargs["actor"], title, _outcome(report, marker))))
+    return report
+
+
+def _outcome(report: pytest.TestReport, marker: pytest.Mark) -> str:
+    if report.failed:
+        return "ADMITTED or not shown"
+    if report.skipped:
+        return "not tried"
+    if report.when != "call":
+        return ""
+    return "admitted by design" if marker.kwargs.get("by_design") else "refused"
+
+
+class _Report:
+    """Counts outcomes where reports arrive, in the process that prints."""
+
+    def __init__(self) -> None:
+        #: (actor, test, outcome) -> number of attacks.
+        self.found: Counter[tuple[str, str, str]] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count one."""
+        for name, value in report.user_properties:
+            actor, title, outcome = value if name == "attack" else ("", "", "")
+            if outcome:
+                self.found[str(actor), str(title), str(outcome)] += 1
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print the table, by actor, and the sum of each outcome."""
+        totals: Counter[str] = Counter()
+        for actor in ACTORS:
+            rows = sorted(
+                (title, outcome, n) for (who, title, outcome), n in self.found.items() if who == actor
+            )
+            if rows:
+                terminalreporter.section(f"attacks by: {actor}", sep="-")
+            for title, outcome, number in rows:
+                terminalreporter.write_line(f"{number:5} {outcome:22} {title}")
+                totals[outcome] += number
+        terminalreporter.section("attacks", sep="-")
+        for outcome, number in sorted(totals.items()):
+            terminalreporter.write_line(f"{number:5} {outcome}")
