@@ -298,7 +298,7 @@ def test_every_field_of_an_override(executor: Release) -> None:
     passed = {name for name, outcome in outcomes["on"].items() if outcome == "passes"}
     assert passed == OPEN
     # Without the check all of it reaches the API server.
-    assert set(outcomes["off"].values()) == {"passes", "no effect"}
+    assert set(outcomes["off"].values()) <= {"passes", "no effect"}
     assert len([name for name, outcome in outcomes["off"].items() if outcome == "passes"]) > 100
     for name, outcome in outcomes["on"].items():
         assert outcome in ("passes", "no effect") or "pod_override may not change" in outcome, name
