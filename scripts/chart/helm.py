@@ -17,7 +17,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -71,13 +71,17 @@ def template(
     kube_version: str = KUBE_VERSIONS[-1],
     helm: str = HELM4,
     chart: Path = CHART,
+    api_versions: Sequence[str] = (),
 ) -> str:
     """What `helm template` prints, asked for anew: no cache.
+
+    `api_versions` are those that the cluster has beside Kubernetes' own, as "cilium.io/v2/CiliumNode".
 
     Raises:
         RenderError: if Helm refuses.
     """
-    return _helm(json.dumps(values or {}, ensure_ascii=False), release, namespace, kube_version, helm, chart)
+    text = json.dumps(values or {}, ensure_ascii=False)
+    return _helm(text, release, namespace, kube_version, helm, chart, api_versions)
 
 
 @lru_cache(maxsize=4096)
@@ -114,8 +118,17 @@ def _fresh(*arguments: Any) -> dict[str, Any]:
     return {"text": text, "documents": [(manifest.source, manifest.raw) for manifest in manifests]}
 
 
-def _helm(values: str, release: str, namespace: str, kube_version: str, helm: str, chart: Path) -> str:
+def _helm(
+    values: str,
+    release: str,
+    namespace: str,
+    kube_version: str,
+    helm: str,
+    chart: Path,
+    api_versions: Sequence[str] = (),
+) -> str:
     command = [_binary(helm), "template", release, str(chart), "--namespace", namespace]
+    command += [argument for name in api_versions for argument in ("--api-versions", name)]
     command += ["--kube-version", kube_version, "--values", "-"]
     # A render is over before its garbage matters: looking for it less often saves a sixth of the time.
     environment = {"GOGC": "400", **os.environ}

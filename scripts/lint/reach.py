@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from scripts.chart import Manifest, Manifests, PodSpec, matches
 
 Direction = Literal["Ingress", "Egress"]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,41 @@ def allowed(
         for policy in policies
         for rule in policy.get("spec", way.lower()) or ()
     )
+
+
+def opened(
+    manifests: Manifests, pod: Endpoint, network: Network
+) -> Iterator[tuple[Network, Mapping[str, Any]]]:
+    """The addresses of `network`, outside the cluster's pods, to which a pod's policies open any port.
+
+    Each with the egress rule that opens them; a pod without policies has a rule without fields.
+    """
+    assert pod.labels is not None
+    policies = policies_of(manifests, pod.namespace, pod.labels, "Egress")
+    rules = [rule for policy in policies for rule in policy.get("spec", "egress") or ()]
+    for rule in rules if policies else [{}]:
+        peers = rule.get("to") or [{"ipBlock": {"cidr": str(network)}}]
+        for block in (peer["ipBlock"] for peer in peers if peer.get("ipBlock")):
+            for part in _common(block, network):
+                yield part, rule
+
+
+def _common(block: Mapping[str, Any], network: Network) -> list[Network]:
+    """What of `network` an ipBlock matches."""
+    cidr = ipaddress.ip_network(block["cidr"], strict=False)
+    if cidr.version != network.version or not cidr.overlaps(network):
+        return []
+    parts: list[Any] = [min(cidr, network, key=lambda net: net.num_addresses)]
+    for text in block.get("except") or ():
+        hole: Any = ipaddress.ip_network(text, strict=False)
+        parts = [rest for part in parts for rest in _without(part, hole)]
+    return parts
+
+
+def _without(part: Any, hole: Any) -> list[Any]:
+    if part.version != hole.version or not part.overlaps(hole):
+        return [part]
+    return [] if part.subnet_of(hole) else [*part.address_exclude(hole)]
 
 
 def connects(

@@ -24,8 +24,15 @@ pytestmark = pytest.mark.touches("release")
 
 #: Somebody else's namespace in the same cluster.
 ELSEWHERE = "e2e-network"
-#: Where clouds tell any pod that asks the credentials of its node.
-METADATA = "169.254.169.254"
+#: Where clouds tell any pod that asks the credentials of its node: one of each kind of address, by name.
+METADATA = {
+    "metadata": "169.254.169.254",
+    "metadata-azure": "168.63.129.16",
+    "metadata-alibaba": "100.100.100.200",
+    "metadata-eks": "169.254.170.23",
+}
+#: The ports of the API server's and of DNS's rules, at the first of these addresses.
+METADATA_PORTS = {"metadata-https": 443, "metadata-dns": 53}
 #: Where from -> what must be reached, or must not. "task" is a task pod, "alone" one that asked for no
 #: network, "stranger" a pod of another namespace; "gateway" is the metrics of a worker's Docker gateway,
 #: "container dind" a container that a task of that group runs.
@@ -42,21 +49,22 @@ NEEDED: Mapping[str, set[str]] = {
 }
 _STORES = {"postgres", "redis"}
 _SERVERS = {"api-server", "worker", "triggerer", "gateway"}
+_METADATA = {*METADATA, *METADATA_PORTS}
 FORBIDDEN: Mapping[str, set[str]] = {
-    "api-server": {"redis", "gateway", "task", "metadata"},
-    "scheduler": _SERVERS | {"kubernetes", "task", "stranger", "metadata"},
-    "dag-processor": _SERVERS | {"redis", "task", "metadata"},
-    "triggerer": {"redis", "worker", "gateway", "api-server", "task", "metadata"},
-    "worker": {"postgres", "triggerer", "task", "metadata"},
-    "worker dind": {"postgres", "triggerer", "task", "metadata", "worker", "gateway"},
-    "worker socket": {"postgres", "triggerer", "task", "metadata", "worker", "gateway"},
-    "container dind": {"postgres", "triggerer", "task", "metadata", "worker", "gateway"},
+    "api-server": {"redis", "gateway", "task", *_METADATA},
+    "scheduler": _SERVERS | {"kubernetes", "task", "stranger", *_METADATA},
+    "dag-processor": _SERVERS | {"redis", "task", *_METADATA},
+    "triggerer": {"redis", "worker", "gateway", "api-server", "task", *_METADATA},
+    "worker": {"postgres", "triggerer", "task", *_METADATA},
+    "worker dind": {"postgres", "triggerer", "task", *_METADATA, "worker", "gateway"},
+    "worker socket": {"postgres", "triggerer", "task", *_METADATA, "worker", "gateway"},
+    "container dind": {"postgres", "triggerer", "task", *_METADATA, "worker", "gateway"},
     # The node's daemon runs it, on no pod's network: what is closed to it is what is closed to strangers.
     "container socket": _SERVERS | _STORES | {"task", "alone"},
-    "postgres": _SERVERS | {"dns", "redis", "kubernetes", "task", "stranger", "metadata"},
-    "redis": _SERVERS | {"dns", "postgres", "kubernetes", "task", "stranger", "metadata"},
-    "task": _SERVERS | _STORES | {"kubernetes", "alone", "stranger", "metadata"},
-    "alone": _SERVERS | _STORES | {"dns", "kubernetes", "task", "stranger", "metadata"},
+    "postgres": _SERVERS | {"dns", "redis", "kubernetes", "task", "stranger", *_METADATA},
+    "redis": _SERVERS | {"dns", "postgres", "kubernetes", "task", "stranger", *_METADATA},
+    "task": _SERVERS | _STORES | {"kubernetes", "alone", "stranger", *_METADATA},
+    "alone": _SERVERS | _STORES | {"dns", "kubernetes", "task", "stranger", *_METADATA},
     "stranger": _SERVERS | _STORES | {"task", "alone"},
 }
 PORTS = {
@@ -66,7 +74,7 @@ PORTS = {
     "triggerer": 8794,
     "postgres": 5432,
     "redis": 6379,
-    **dict.fromkeys(("task", "alone", "stranger", "other", "metadata"), 9999),
+    **dict.fromkeys(("task", "alone", "stranger", "other"), 9999),
 }
 NOT_ENFORCED = "this cluster's network plugin enforces no NetworkPolicy: a closed pod still answers"
 #: Prints the names of those arguments, NAME=HOST:PORT or NAME=HOST, that can be connected to or looked up.
@@ -81,6 +89,17 @@ for wanted in "$@"; do
   ) 2>/dev/null &
 done
 wait
+"""
+#: Accepts connections at each argument, HOST:PORT.
+LISTENERS = """
+import socket, sys, threading
+def serve(end):
+    host, port = end.split(":")
+    server = socket.create_server((host, int(port)))
+    while True:
+        server.accept()[0].close()
+threads = [threading.Thread(target=serve, args=(end,)) for end in sys.argv[1:]]
+[thread.start() for thread in threads]
 """
 #: Runs the same in a container, by the calls that a DockerOperator makes.
 IN_CONTAINER = """
@@ -99,9 +118,9 @@ api.remove_container(container)
 """
 
 
-def listener(name: str, namespace: str, account: str = "", address: str = "0.0.0.0") -> dict[str, Any]:
+def listener(name: str, namespace: str, account: str = "") -> dict[str, Any]:
     """Give a pod that listens and can be asked: the fence lets commands run in a container of this name."""
-    server = f"import http.server; http.server.test(port={PORTS['task']}, bind='{address}')"
+    server = f"import http.server; http.server.test(port={PORTS['task']}, bind='0.0.0.0')"
     security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     container = {
         "name": "airflow-xcom-sidecar",
@@ -154,8 +173,6 @@ class Network:
         service = self.target.get("service", "kubernetes", "-n", "default")
         self.addresses["kubernetes"] = f"{service['spec']['clusterIP']}:443"
         for name, port in PORTS.items():
-            if name == "metadata":
-                continue
             namespace, pod_name, _ = self.places["worker" if name == "gateway" else name]
             found = self.target.get("pod", pod_name, "-n", namespace)
             self.addresses[name] = f"{found['status']['podIP']}:{port}"
@@ -202,20 +219,34 @@ def at_once(
 
 
 @contextlib.contextmanager
-def metadata_service(target: Target) -> Iterator[str]:
-    """A listener at the metadata address of the node of the native cluster; elsewhere that may be real."""
+def metadata_service(target: Target) -> Iterator[dict[str, str]]:
+    """Listeners at metadata addresses of the native cluster's node; elsewhere these may be real.
+
+    They listen on port 9999, and at the first address on METADATA_PORTS as well.
+    """
     process = supervisor.running()
     assert process
-    pod = listener("metadata", ELSEWHERE, address=METADATA)
+    first = METADATA["metadata"]
+    ends = {name: (address, PORTS["task"]) for name, address in METADATA.items()}
+    ends |= {name: (first, port) for name, port in METADATA_PORTS.items()}
+    pod = listener("metadata", ELSEWHERE)
     pod["spec"]["hostNetwork"] = True
-    address = (f"{METADATA}/32", "dev", "lo")
-    node.execute(process, "ip", "address", "replace", *address)
+    container = pod["spec"]["containers"][0]
+    container["command"] = ["python", "-c", LISTENERS, *(f"{host}:{port}" for host, port in ends.values())]
+    container["readinessProbe"]["tcpSocket"]["host"] = first
+    # Ports below 1024 on the node's network. It is root with one capability, in a namespace of the test's.
+    pod["spec"]["securityContext"] = {"runAsUser": 0}
+    container["securityContext"] = {"capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}}
+    addresses = [(f"{address}/32", "dev", "lo") for address in METADATA.values()]
+    for address in addresses:
+        node.execute(process, "ip", "address", "replace", *address)
     try:
         target.apply(pod)
-        yield f"{METADATA}:{PORTS['metadata']}"
+        yield {name: f"{host}:{port}" for name, (host, port) in ends.items()}
     finally:
         target.kubectl("delete", "pod", "metadata", "-n", ELSEWHERE, "--ignore-not-found")
-        node.execute(process, "ip", "address", "delete", *address)
+        for address in addresses:
+            node.execute(process, "ip", "address", "delete", *address)
 
 
 @pytest.fixture(scope="module")
@@ -242,9 +273,9 @@ def network(release: Release) -> Iterator[Network]:
             target.kubectl("wait", f"pod/{name}", "-n", namespace, "--for=condition=Ready", "--timeout=90s")
         found = Network(release)
         if target.native:
-            found.addresses["metadata"] = stack.enter_context(metadata_service(target))
+            found.addresses |= stack.enter_context(metadata_service(target))
             wait_until(
-                lambda: found.reached("stranger", {"metadata"}), 60, "a listener at the metadata address"
+                lambda: found.reached("stranger", _METADATA) == _METADATA, 60, "listeners at all addresses"
             )
         yield found
 

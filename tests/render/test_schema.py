@@ -39,6 +39,7 @@ KUBERNETES = (
     "claims.[]",
     "limitRange.limits.[]",
     "egressRules.[]",
+    "dns.[]",
     "uiFrom.[]",
     "logsFrom.[]",
     "metricsFrom.[]",
@@ -94,6 +95,7 @@ BASES: dict[str, dict[str, Any]] = {
         },
     },
     "strict": {"networkPolicy": {"egress": "strict", "apiServerCIDR": "10.0.0.1/32"}},
+    "cilium": {"networkPolicy": {"cilium": "always"}},
     "readers": {"networkPolicy": {"metricsFrom": [{"podSelector": {}}]}},
     "watched": {
         "metrics": {"podMonitor": {"enabled": True}},

@@ -322,12 +322,19 @@ MAXIMAL: dict[str, Any] = {
         "namespace": "data-tasks",
         "keepNamespace": False,
         "userNamespaces": "auto",
-        "networkPolicy": {"egressRules": [{"ports": [{"port": 443, "protocol": "TCP"}]}]},
+        "networkPolicy": {
+            "egressRules": [
+                {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 443, "protocol": "TCP"}]}
+            ]
+        },
     },
     "networkPolicy": {
         "egress": "strict",
         "egressRules": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
+        "metadataAddresses": ["169.254.0.0/16", "fd00:ec2::/32"],
+        "dns": [{"ipBlock": {"cidr": "10.96.0.10/32"}}],
         "apiServerCIDR": "10.96.0.1/32",
+        "cilium": "always",
         "uiFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}],
         "metricsFrom": [
             {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}

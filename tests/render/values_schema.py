@@ -92,6 +92,8 @@ SAMPLES: Mapping[str, Any] = {
     "highThresholdPercent": 77,
     "registryCAs": {"registry.example.com:5000": {"name": "sample", "key": "ca.crt"}},
     "egressRules": [{"ports": [{"port": 7}]}],
+    "metadataAddresses": ["10.7.0.0/16"],
+    "dns": [{"podSelector": {}}],
     "env": {"SAMPLE": "1"},
     "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "sample"}}],
     "limits": {"cpu": "7"},

@@ -100,7 +100,10 @@ def create_patiently(namespace: str, name: str, data: dict[str, str]) -> str:
         except OSError as error:
             print(f"Secret {namespace}/{name}: {error}; attempt {attempt + 1} of {ATTEMPTS}", flush=True)
         time.sleep(1)
-    sys.exit(f"Secret {namespace}/{name}: the API server could not be reached in {ATTEMPTS} seconds")
+    sys.exit(
+        f"Secret {namespace}/{name}: the API server could not be reached in {ATTEMPTS} seconds."
+        f" {api_server.UNREACHABLE}"
+    )
 
 
 if __name__ == "__main__":

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scripts.chart import Manifest, Manifests, matches
+from scripts.chart import CHART, Manifest, Manifests, load_yaml, matches
 from scripts.lint import reach
 from scripts.lint.model import CheckRelease, Found, Policy, cis, nsa, pss
 from scripts.lint.pod_security import Level, verdict
 from scripts.lint.policies import rbac
-from scripts.lint.reach import Direction, Endpoint
+from scripts.lint.reach import Direction, Endpoint, Network
 
 #: Pod Security levels, the laxest first.
 LEVELS: tuple[Level, ...] = ("privileged", "baseline", "restricted")
-#: Instance metadata of the large clouds (AWS, Google, Azure, OpenStack), by IPv4 and by AWS's IPv6.
-METADATA = ("169.254.169.254", "fd00:ec2::254")
+#: Where clouds serve metadata and credentials to nodes: the chart's list, whatever a release's values are.
+METADATA: tuple[Network, ...] = tuple(
+    ipaddress.ip_network(cidr)
+    for cidr in load_yaml((CHART / "values.yaml").read_text(), "values.yaml")[0]["networkPolicy"][
+        "metadataAddresses"
+    ]
+)
+DNS_PORTS = (53, 5353)
 #: Addresses of nobody in particular: documentation prefixes (RFC 5737, RFC 3849).
 ANYWHERE = ("203.0.113.7", "2001:db8::7")
 
@@ -41,9 +48,12 @@ def _endpoints(manifests: Manifests) -> Iterator[tuple[Manifest, Endpoint]]:
 
 def _to_metadata(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
     for manifest, pod in _endpoints(manifests):
-        for address in METADATA:
-            if reach.allowed(manifests, pod, Endpoint(address=address), 80, "Egress"):
-                yield manifest, Found("metadata.labels", f"may connect to http://{address}")
+        for part, rule in (found for network in METADATA for found in reach.opened(manifests, pod, network)):
+            ports = sorted({str(entry.get("port", "all")) for entry in rule.get("ports") or [{}]})
+            # One address for DNS alone is a DNS server that somebody named, such as NodeLocal DNSCache.
+            if part.num_addresses > 1 or not {*ports} <= {*map(str, DNS_PORTS)}:
+                message = f"may connect to {part}, ports: {', '.join(ports)}"
+                yield manifest, Found("metadata.labels", message)
                 break
 
 
@@ -268,7 +278,8 @@ POLICIES: tuple[Policy, ...] = (
         "No access to the metadata service of the cloud",
         "high",
         "The metadata service gives the node's cloud credentials to every pod that can connect to it.",
-        "Add 169.254.169.254/32 and fd00:ec2::254/128 to ipBlock.except of the egress rules.",
+        "Name the peers of each egress rule, and add the addresses in networkPolicy.metadataAddresses to "
+        "ipBlock.except.",
         (nsa("C-0030"),),
         check_release=_to_metadata,
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from typing import Any
 
@@ -64,6 +65,38 @@ def _metadata_allowed(manifest: Dict) -> bool:
 
 
 _policy("metadata address allowed", _metadata_allowed)
+
+
+def _egress(name: str, change: ObjectMutator) -> None:
+    """For every policy with egress rules: what they open adds up."""
+    NETWORK.add(name)
+    for_objects(name, "NetworkPolicy")(change)
+
+
+def _blocks(manifest: Dict) -> list[Dict]:
+    return [
+        peer["ipBlock"]
+        for rule in manifest["spec"].get("egress", [])
+        for peer in rule.get("to", [])
+        if peer.get("ipBlock", {}).get("except")
+    ]
+
+
+_egress(
+    "peers of an egress rule removed",
+    lambda m: any(drop(rule, "to") for rule in reversed(m["spec"].get("egress", []))),
+)
+_egress("one metadata range allowed", lambda m: any(block["except"].pop() for block in _blocks(m)))
+_egress("half a metadata range allowed", lambda m: any(_halve(block["except"]) for block in _blocks(m)))
+
+
+def _halve(holes: list[str]) -> bool:
+    """Leaves half of the first hole that is a range: 169.254.0.0/16 becomes 169.254.0.0/17."""
+    networks = map(ipaddress.ip_network, holes)
+    found = next((number for number, net in enumerate(networks) if net.num_addresses > 1), None)
+    if found is not None:
+        holes[found] = str(next(ipaddress.ip_network(holes[found]).subnets()))
+    return found is not None
 
 
 def _service(name: str, change: ObjectMutator) -> None:

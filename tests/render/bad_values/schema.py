@@ -84,6 +84,11 @@ RANGES = (
         "an address range that is none", {"networkPolicy": {"apiServerCIDR": "10.0.0.1"}}, ("apiServerCIDR",)
     ),
     Bad(
+        "a metadata address that is no range",
+        {"networkPolicy": {"metadataAddresses": ["169.254.169.254"]}},
+        ("/networkPolicy/metadataAddresses",),
+    ),
+    Bad(
         "a release name that no Service can have",
         {},
         ("fullnameOverride", "letter"),

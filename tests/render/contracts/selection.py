@@ -80,6 +80,25 @@ def network_peers(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
 
 
 @contract
+def egress_peers(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
+    """Every egress rule names its peers, and a block of any address leaves out all metadata addresses."""
+    metadata = scenario.effective["networkPolicy"]["metadataAddresses"]
+    for policy in manifests.all("NetworkPolicy"):
+        for number, rule in enumerate(policy.get("spec", "egress") or ()):
+            if not rule.get("to"):
+                yield f"{policy}: its egress rule {number} has no peer, so it reaches every address"
+            for block in (peer["ipBlock"] for peer in rule.get("to") or () if "ipBlock" in peer):
+                if not block["cidr"].endswith("/0"):
+                    continue
+                wanted = [cidr for cidr in metadata if (":" in cidr) == (":" in block["cidr"])]
+                yield from (
+                    f"{policy}: its egress rule {number} reaches {cidr}"
+                    for cidr in wanted
+                    if cidr not in block.get("except", ())
+                )
+
+
+@contract
 def labels(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
     """Recommended labels on all objects; no chart version on pods or selectors; commonLabels everywhere."""
     common = scenario.effective["commonLabels"]

@@ -56,6 +56,22 @@ FAULTS = (
         "matches no pod of the release",
     ),
     Fault(
+        "egress-peers",
+        "an egress rule without a peer",
+        POLICY,
+        SCHEDULER,
+        lambda raw: next(rule for rule in raw["spec"]["egress"] if rule["ports"][0]["port"] == 53).pop("to"),
+        "has no peer",
+    ),
+    Fault(
+        "egress-peers",
+        "a block that leaves out one metadata address less",
+        POLICY,
+        "airdock-worker-default",
+        lambda raw: raw["spec"]["egress"][0]["to"][0]["ipBlock"]["except"].remove("168.63.129.16/32"),
+        "reaches 168.63.129.16/32",
+    ),
+    Fault(
         "labels",
         "an object without its component",
         SERVICE,

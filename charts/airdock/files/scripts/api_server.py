@@ -7,6 +7,10 @@ import urllib.request
 from pathlib import Path
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+UNREACHABLE = (
+    "If NetworkPolicies keep this pod from it: networkPolicy.apiServerCIDR must contain its address, and with"
+    " Cilium networkPolicy.cilium must be auto or always."
+)
 
 
 def create(path: str, body: dict[str, object]) -> None:

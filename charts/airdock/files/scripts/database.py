@@ -30,6 +30,8 @@ def connect() -> sqlalchemy.Connection:
         except sqlalchemy.exc.OperationalError as error:
             # str(error) would end with SQLAlchemy's own hints; the driver's words are the ones that help.
             reason = str(error.orig).strip()
+            if "could not translate host name" in reason:
+                reason += " (networkPolicy.dns lists the DNS servers that pods may use)"
             if time.monotonic() > deadline:
                 sys.exit(f"The database does not answer after {TIMEOUT_SECONDS} s: {reason}")
             print(f"Waiting for the database: {reason}", flush=True)

@@ -65,7 +65,7 @@ def missing(namespace: str) -> str:
         except (ValueError, KeyError, TypeError):
             return f"HTTP {error.code}: {answer[:300]}"
     except OSError as error:
-        return f"the API server could not be reached: {error}"
+        return f"the API server could not be reached: {error}. {api_server.UNREACHABLE}"
     return MISSING
 
 

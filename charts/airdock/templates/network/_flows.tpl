@@ -36,17 +36,17 @@ broker: {component: redis, port: 6379, clients: {{ include "airdock.brokerClient
 {{- end }}
 {{- end }}
 
-{{- /* The components, and what they can reach outside the release: dns, kubernetes (the API server), world. */ -}}
+{{- /* The components, and what they can reach outside the release: dns, apiServer (of Kubernetes), world. */ -}}
 {{- define "airdock.reach" -}}
 {{- $pods := include "airdock.anyExecutor" (dict "root" . "fact" "podPerTask") -}}
 {{- range include "airdock.executors" . | fromJson }}
 {{ .component }}: [dns, world]
 {{- end }}
 {{- if .Values.controlPlane.enabled }}
-api-server: [dns, world{{ if or $pods (include "airdock.secretsToCreate" .) }}, kubernetes{{ end }}]
-scheduler: [dns{{ if $pods }}, kubernetes{{ end }}]
+api-server: [dns, world{{ if or $pods (include "airdock.secretsToCreate" .) }}, apiServer{{ end }}]
+scheduler: [dns{{ if $pods }}, apiServer{{ end }}]
 dag-processor: [dns, world]
-triggerer: [dns, world{{ if include "airdock.queuesServing" (dict "root" . "what" "kubernetes") }}, kubernetes{{ end }}]
+triggerer: [dns, world{{ if include "airdock.queuesServing" (dict "root" . "what" "kubernetes") }}, apiServer{{ end }}]
 {{- end }}
 {{- if include "airdock.embedded" (dict "root" . "store" "database") }}
 postgres: []
@@ -56,24 +56,51 @@ redis: []
 {{- end }}
 {{- end }}
 
-{{- /* Egress rules by what they reach, as a YAML map of name to list of rules. */ -}}
+{{- /*
+Any address of an IP family except the metadata addresses, as a JSON list of peers. In some network plugins an ipBlock matches no pods, in
+Cilium no nodes either.
+*/ -}}
+{{- define "airdock.anyAddress" -}}
+{{- $except := dict "0.0.0.0/0" list "::/0" list -}}
+{{- range .Values.networkPolicy.metadataAddresses -}}
+{{- $any := contains ":" . | ternary "::/0" "0.0.0.0/0" -}}
+{{- $_ := set $except $any (append (get $except $any) .) -}}
+{{- end -}}
+{{- $peers := list -}}
+{{- range $cidr, $holes := $except -}}
+{{- $peers = append $peers (dict "ipBlock" (merge (dict "cidr" $cidr) (empty $holes | ternary dict (dict "except" $holes)))) -}}
+{{- end -}}
+{{- toJson $peers -}}
+{{- end }}
+
+{{- /* Egress rules by what they reach, as a YAML map of name to list of rules. A rule without a peer would reach everything. */ -}}
 {{- define "airdock.egressRules" -}}
-# No peer, because NodeLocal DNS has an address of the node, which no selector matches. OpenShift uses port 5353.
+{{- $any := include "airdock.anyAddress" . | fromJsonArray -}}
+{{- with .Values.networkPolicy.dns }}
 dns:
-  - ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}, {port: 5353, protocol: UDP}, {port: 5353, protocol: TCP}]
-kubernetes:
+  - to: {{ toJson . }}
+    # OpenShift's DNS pods listen on 5353.
+    ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}, {port: 5353, protocol: UDP}, {port: 5353, protocol: TCP}]
+{{- else }}
+dns: []
+{{- end }}
+apiServer:
   - ports: [{port: 443}, {port: 6443}]
     {{- with .Values.networkPolicy.apiServerCIDR }}
     to: [{ipBlock: {cidr: {{ . | quote }}}}]
+    {{- else }}
+    to: {{ toJson $any }}
     {{- end }}
-{{- if eq .Values.networkPolicy.egress "strict" }}
-world: {{ toJson .Values.networkPolicy.egressRules }}
-{{- else }}
-# Everything except the cloud's metadata addresses. In some network plugins an ipBlock matches no pods, hence the namespaceSelector.
-world:
-  - to:
-      - namespaceSelector: {}
-      - ipBlock: {cidr: 0.0.0.0/0, except: [169.254.169.254/32]}
-      - ipBlock: {cidr: "::/0", except: ["fd00:ec2::254/128"]}
+{{- $world := list }}
+{{- if eq .Values.networkPolicy.egress "open" }}
+{{- $world = list (dict "to" (prepend $any (dict "namespaceSelector" dict))) }}
 {{- end }}
+{{- /* concat gives null for two empty lists. */}}
+world: {{ concat $world .Values.networkPolicy.egressRules | default list | toJson }}
+{{- end }}
+
+{{- /* "true" if the release has CiliumNetworkPolicies. */ -}}
+{{- define "airdock.cilium" -}}
+{{- $found := .Capabilities.APIVersions.Has "cilium.io/v2/CiliumNetworkPolicy" -}}
+{{- if and .Values.networkPolicy.enabled (or (eq .Values.networkPolicy.cilium "always") (and (eq .Values.networkPolicy.cilium "auto") $found)) }}true{{ end -}}
 {{- end }}

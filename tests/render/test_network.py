@@ -1,0 +1,84 @@
+"""What the values of `networkPolicy` render to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scripts.chart import HELM3, HELM4, Manifests, render, template
+from tests.render.scenarios import BY_NAME
+from tests.render.values import overlaid
+
+CILIUM = "cilium.io/v2/CiliumNetworkPolicy"
+
+
+def settings(**values: Any) -> dict[str, Any]:
+    return {"networkPolicy": values}
+
+
+def egress(manifests: Manifests, name: str) -> list[Any]:
+    return list(manifests.one("NetworkPolicy", name=name).get("spec", "egress") or ())
+
+
+def test_dns_servers() -> None:
+    """Every pod with DNS has the same rule; without servers there is none, which would reach everything."""
+    servers = [{"ipBlock": {"cidr": "10.96.0.10/32"}}]
+    for name in ("airdock-scheduler", "airdock-worker", "airdock-tasks-egress"):
+        (rule,) = (
+            rule
+            for rule in egress(render(settings(dns=servers)), name)
+            if {"port": 53, "protocol": "UDP"} in rule.get("ports", ())
+        )
+        assert rule["to"] == servers
+        assert not any(
+            entry.get("port") == 53
+            for rule in egress(render(settings(dns=[])), name)
+            for entry in rule.get("ports", ())
+        )
+
+
+@pytest.mark.parametrize("mode", ["open", "strict"])
+def test_own_rules_are_added(mode: str) -> None:
+    """An address that `open` leaves out, such as EKS Pod Identity's, can be allowed by name."""
+    rule = {"to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}], "ports": [{"port": 80}]}
+    manifests = render(settings(egress=mode, egressRules=[rule]))
+    assert rule in egress(manifests, "airdock-worker")
+    assert rule not in egress(manifests, "airdock-scheduler")
+
+
+def test_strict_without_rules_opens_only_dns_to_the_world() -> None:
+    manifests = render(settings(egress="strict"))
+    ports = [rule["ports"][0]["port"] for rule in egress(manifests, "airdock-dag-processor")]
+    assert ports == [53]
+    assert manifests.one("NetworkPolicy", name="airdock-tasks-egress").get("spec", "egress")
+
+
+@pytest.mark.parametrize("name", ["default", "modes", "kubernetes-executor", "both-executors", "namespaces"])
+def test_cilium_allows_the_api_server_to_pods_with_a_token(name: str) -> None:
+    scenario = BY_NAME[name]
+    manifests = render(overlaid(dict(scenario.values), settings(cilium="always")))
+    selected, tokens = set(), set()
+    for manifest, pod in manifests.pods:
+        if any("serviceAccountToken" in str(volume) for volume in pod.raw.get("volumes") or ()):
+            tokens.add(str(manifest))
+        for policy in manifests.all("CiliumNetworkPolicy", namespace=manifest.namespace):
+            if policy.get("spec", "endpointSelector", "matchLabels").items() <= pod.labels.items():
+                selected.add(str(manifest))
+                assert policy.get("spec", "egress")[0]["toEntities"] == ["kube-apiserver"]
+    assert tokens
+    assert selected == tokens
+
+
+@pytest.mark.parametrize("helm", [HELM4, HELM3])
+@pytest.mark.parametrize(
+    ("value", "found", "rendered"),
+    [("auto", True, True), ("auto", False, False), ("always", False, True), ("never", True, False)],
+)
+def test_cilium_is_found(value: str, found: bool, rendered: bool, helm: str) -> None:
+    text = template(settings(cilium=value), helm=helm, api_versions=[CILIUM] if found else [])
+    assert ("kind: CiliumNetworkPolicy" in text) == rendered
+
+
+def test_no_network_policies_no_ciliums() -> None:
+    assert not render(settings(enabled=False, cilium="always")).all("CiliumNetworkPolicy")
