@@ -55,12 +55,23 @@ def test_flows_are_exact(scenario: Scenario) -> None:
 
 
 def test_dockers_network_none_reaches_nothing() -> None:
-    """And every other task pod reaches DNS."""
+    """And every other task pod reaches the cluster's DNS, and port 53 of nothing else."""
     manifests = BY_NAME["default"].render()
-    dns = Endpoint(address="10.96.0.10")
+    servers = (
+        Endpoint("kube-system", {"k8s-app": "kube-dns"}, "10.1.2.5"),
+        Endpoint(address="169.254.20.10"),
+    )
+    others = (
+        *(Endpoint(address=address) for address in ("203.0.113.7", "169.254.169.254", "2001:db8::7")),
+        Endpoint("elsewhere", {"k8s-app": "kube-dns"}, "10.1.2.6"),
+    )
     for labels, reaches in (({}, True), ({"airdock.dev/network": "none"}, False)):
         pod = Endpoint("airdock-tasks", labels, "10.1.2.3")
-        assert reach.allowed(manifests, pod, dns, 53, "Egress", "UDP") == reaches
+        for dns in servers:
+            assert reach.allowed(manifests, pod, dns, 53, "Egress", "UDP") == reaches, dns
+            assert not reach.allowed(manifests, pod, dns, 80, "Egress"), dns
+        for other in others:
+            assert not reach.allowed(manifests, pod, other, 53, "Egress", "UDP"), other
         assert not reach.allowed(manifests, pod, Endpoint("airdock", {}, "10.1.2.4"), 8080, "Ingress")
 
 
