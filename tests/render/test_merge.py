@@ -160,3 +160,15 @@ def test_docker_volume_of_a_group_replaces_the_default() -> None:
     pod = render(values).one("Deployment", name="airdock-worker-g").pod
     assert pod
     assert pod.volumes["docker-data"] == {"name": "docker-data", "hostPath": {"path": "/data"}}
+
+
+def test_own_labels_win_over_common_ones() -> None:
+    labels, own = {"commonLabels": {"team": "all", "kept": "x"}}, {"team": "one"}
+    monitored = {"metrics": {"podMonitor": {"enabled": True, "labels": own}}}
+    metrics = {"networkPolicy": {"metricsFrom": [{"podSelector": {}}]}}
+    found = render({**labels, **monitored, **metrics, "controlPlane": {"scheduler": {"podLabels": own}}})
+    scheduler = found.one("Deployment", component="scheduler")
+    assert scheduler.pod
+    assert scheduler.labels["team"] == "all"
+    for had in (found.one("PodMonitor").labels, scheduler.pod.labels):
+        assert (had["team"], had["kept"]) == ("one", "x")

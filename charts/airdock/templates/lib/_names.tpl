@@ -40,13 +40,13 @@ app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component | quote }}
 {{- end }}
 
-{{- /* Labels of an object. Pods do not get those with the chart's version: a new chart version restarts nothing. */ -}}
+{{- /* Labels of an object; "labels" has its additional ones. Pods do not get those with the chart's version: a new chart version restarts nothing. */ -}}
 {{- define "airdock.labels" -}}
 {{ include "airdock.selectorLabels" . }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service | quote }}
 app.kubernetes.io/version: {{ .root.Values.images.airflow.tag | quote }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | quote }}
-{{- with .root.Values.commonLabels }}
+{{- with include "airdock.overlay" (list .root.Values.commonLabels .labels) | fromJson }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
