@@ -130,8 +130,7 @@ def _helm(
     command = [_binary(helm), "template", release, str(chart), "--namespace", namespace]
     command += [argument for name in api_versions for argument in ("--api-versions", name)]
     command += ["--kube-version", kube_version, "--values", "-"]
-    # A render is over before its garbage matters: looking for it less often saves a sixth of the time.
-    environment = {"GOGC": "400", **os.environ}
+    environment = {**tools.SHORT_RUN, **os.environ}
     done = subprocess.run(command, input=values, capture_output=True, text=True, env=environment)
     if done.returncode != 0:
         raise RenderError(re.sub(r"^Error: ", "", done.stderr.strip()))

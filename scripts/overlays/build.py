@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 from scripts import tools
@@ -22,11 +24,17 @@ def text(folder: Path) -> str:
     Raises:
         BuildError: if it fails.
     """
-    command = [str(tools.path("kubectl")), "kustomize", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    environment = {**tools.SHORT_RUN, **os.environ}
+    command = [_kubectl(), "kustomize", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise BuildError(done.stderr.strip().removeprefix("error: "))
     return done.stdout
+
+
+@cache
+def _kubectl() -> str:
+    return str(tools.path("kubectl"))
 
 
 def build(folder: Path, *, hashes: bool = True) -> Manifests:

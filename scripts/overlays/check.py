@@ -44,7 +44,7 @@ def problems(folder: Path) -> list[str]:
             f"{file}: `namespace:` moves the task namespace's objects too, and leaves rights and fence "
             "behind. Use the transformers in overlays/names instead, as examples/kustomize does."
         ]
-    return [*_stale(build(folder)), *_without_effect(folder, file, content)]
+    return [*stale(build(folder)), *_without_effect(folder, file, content)]
 
 
 def _file(folder: Path) -> Path:
@@ -54,8 +54,8 @@ def _file(folder: Path) -> Path:
     raise BuildError(f"{folder} has no kustomization.yaml.")
 
 
-def _stale(manifests: Manifests) -> Iterator[str]:
-    """Names that lead nowhere."""
+def stale(manifests: Manifests) -> Iterator[str]:
+    """A sentence for each name that refers to nothing, or to an object in another namespace."""
     there = {(m.kind, m.namespace, m.name) for m in manifests}
     for manifest in manifests:
         if manifest.cluster_scoped and manifest.namespace:

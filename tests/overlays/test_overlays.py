@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 import tempfile
 from functools import cache
@@ -158,42 +159,29 @@ def test_no_secret_and_nothing_of_helm(overlay: str) -> None:
     assert "kind: Secret\n" not in built_text(overlay)
 
 
-def own_patches() -> list[tuple[str, int]]:
-    """(folder, number of the entry) of every patch of components and overlays."""
-    found = []
-    for path in sorted(OVERLAYS_DIR.glob("**/kustomization.yaml")):
-        content = yaml.safe_load(path.read_text())
-        folder = str(path.parent.relative_to(OVERLAYS_DIR))
-        found += [(folder, number) for number, _ in enumerate(content.get("patches", ()))]
-    return found
+PATCHED = [
+    str(path.parent.relative_to(OVERLAYS_DIR))
+    for path in sorted(OVERLAYS_DIR.glob("**/kustomization.yaml"))
+    if yaml.safe_load(path.read_text()).get("patches")
+]
 
 
-@pytest.mark.parametrize(("folder", "number"), own_patches(), ids=lambda value: str(value))
-def test_every_patch_changes_the_output(folder: str, number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", PATCHED)
+def test_every_patch_changes_the_output(folder: str, tmp_path: Path) -> None:
+    """Of components and overlays."""
     top = copied(tmp_path)
     path = top / folder / "kustomization.yaml"
     content = yaml.safe_load(path.read_text())
+    user = top / folder
     if content["kind"] == "Component":
         user = kustomization(
             tmp_path / "user", resources=["../overlays/base"], components=[f"../overlays/{folder}"]
         )
-    else:
-        user = top / folder
     before = text(user)
-    del content["patches"][number]
-    path.write_text(yaml.safe_dump(content))
-    assert text(user) != before
-
-
-#: Of mode dind's variants an overlay has one.
-PAIRS = [
-    (one, other)
-    for one in COMPONENTS
-    for other in COMPONENTS
-    if one < other and not other.startswith("mode-dind-")
-    # A component that another includes is there already.
-    if one not in COMPONENTS[other].includes and other not in COMPONENTS[one].includes
-]
+    for number, patch in enumerate(content["patches"]):
+        left = [other for other in content["patches"] if other is not patch]
+        path.write_text(yaml.safe_dump({**content, "patches": left}))
+        assert text(user) != before, f"patch {number} changes nothing: {patch}"
 
 
 def with_components(*names: str) -> Objects:
@@ -210,17 +198,30 @@ def with_components(*names: str) -> Objects:
 
 
 alone = cache(with_components)
+#: An overlay has one of these; what they include is there with them.
+VARIANTS = [name for name in COMPONENTS if name.startswith("mode-dind")]
+OTHERS = [
+    name
+    for name in COMPONENTS
+    if name not in VARIANTS and not any(name in other.includes for other in COMPONENTS.values())
+]
 
 
-@pytest.mark.parametrize(("one", "other"), PAIRS)
-def test_components_in_either_order(one: str, other: str) -> None:
-    both = with_components(one, other)
-    assert both == with_components(other, one)
+@pytest.mark.parametrize("keeping", [False, True], ids=["all", "all that remove nothing"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_components_in_any_order(variant: str, keeping: bool) -> None:
+    """All at once, and backwards: every two of them in either order."""
     base = set(alone())
-    for name in (one, other):
-        added = set(alone(name)) - base
-        assert added <= set(both)
-        assert not (base - set(alone(name))) & set(both)
+    # What one removes would hide that two others change it differently.
+    names = [name for name in (variant, *OTHERS) if not keeping or base <= set(alone(name))]
+    found = with_components(*names)
+    if found != with_components(*reversed(names)):
+        pairs = itertools.combinations(names, 2)
+        pytest.fail(f"their order counts: {[p for p in pairs if alone(*p) != alone(*reversed(p))]}")
+    for name in names:
+        own = set(alone(name))
+        assert own - base <= set(found), f"{name} adds less than alone"
+        assert not (base - own) & set(found), f"{name} removes less than alone"
 
 
 def test_manifests_are_left_as_they_are() -> None:
