@@ -1,5 +1,7 @@
 """Writes charts/airdock/README.md and the comments of values.yaml, from values.schema.json.
 
+Before that, it writes Kubernetes' own types into values.schema.json (kubernetes_types.py).
+
 python -m scripts.chart.docs            # write
 python -m scripts.chart.docs --check    # exit 1 if it is not up to date
 """
@@ -13,9 +15,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from scripts.chart import kubernetes_types
 from scripts.chart.helm import CHART
 from scripts.chart.values_comments import WHOLE, commented
-from scripts.chart.values_schema import map_items, properties, resolved, schema, type_name
+from scripts.chart.values_schema import FILE, map_items, properties, resolved, schema, type_name
 from scripts.chart.yaml import load_yaml
 
 README, VALUES = CHART / "README.md", CHART / "values.yaml"
@@ -33,10 +36,10 @@ Secrets, upgrades, logs: [docs/operations.md](../../docs/operations.md).
 
 ## Values
 
-Helm rejects an unknown key and a value of the wrong type, and its message names the key. Blocks in the
-format of Kubernetes or Airflow (`affinity`, volume sources, `airflow.config`, ...) are passed on unchecked:
-`make lint` checks those of Kubernetes. Your maps are merged into the defaults, your lists replace
-them. `<...>` stands for a name.
+Helm rejects an unknown key and a value of the wrong type, and its message names the key. This includes the
+fields of blocks in the format of Kubernetes (`affinity`, volume sources, ...). Options in `airflow.config`
+are passed on unchecked. Your maps are merged into the defaults, your lists replace them. `<...>` stands for
+a name.
 
 <!-- `make docs` writes this file from values.schema.json and values.yaml: change those. -->
 """
@@ -167,15 +170,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Write the chart's README and the comments of values.yaml.")
     parser.add_argument("--check", action="store_true", help="only say whether they are up to date")
     check = parser.parse_args().check
-    stale = [
-        file
-        for file, text in ((VALUES, commented(VALUES.read_text())), (README, readme()))
-        if file.read_text() != text
-    ]
     if not check:
+        FILE.write_text(kubernetes_types.written(FILE.read_text()))
         VALUES.write_text(commented(VALUES.read_text()))
         README.write_text(readme())
         return 0
+    stale = [
+        file
+        for file, text in (
+            (FILE, kubernetes_types.written(FILE.read_text())),
+            (VALUES, commented(VALUES.read_text())),
+            (README, readme()),
+        )
+        if file.read_text() != text
+    ]
     for file in stale:
         print(f"{file.relative_to(CHART.parents[1])} is not up to date: run `make docs`.", file=sys.stderr)
     return 1 if stale else 0

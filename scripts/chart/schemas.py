@@ -97,10 +97,10 @@ def directory(version: str) -> Path:
     target = top / f"v{version}"
     if target.is_dir():
         return top
-    source = _package() / f"v{version}-local-strict"
+    source = package() / f"v{version}-local-strict"
     if not source.is_dir():
         there = sorted(
-            re.sub(r"v1\.(\d+).*", r"1.\1", path.name) for path in _package().glob("v*-local-strict")
+            re.sub(r"v1\.(\d+).*", r"1.\1", path.name) for path in package().glob("v*-local-strict")
         )
         raise SchemaError(f"There are no schemas of Kubernetes {version}, only of {', '.join(there)}.")
     top.mkdir(parents=True, exist_ok=True)
@@ -118,7 +118,8 @@ def directory(version: str) -> Path:
     return top
 
 
-def _package() -> Path:
+def package() -> Path:
+    """The directory of the package with the schemas; SchemaError if it is missing."""
     spec = importlib.util.find_spec("kubernetes_validate")
     if spec is None or spec.origin is None:
         raise SchemaError(f"The Python package {PACKAGE} is missing: pip install -r requirements.txt.")

@@ -10,6 +10,8 @@ from typing import Any
 from scripts.chart.helm import CHART
 
 FILE = CHART / "values.schema.json"
+#: The `$comment` of the types that kubernetes_types.py writes: their fields are not explained to anybody.
+KUBERNETES = "Kubernetes' own"
 
 
 @lru_cache
@@ -49,7 +51,9 @@ def origin(found: Mapping[str, Any]) -> str:
 
 
 def properties(found: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The keys of an object, without those that are refused by name."""
+    """The keys of an object, without those that are refused by name, and without Kubernetes' own."""
+    if found.get("$comment") == KUBERNETES:
+        return {}
     return {name: raw for name, raw in found.get("properties", {}).items() if raw is not False}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema
 
-from scripts.chart.values_schema import properties, resolved, schema
+from scripts.chart.values_schema import KUBERNETES, properties, resolved, schema
 
 #: Any key of a map stands for all: in a path it is this one.
 ANY = "*"
@@ -59,9 +59,14 @@ def only_object(found: Mapping[str, Any]) -> bool:
 
 
 def places(found: Mapping[str, Any] | None = None, path: tuple[str, ...] = ()) -> Iterator[Place]:
-    """Every place that the schema describes, from the root on; map keys are ANY, list items []."""
+    """Every place that the schema describes, from the root on; map keys are ANY, list items [].
+
+    Kubernetes' own types are one place each: test_kubernetes_types.py walks what is in them.
+    """
     whole = resolved(schema() if found is None else found)
     yield Place(path, whole)
+    if whole.get("$comment") == KUBERNETES:
+        return
     if path[-1:] == ("tasks",) and len(path) > 1:
         return  # A group's has the keys of the top-level one: test_task_namespaces.py.
     # A variable is a plain value, or an object in its place.
