@@ -24,7 +24,7 @@ def pod(**status: Any) -> dict[str, Any]:
         ],
         "phase": "Running",
     }
-    meta = {"name": "p", "uid": "u", "annotations": {"airdock.dev/container-id": ID}}
+    meta = {"name": f"p-{ID[:12]}", "uid": "u", "annotations": {"airdock.dev/container-id": ID}}
     return {"metadata": meta, "spec": {"containers": [{"image": "a"}]}, "status": state | status}
 
 
@@ -45,7 +45,7 @@ def watch(containers: Containers[Container], monkeypatch: pytest.MonkeyPatch) ->
 def test_a_pod_that_was_deleted_while_nothing_was_watched_has_ended(
     watch: Watch, containers: Containers[Container]
 ) -> None:
-    container = Container(ID, Create(image="a"), "p", begun=1.0)
+    container = Container(ID, Create(image="a"), f"p-{ID[:12]}", begun=1.0)
     containers.add(container)
     watch._relist([pod()])
     assert container.running

@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from docker_gateway import health
+from docker_gateway import health, health_port
 
 from tests.support.ports import free_port
 
@@ -26,7 +26,7 @@ def get(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
 
 def test_health_and_readiness(port: int) -> None:
     problems = {"ready": "", "alive": ""}
-    health.serve("", port, health.Metrics(), lambda: problems["ready"], lambda: problems["alive"])
+    health_port.serve("", port, health.Metrics(), lambda: problems["ready"], lambda: problems["alive"])
     assert get(port, "readyz") == get(port, "healthz") == (200, "ok\n")
     problems["ready"] = "no list yet"
     assert get(port, "readyz") == (503, "no list yet\n")
@@ -36,7 +36,7 @@ def test_health_and_readiness(port: int) -> None:
 
 def test_metrics(port: int) -> None:
     metrics = health.Metrics()
-    health.serve("127.0.0.1", port, metrics, str, str)
+    health_port.serve("127.0.0.1", port, metrics, str, str)
     metrics.refused('a"b\\c\nd')
     metrics.refused("privileged")
     metrics.ended("success")

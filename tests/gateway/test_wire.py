@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
-from docker_gateway import wire
+from docker_gateway import hangups, wire
 from docker_gateway.wire import Closed, Connection, RawStream, Request, WireError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -215,16 +215,16 @@ def test_hangup_is_told_from_a_half_closed_connection() -> None:
         RawStream(connection.socket, False).on_hangup(called.set)
         client.shutdown(socket.SHUT_WR)
         assert not called.wait(0.3)
-        assert not wire.hung_up(connection.socket)
+        assert not hangups.hung_up(connection.socket)
         client.close()
         assert called.wait(60)
-        assert wire.hung_up(connection.socket)
+        assert hangups.hung_up(connection.socket)
 
 
 def test_watching_ends_with_forget() -> None:
     with pair() as (client, connection):
         called = threading.Event()
-        wire.HANGUPS.watch(connection.socket, called.set)
-        wire.HANGUPS.forget(connection.socket)
+        hangups.HANGUPS.watch(connection.socket, called.set)
+        hangups.HANGUPS.forget(connection.socket)
         client.close()
         assert not called.wait(0.3)

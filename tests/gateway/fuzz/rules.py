@@ -24,6 +24,7 @@ from docker_gateway import (
     daemon_api,
     daemon_container,
     daemon_watch,
+    hangups,
     health,
     model,
     server,
@@ -209,6 +210,8 @@ class Watch(daemon_watch.Watch):
 class Manifests:
     """The cluster backend as far as it makes something of a body."""
 
+    alive = str
+
     def create(self, request: model.Create) -> tuple[str, list[str]]:
         built = cluster_manifest.build(
             request, "0" * 64, Settings(owner="owner", worker_group="group", tasks=TASKS),
@@ -304,7 +307,7 @@ def wire_input(data: bytes) -> None:
         except (OSError, wire.Closed, server.Disconnect):
             pass
         finally:
-            wire.HANGUPS.forget(sock)
+            hangups.HANGUPS.forget(sock)
 
 
 def body_input(data: bytes) -> None:

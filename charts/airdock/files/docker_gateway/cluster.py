@@ -33,24 +33,25 @@ from .labels import RETRIEVE
 from .model import Create
 from .settings import Settings
 
+#: Seconds that `close` may take.
+_CLOSE = 15.0
+
 
 class Cluster:
     """Implements backend.Backend."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, api: KubernetesApi | None = None) -> None:
         self._settings, self._tasks = settings, settings.tasks
-        self._api = KubernetesApi(settings.kubernetes)
-        self._containers: Containers[Container] = Containers()
+        self._api = api or KubernetesApi(settings.kubernetes)
+        self.containers: Containers[Container] = Containers()
         self._lock = threading.Lock()
         self._always_pull: Counter[str] = Counter()
         self._pods = Pods(self._api, settings.tasks.namespace)
-        self._watch = Watch(self._api, self._pods, settings, self._containers, metrics)
+        self._watch = Watch(self._api, self._pods, settings, self.containers, metrics)
         self._leases = Leases(self._api, settings)
-        self._cleanup = Cleanup(self._pods, self._watch, self._leases, settings, self._containers, metrics)
+        self._cleanup = Cleanup(self._pods, self._watch, self._leases, settings, self.containers, metrics)
         self._user_namespaces = UserNamespaces(self._api, settings)
-        metrics.gauge(
-            "containers", "Containers by state.", lambda: self._containers.states(lambda c: c.state)
-        )
+        metrics.gauge("containers", "Containers by state.", lambda: self.containers.states(lambda c: c.state))
         metrics.counter(
             "kubernetes_requests_total", "Requests to the Kubernetes API.", lambda: self._api.requests
         )
@@ -59,26 +60,31 @@ class Cluster:
 
     def run(self) -> None:
         """Start watching and collecting."""
-        for name, target in (("watch", self._watch.run), ("collect", self._cleanup.run)):
-            threading.Thread(target=target, name=name, daemon=True).start()
+        self._watch.loop.start()
+        self._cleanup.loop.start()
 
     def ready(self) -> str:
-        """Empty when pods can be created and watched."""
-        return self._watch.ready()
+        """Empty when pods can be created and watched, and another gateway would delete what this one left."""
+        return self._watch.ready() or self._leases.ready()
 
     def alive(self) -> str:
-        """Empty unless the watch's thread hangs."""
-        return self._watch.alive()
+        """Empty unless a thread hangs or has ended."""
+        return self._watch.loop.problem() or self._cleanup.loop.problem()
 
     def close(self) -> None:
         """Delete all pods, those that have ended too: nobody could see them any more."""
-        self._watch.closing = self._cleanup.closing = True
-        for container in self._containers.all():
-            if container.started and not container.gone:
+        self._watch.loop.closing = self._cleanup.loop.closing = True
+        deadline = time.monotonic() + _CLOSE
+        left = [c for c in self.containers.all() if c.started and not c.gone]
+        for container in left:
+            self._pods.delete(container, "the worker's pod ended", 10)
+            while not container.delete_due and not container.gone and time.monotonic() < deadline:
+                time.sleep(0.1)
                 self._pods.delete(container, "the worker's pod ended", 10)
-        for thread in [t for t in threading.enumerate() if t.name == "delete"]:
-            thread.join(timeout=5)
-        self._leases.release()
+        self._pods.finish(max(deadline - time.monotonic(), 0.0))
+        # A pod may still come of a request that nobody has answered: another gateway is to see to it.
+        if all(c.uid or c.gone for c in left):
+            self._leases.release()
 
     # ---- what Docker's clients ask
 
@@ -141,7 +147,7 @@ class Cluster:
         )  # fmt: skip
         self._pods.post(built.manifest, request, dry_run=True)
         name, grace = built.manifest["metadata"]["name"], cluster_manifest.grace(request)
-        self._containers.add(
+        self.containers.add(
             Container(container_id, request, name, grace, built.manifest, built.retrieve, built.xcom_all)
         )
         return container_id, built.notes
@@ -158,10 +164,12 @@ class Cluster:
 
     def start(self, container_id: str) -> bool:
         """Create the pod; its image is pulled later."""
-        container = self._containers.find(container_id)
+        container = self.containers.find(container_id)
         with container.changed:
             if container.started:
                 return False
+            if container.fate:
+                raise ApiError(409, f"the container never ran: {container.fate}", "left")
             container.begun = time.monotonic()
         try:
             pod = self._pods.post(container.manifest, container.request)
@@ -172,38 +180,55 @@ class Cluster:
             self._pods.delete(container, error.message, 1)
             raise
         with container.changed:
-            container.uid = container.uid or pod["metadata"]["uid"]
-        if container.fate or container.removed:  # the client left in the meantime
+            container.uid, container.gone = container.uid or pod["metadata"]["uid"], False
+        if container.fate or container.removed or container.ended:  # the client left in the meantime
+            # It may have been forgotten, too, when there was no pod yet.
+            self.containers.add(container)
+            if container.removed:
+                self.containers.hide(container)
             self._pods.delete(container, container.fate or "removed", 1)
         return True
 
     def attach(self, container_id: str, options: AttachOptions, upgrade: Callable[[bool], Stream]) -> None:
         """Send the output from the beginning; the client's leaving ends the container."""
-        container = self._containers.find(container_id)
+        container = self.containers.find(container_id)
         with container.changed:
             container.attached += 1
             # As the daemon: without `logs`, only what is printed from now on.
             nothing = container.ended is not None and not options.logs
-        done = threading.Event()
+        left = False
 
-        def hangup() -> None:
-            if container.attached == 1 and not done.is_set() and not container.ended:
+        def leave() -> None:
+            """Note once that the client has left; the last one's leaving ends the container."""
+            nonlocal left
+            with container.changed:
+                if left:
+                    return
+                left = True
+                container.attached -= 1
+                last = not container.attached
+            if last and not container.ended:
                 log("client-gone", **container.names())
                 self._pods.delete(container, "the task's process ended", 10)
 
         try:
             stream = upgrade(container.request.tty)
-            stream.on_hangup(hangup)
+            stream.on_hangup(leave)
             if not nothing:
                 Output(self._api, self._tasks.namespace, container, stream).send(options.stream)
-        finally:
-            done.set()
-            with container.changed:
-                container.attached -= 1
+        except BaseException as error:
+            # It left, or it is cut off, which must not look like the end of the output.
+            leave()
+            if not container.attached:
+                container.lost_output(f"the connection to the client broke ({error!r})")
+            raise
+        with container.changed:
+            container.attached -= not left
+            left = True
 
     def wait(self, container_id: str, condition: str, gone: Callable[[], bool]) -> int:
         """Give the exit code of a container that ended by itself; all other ends are a 500 that says why."""
-        container = self._containers.find(container_id)
+        container = self.containers.find(container_id)
         with container.changed:
             while not container.ended or (condition == "removed" and not container.removed):
                 container.changed.wait(timeout=5)
@@ -220,14 +245,14 @@ class Cluster:
 
     def inspect(self, container_id: str) -> dict[str, Any]:
         """Describe a container."""
-        return self._containers.find(container_id).describe()
+        return self.containers.find(container_id).describe()
 
     def stop(self, container_id: str, grace: int | None) -> bool:
         """Delete the pod, in the background.
 
         Airflow's supervisor kills the task 5 s after it asked it to end.
         """
-        container = self._containers.find(container_id)
+        container = self.containers.find(container_id)
         with container.changed:
             if container.ended or not container.started:
                 return False
@@ -236,7 +261,7 @@ class Cluster:
 
     def remove(self, container_id: str, force: bool) -> None:
         """Forget a container and delete its pod."""
-        container = self._containers.find(container_id)
+        container = self.containers.find(container_id)
         with container.changed:
             running = container.started and not container.ended
             if running and not force:
@@ -247,12 +272,14 @@ class Cluster:
             container.removed = True
             container.changed.notify_all()
         if container.started and not container.gone:
+            self.containers.hide(container)
             self._pods.delete(container, "removed", 1 if running else None)
-        self._containers.forget(container)
+        else:
+            self.containers.forget(container)
 
     def archive(self, container_id: str, path: str) -> Archive:
         """Give the file that the task retrieves."""
-        container = self._containers.find(container_id)
+        container = self.containers.find(container_id)
         if path != container.retrieve:
             raise Disconnect(
                 f"{path[:200]!r} cannot be read from an ended container: the label {RETRIEVE} names"

@@ -39,6 +39,7 @@ class Container:
     deleted_at: float = 0.0
     trouble_since: float = 0.0
     fate: str = ""  # why this gateway deletes the pod, if it does
+    delete_due: float = 0.0  # monotonic time at which the pod is deleted again, if it is still there
     removed: bool = False
     attached: int = 0
     output_lost: str = ""

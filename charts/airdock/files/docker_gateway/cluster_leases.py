@@ -7,10 +7,12 @@ watches it, is dead.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from .cluster_api import ApiStatus, KubernetesApi, Object, pods_path
 from .health import log
@@ -18,6 +20,11 @@ from .labels import OWNER
 from .settings import Settings
 
 _MANAGED = "app.kubernetes.io/managed-by=airdock"
+_NAME = re.compile(r"airdock-gateway-([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)\Z")
+#: Seconds: a Lease that says more is no reason to leave pods for longer.
+_LONGEST = 3600
+#: Dead gateways of one sweep.
+_MOST = 50
 
 
 class Leases:
@@ -30,20 +37,28 @@ class Leases:
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{self._namespace}/leases"
         self._name = f"airdock-gateway-{settings.owner}"
         self._renewed = self._tried = self._swept = -1e9
-        # Holder -> (renewTime as it stands in the Lease, when it was first seen so).
+        self._problem = "the gateway's Lease has not been created yet"
+        # Holder -> (resourceVersion of the Lease, when it was first seen so).
         self._seen: dict[str, tuple[str, float]] = {}
 
     def tick(self) -> None:
         """Do what is due. Called every few seconds."""
         now = time.monotonic()
         if now - self._renewed > self._seconds / 4:
-            with _logged("lease"):
+            try:
                 self._renew()
-                self._renewed = now
+                self._renewed, self._problem = now, ""
+            except Exception as error:
+                self._problem = f"the gateway's Lease cannot be renewed: {error}"
+                log("lease-failed", error=str(error))
         if now - self._tried > self._seconds / 4:
             self._tried = now
             with _logged("sweep"):
                 self._sweep(now)
+
+    def ready(self) -> str:
+        """Empty while other gateways see that this one lives: they would clean up after it."""
+        return self._problem if time.monotonic() - self._renewed > self._seconds else ""
 
     def release(self) -> None:
         """Delete the own Lease, unless a pod is left to which another gateway must see."""
@@ -76,19 +91,22 @@ class Leases:
         dead: list[tuple[str, float]] = []
         seen = {}
         for lease in leases:
-            spec = lease["spec"]
-            owner, stamp = spec["holderIdentity"], spec.get("renewTime", "")
-            if owner == self._owner:
+            # Its name alone says whose it is: there is one of a name, and a living gateway renews its own.
+            match = _NAME.match(lease["metadata"]["name"])
+            if not match or match[1] == self._owner:
                 continue
+            # The API server's count of writes: whoever else writes to it cannot make it look silent.
+            owner, stamp = match[1], lease["metadata"]["resourceVersion"]
             known = self._seen.get(owner)
             seen[owner] = known if known and known[0] == stamp else (stamp, now)
             silent = now - seen[owner][1]
-            # Its own word counts: gateways need not agree on the time.
-            if silent > spec.get("leaseDurationSeconds", self._seconds):
+            # Gateways need not agree on the time: the longer one counts.
+            if silent > max(_duration(lease.get("spec")), self._seconds):
                 dead.append((owner, silent))
         self._seen = seen
-        for owner, silent in dead:
-            self._collect(owner, silent)
+        for owner, silent in sorted(dead, key=lambda each: -each[1])[:_MOST]:
+            with _logged("sweep"):
+                self._collect(owner, silent)
 
     def _collect(self, owner: str, silent: float) -> None:
         """Delete what runs of a dead gateway at once, what has ended as late as a living one would."""
@@ -97,7 +115,8 @@ class Leases:
         ended = ("Succeeded", "Failed")
         due = [p for p in pods if silent > self._ttl or (p.get("status") or {}).get("phase") not in ended]
         for pod in due:
-            self._gone(pods_path(self._namespace, pod["metadata"]["name"]))
+            with _logged("sweep"):
+                self._gone(pods_path(self._namespace, pod["metadata"]["name"]))
         if due:
             log("sweep", gateway=owner, pods=len(due))
         if not pods:
@@ -115,5 +134,11 @@ class Leases:
 def _logged(what: str) -> Iterator[None]:
     try:
         yield
-    except ApiStatus as status:
-        log(f"{what}-failed", error=status.message)
+    except Exception as error:
+        log(f"{what}-failed", error=str(error) if isinstance(error, ApiStatus) else repr(error))
+
+
+def _duration(spec: Any) -> int:
+    """Read leaseDurationSeconds; what cannot be it is as if it were not there."""
+    seconds = spec.get("leaseDurationSeconds") if isinstance(spec, dict) else None
+    return min(seconds, _LONGEST) if isinstance(seconds, int) else 0

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from .cluster_api import ApiStatus, KubernetesApi, Object, pods_path
 from .cluster_container import Container
@@ -13,8 +16,11 @@ from .cluster_pods import Pods
 from .containers import Containers
 from .health import Metrics, log
 from .labels import CONTAINER, OWNER
+from .loops import Loop
 from .model import Create
 from .settings import Settings
+
+_ID = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class Watch:
@@ -31,52 +37,39 @@ class Watch:
         self._api, self._pods, self._containers, self._metrics = api, pods, containers, metrics
         self._namespace = settings.tasks.namespace
         self._selector = f"{OWNER}={settings.owner}"
-        self._problem = ""
-        self._beat = time.monotonic()
+        self._problem = self._version = ""
         self._synced = threading.Event()
-        self.closing = False
+        self.loop = Loop("watch", self._step)
 
     def ready(self) -> str:
         """Empty when pods are watched."""
         return self._problem or ("" if self._synced.is_set() else "the first list of pods is missing")
 
-    def alive(self) -> str:
-        """Empty unless the watch's thread hangs."""
-        return "" if time.monotonic() - self._beat < 600 else "the watch has been silent for 10 minutes"
-
-    def run(self) -> None:
-        """Watch until `closing`."""
-        version, delay = "", 0.2
+    def _step(self) -> None:
+        """List if that is due, and watch for a while."""
         path = pods_path(self._namespace)
-        while not self.closing:
-            self._beat = time.monotonic()
-            try:
-                if not version:
-                    answer = self._api.request("GET", path, {"labelSelector": self._selector}, patience=0)
-                    self._relist(answer.get("items") or [])
-                    version = answer["metadata"]["resourceVersion"]
-                    self._synced.set()
-                self._problem = ""
-                for event in self._api.watch(path, self._selector, version):
-                    self._beat = time.monotonic()
-                    delay = 0.2
-                    version = event["object"]["metadata"]["resourceVersion"]
-                    if event["type"] != "BOOKMARK":
-                        self._observe(event["object"], event["type"] == "DELETED")
-                continue
-            except ApiStatus as status:
+        try:
+            if not self._version:
+                answer = self._api.request("GET", path, {"labelSelector": self._selector}, patience=0)
+                self._relist(answer.get("items") or [])
+                self._version = answer["metadata"]["resourceVersion"]
+                self._synced.set()
+            self._problem = ""
+            for event in self._api.watch(path, self._selector, self._version):
+                self.loop.beat()
+                self._version = event["object"]["metadata"]["resourceVersion"]
+                if event["type"] != "BOOKMARK":
+                    self._observe(event["object"], event["type"] == "DELETED")
+        except ApiStatus as status:
+            # Without an answer, the same watch is tried again.
+            if status.code:
+                self._version = ""
+            if status.code != 410 and status.reason != "Expired":
                 self._problem = f"pods of {self._namespace} cannot be watched: {status.message}"
-                if status.code == 410 or status.reason == "Expired":
-                    version = ""
-                    continue
-                if status.code:
-                    version = ""
-            except Exception as error:
-                self._problem = f"the watch failed: {error!r}"
-                version = ""
-                log("watch-failed", error=repr(error))
-            time.sleep(delay)
-            delay = min(delay * 2, 5.0)
+                raise
+        except BaseException as error:
+            self._problem, self._version = f"the watch failed: {error!r}", ""
+            raise
 
     def look_for(self, container: Container) -> None:
         """Ask for a pod that no watch has shown: it came and went while the watch was broken."""
@@ -85,6 +78,7 @@ class Watch:
         except ApiStatus as status:
             if status.code == 404:
                 with container.changed:
+                    container.gone = True
                     container.end(Ended(None, "the pod was deleted before it was seen to run"), self._metrics)
 
     def _relist(self, items: list[Object]) -> None:
@@ -93,17 +87,35 @@ class Watch:
             self._observe(pod, False)
         for container in self._containers.all():
             if container.uid and container.uid not in seen and not container.gone and container.pod:
-                self._update(container, container.pod, True)
+                with self._one(container.pod, container):
+                    self._update(container, container.pod, True)
 
     def _observe(self, pod: Object, deleted: bool) -> None:
         meta = pod["metadata"]
         container_id = (meta.get("annotations") or {}).get(CONTAINER, "")
-        container = self._containers.get(container_id)
-        if container is None:
-            if not deleted and container_id and not meta.get("deletionTimestamp"):
-                self._adopt(container_id, pod)
+        # The annotation is its author's. The gateway gives a pod its id's name, and knows which one it gave.
+        if not _ID.match(container_id) or not meta["name"].endswith(f"-{container_id[:12]}"):
             return
-        self._update(container, pod, deleted)
+        container = self._containers.get(container_id)
+        with self._one(pod, container):
+            if container is None:
+                if not deleted and not meta.get("deletionTimestamp"):
+                    self._adopt(container_id, pod)
+            elif meta["name"] == container.pod_name:
+                self._update(container, pod, deleted)
+
+    @contextmanager
+    def _one(self, pod: Object, container: Container | None) -> Iterator[None]:
+        """Let a pod that cannot be understood cost its own container, and no other."""
+        try:
+            yield
+        except Exception as error:
+            log("pod-failed", pod=pod["metadata"]["name"], error=repr(error))
+            if container is not None:
+                reason = f"the state of its pod cannot be understood: {error!r}"
+                with container.changed:
+                    container.end(Ended(None, reason), self._metrics)
+                self._pods.delete(container, reason, 1)
 
     def _update(self, container: Container, pod: Object, deleted: bool) -> None:
         meta = pod["metadata"]
@@ -132,8 +144,7 @@ class Watch:
         `remove`, and collected in time.
         """
         meta = pod["metadata"]
-        labels = json.loads((meta.get("annotations") or {}).get("airdock.dev/docker-labels", "{}"))
-        request = Create(image=pod["spec"]["containers"][0]["image"], labels=labels)
+        request = Create(image="", labels=_labels(meta["annotations"].get("airdock.dev/docker-labels", "")))
         container = Container(container_id, request, meta["name"])
         container.uid, container.begun, container.pod = meta["uid"], time.monotonic(), pod
         reason = "the Docker gateway was restarted while the container ran; part of its output is lost"
@@ -143,3 +154,12 @@ class Watch:
         log("adopted", running=running, **container.names())
         if running:
             self._pods.delete(container, reason, 10)
+
+
+def _labels(text: str) -> dict[str, str]:
+    """Read the labels of a container from its pod, as far as they are any."""
+    try:
+        labels = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return {k: v for k, v in labels.items() if isinstance(v, str)} if isinstance(labels, dict) else {}

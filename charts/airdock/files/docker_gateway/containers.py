@@ -31,6 +31,7 @@ class Containers(Generic[C]):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._by_id: dict[str, C] = {}
+        self._hidden: set[str] = set()
 
     def add(self, container: C) -> bool:
         """Add a container; False if its id is known."""
@@ -41,11 +42,22 @@ class Containers(Generic[C]):
         """Remove a container, if it is there."""
         with self._lock:
             self._by_id.pop(container.id, None)
+            self._hidden.discard(container.id)
+
+    def hide(self, container: C) -> None:
+        """Let no client find a container that is to be forgotten once it is gone."""
+        with self._lock:
+            if container.id in self._by_id:
+                self._hidden.add(container.id)
 
     def all(self) -> list[C]:
-        """Give all of them, as they are now."""
+        """Give all of them, as they are now, hidden ones too."""
         with self._lock:
             return list(self._by_id.values())
+
+    def hidden(self, container: C) -> bool:
+        """Tell whether no client finds it."""
+        return container.id in self._hidden
 
     def get(self, container_id: str) -> C | None:
         """Give one by its whole id."""
@@ -54,9 +66,10 @@ class Containers(Generic[C]):
 
     def find(self, wanted: str) -> C:
         """Give one by id, name or unique prefix. Raises ApiError 404."""
-        found = self.get(wanted)
-        if found is None and wanted:
-            matches = [c for c in self.all() if c.id.startswith(wanted) or c.name == wanted]
+        shown = [c for c in self.all() if not self.hidden(c)] if wanted else []
+        found = next((c for c in shown if c.id == wanted), None)
+        if found is None:
+            matches = [c for c in shown if c.id.startswith(wanted) or c.name == wanted]
             found = matches[0] if len(matches) == 1 else None
         if found is None:
             raise ApiError(404, f"No such container: {wanted[:80]}", "not-found")

@@ -7,7 +7,6 @@ carry the owner's label; what a crash leaves is swept by that label.
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -16,7 +15,7 @@ from . import daemon_images, daemon_output
 from .api_versions import API, spoken_with
 from .backend import ApiError, Archive, AttachOptions, Stream
 from .containers import Containers
-from .daemon_api import DaemonApi, quietly
+from .daemon_api import DaemonApi
 from .daemon_body import BodyWriter, check_platform
 from .daemon_cgroup import CgroupParent
 from .daemon_cleanup import TICK, Cleanup
@@ -44,8 +43,8 @@ class Daemon:
 
     def run(self) -> None:
         """Find what a former life left, and start collecting and listening."""
-        for name, target in (("collect", self._cleanup.run), ("listen", self.watch.run)):
-            threading.Thread(target=target, name=name, daemon=True).start()
+        self._cleanup.loop.start()
+        self.watch.loop.start()
 
     def ready(self) -> str:
         """Empty when the daemon answers."""
@@ -53,20 +52,12 @@ class Daemon:
 
     def alive(self) -> str:
         """Empty unless the daemon has been unavailable for long."""
-        return self._cleanup.alive()
+        return self.watch.loop.problem() or self._cleanup.alive()
 
     def close(self) -> None:
         """Remove all containers: nobody could see them any more."""
-        self._cleanup.closing = self.watch.closing = True
-        threads = [
-            threading.Thread(target=quietly, args=(self._api.destroy, each.id))
-            for each in self.containers.all()
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(20)
-        self._cleanup.release()
+        self._cleanup.loop.closing = self.watch.loop.closing = True
+        self._cleanup.remove_all(20.0)
 
     # ---- what Docker's clients ask
 
@@ -119,9 +110,13 @@ class Daemon:
         if not self.watch.listening.wait(TICK):
             problem = self._cleanup.problem or "the node's Docker daemon does not report its events"
             raise ApiError(503, problem, "daemon")
+        if container.fate and not container.begun:
+            raise ApiError(409, f"the container never ran: {container.fate}", "left")
         first = not container.begun
         begun = container.begun = container.begun or time.monotonic()
         started = bool(self._api.call("POST", f"/containers/{container.id}/start") != {"status": 304})
+        if container.fate:  # the client left in the meantime
+            container.end(self._api, 1, container.fate)
         if first:
             self._metrics.start_seconds(time.monotonic() - begun)
         return started

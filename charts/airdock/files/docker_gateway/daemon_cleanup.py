@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from .daemon_container import Container
 from .daemon_leases import Leases
 from .health import log
 from .labels import OWNER
+from .loops import Loop
 from .settings import Settings
 
 #: Seconds between two looks.
@@ -29,26 +32,21 @@ class Cleanup:
         #: Empty while the daemon answers, else why not.
         self.problem = "the daemon has not answered yet"
         self._problem_since = time.monotonic()
-        self.closing = False
+        self._adopted = False
+        self.loop = Loop("collect", self._step, lambda: TICK)
 
-    def run(self) -> None:
-        """Look until `closing`."""
-        adopted = False
-        while not self.closing:
-            try:
-                self._api.call("GET", "/_ping", raw=True, timeout=10.0)
-                self.problem = ""
-                if not adopted:
-                    self._adopt()
-                    adopted = True
-                self._collect(time.monotonic())
-            except ApiError as error:
-                if not self.problem:
-                    self._problem_since = time.monotonic()
-                self.problem = error.message
-            except Exception as error:
-                log("collector-failed", error=repr(error))
-            time.sleep(TICK)
+    def _step(self) -> None:
+        try:
+            self._api.call("GET", "/_ping", raw=True, timeout=10.0)
+            if not self._adopted:
+                self._adopt()
+                self._adopted = True
+            self.problem = ""
+            self._collect(time.monotonic())
+        except ApiError as error:
+            if not self.problem:
+                self._problem_since = time.monotonic()
+            self.problem = error.message
 
     def alive(self) -> str:
         """Tell of a daemon that has been unavailable for a minute.
@@ -56,8 +54,8 @@ class Cleanup:
         A daemon that was restarted has a new socket; the mount in this container still shows the old one, and
         only a restart of the container brings the new one.
         """
-        if not self.problem:
-            return ""
+        if not self.problem or self.loop.problem():
+            return self.loop.problem()
         try:
             # Mounted here, a socket that the daemon has deleted is still there, without a name elsewhere.
             stale = self._socket.stat().st_nlink == 0
@@ -67,8 +65,21 @@ class Cleanup:
             return "the Docker daemon has created a new socket, and this container still has the old one"
         return self.problem if time.monotonic() - self._problem_since > 60 else ""
 
-    def release(self) -> None:
-        """Say that this gateway has ended."""
+    def remove_all(self, seconds: float) -> None:
+        """Remove all containers, some at a time, and say that this gateway has ended."""
+        left, deadline = self._containers.all(), time.monotonic() + seconds
+
+        def work() -> None:
+            with contextlib.suppress(IndexError):
+                while time.monotonic() < deadline:
+                    quietly(self._api.destroy, left.pop().id)
+
+        threads = [threading.Thread(target=work, name="remove", daemon=True) for _ in range(32)]
+        for each in threads[: len(left)]:
+            each.start()
+        for each in threads:
+            if each.ident:
+                each.join(max(deadline - time.monotonic(), 0.0))
         self._leases.release()
 
     def _adopt(self) -> None:
@@ -84,6 +95,9 @@ class Cleanup:
 
     def _collect(self, now: float) -> None:
         for each in self._containers.all():
+            self.loop.beat()
+            if each.fate and each.begun and not each.stopped and now >= each.stop_due:
+                each.end(self._api, 1, each.fate)
             if each.ended_at and now - each.ended_at > self._ttl and not each.attached:
                 quietly(self._api.destroy, each.id)
                 self._containers.forget(each)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from urllib.parse import urlencode
 
@@ -24,25 +24,39 @@ def attach(
         "stdout": "1", "stderr": "1", "logs": str(int(options.logs)), "stream": str(int(options.stream)),
     }  # fmt: skip
     with api.hijack(f"/containers/{container.id}/attach?{urlencode(query)}") as daemon:
-        stream = upgrade(container.tty)
+        left = False
         with container.lock:
             container.attached += 1
-        done = threading.Event()
 
-        def hangup() -> None:
-            if not done.is_set():
+        def leave() -> None:
+            """Note once that the client has left; the last one's leaving ends the container."""
+            nonlocal left
+            with container.lock:
+                if left:
+                    return
+                left = True
+                container.attached -= 1
+                last = not container.attached
+            with contextlib.suppress(OSError):
+                daemon.shutdown(socket.SHUT_RDWR)
+            if last and not container.died.is_set():
                 log("client-gone", **container.names())
                 container.end(api, 10, "the task's process ended")
-                daemon.shutdown(socket.SHUT_RDWR)
 
-        stream.on_hangup(hangup)
         try:
+            stream = upgrade(container.tty)
+            stream.on_hangup(leave)
             while data := daemon.recv(16 * 1024):
                 stream.relay(data)
-        finally:
-            done.set()
-            with container.lock:
-                container.attached -= 1
+        except BaseException as error:
+            # It left, or it is cut off, which must not look like the end of the output.
+            leave()
+            if not container.attached:
+                container.lost = container.lost or f"the connection to the client broke ({error!r})"
+            raise
+        with container.lock:
+            container.attached -= not left
+            left = True
 
 
 def archive(api: DaemonApi, container: Container, path: str) -> Archive:

@@ -1,18 +1,15 @@
-"""Health, readiness and Prometheus metrics on a TCP port, and the structured log."""
+"""Prometheus metrics, and the structured log."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
-
-from .wire import Closed, Connection, WireError
 
 _BUCKETS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _lock = threading.Lock()
@@ -22,7 +19,8 @@ def log(event: str, **fields: Any) -> None:
     """Write one JSON line to stderr; fields that are None stay away."""
     line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": event}
     line |= {key: value for key, value in fields.items() if value is not None}
-    with _lock:
+    # What is logged has happened: nobody is to fail of it.
+    with _lock, contextlib.suppress(OSError, ValueError):
         print(json.dumps(line), file=sys.stderr, flush=True)
 
 
@@ -101,33 +99,3 @@ def _family(name: str, text: str, kind: str, label: str, values: Mapping[str, fl
         escaped = key.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
         lines.append(f'{name}{{{label}="{escaped}"}} {value}')
     return lines
-
-
-def serve(host: str, port: int, metrics: Metrics, ready: Callable[[], str], alive: Callable[[], str]) -> None:
-    """Answer /healthz, /readyz and /metrics from threads."""
-    both = not host and socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, dualstack_ipv6=both)
-    answers: dict[str, Callable[[], str]] = {"/readyz": ready, "/healthz": alive}
-
-    def answer(sock: socket.socket) -> None:
-        with sock, contextlib.suppress(OSError, Closed, WireError):
-            # The gateway's own HTTP: the standard library's server would cost a megabyte.
-            connection = Connection(sock, idle=10.0)
-            path = connection.read().path
-            if path == "/metrics":
-                connection.respond(
-                    200, metrics.text().encode(), {"Content-Type": "text/plain; version=0.0.4"}, True
-                )
-            elif path in answers:
-                problem = answers[path]()
-                connection.respond(503 if problem else 200, (problem or "ok").encode() + b"\n", close=True)
-            else:
-                connection.respond(404, b"there are /healthz, /readyz and /metrics\n", close=True)
-
-    def accept() -> None:
-        while True:
-            sock, _ = listener.accept()
-            threading.Thread(target=answer, args=(sock,), name="health", daemon=True).start()
-
-    threading.Thread(target=accept, name="health", daemon=True).start()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import codecs
 import json
 import re
-import select
 import socket
 import struct
 import threading
@@ -21,6 +20,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from .api_versions import API
+from .hangups import HANGUPS
 
 #: Bytes of request line and headers together.
 MAX_HEAD = 32 * 1024
@@ -83,10 +83,13 @@ class Request:
 class Connection:
     """A client's connection: requests one after the other, or a raw stream after `upgrade`."""
 
-    def __init__(self, sock: socket.socket, idle: float | None = None) -> None:
+    def __init__(
+        self, sock: socket.socket, idle: float | None = None, request: float = REQUEST_TIMEOUT,
+        max_body: int = MAX_BODY,
+    ) -> None:  # fmt: skip
+        """`idle` are the seconds to wait for a request's first byte and to send in, None for ever."""
         self.socket = sock
-        # Seconds to wait for a request's first byte; None for ever.
-        self._idle = idle
+        self._idle, self._request, self._max_body = idle, request, max_body
         self._buffer = bytearray()
         self._method = ""
 
@@ -98,7 +101,7 @@ class Connection:
         if not self._buffer:
             self.socket.settimeout(self._idle)
             self._receive()
-        deadline = time.monotonic() + REQUEST_TIMEOUT
+        deadline = time.monotonic() + self._request
         head = self._until(b"\r\n\r\n", MAX_HEAD, deadline)
         line, *lines = head.split(b"\r\n")
         self._method, target = _request_line(line)
@@ -109,7 +112,7 @@ class Connection:
             raise WireError(
                 400, "a second request arrived before the first was answered: pipelining is not supported"
             )
-        self.socket.settimeout(None)
+        self.socket.settimeout(self._idle)
         return Request(self._method, path, query, headers, body)
 
     def _receive(self, deadline: float | None = None) -> None:
@@ -118,9 +121,7 @@ class Connection:
         try:
             data = self.socket.recv(64 * 1024)
         except TimeoutError:
-            raise WireError(
-                408, f"the request was not complete within {REQUEST_TIMEOUT:.0f} seconds"
-            ) from None
+            raise WireError(408, f"the request was not complete within {self._request:.0f} seconds") from None
         if not data:
             if self._buffer:
                 raise WireError(400, "the connection ended inside a request")
@@ -159,8 +160,8 @@ class Connection:
         if length is not None and not _LENGTH.match(length):
             raise WireError(400, "Content-Length is not a number")
         size = int(length or 0)
-        if size > MAX_BODY:
-            raise WireError(413, f"the body is longer than {MAX_BODY} bytes")
+        if size > self._max_body or (encoding and not self._max_body):
+            raise WireError(413, f"the body is longer than {self._max_body} bytes")
         if self._method in ("GET", "HEAD") and (size or encoding):
             raise WireError(400, f"a {self._method} request has no body")
         if not encoding and size <= _LARGE_BODY:
@@ -175,8 +176,8 @@ class Connection:
             if not _CHUNK_SIZE.match(size_line):
                 raise WireError(400, "a chunk's size is not a hexadecimal number")
             size = int(size_line, 16)
-            if len(body) + size > MAX_BODY:
-                raise WireError(413, f"the body is longer than {MAX_BODY} bytes")
+            if len(body) + size > self._max_body:
+                raise WireError(413, f"the body is longer than {self._max_body} bytes")
             body += self._exactly(size, deadline)
             if self._exactly(2, deadline) != b"\r\n":
                 raise WireError(400, "a chunk is longer than its size, or trailers follow the last one")
@@ -259,51 +260,6 @@ class RawStream:
     def on_hangup(self, callback: Callable[[], None]) -> None:
         """Call `callback` once when the client has closed; a half-closed connection is not closed."""
         HANGUPS.watch(self._socket, callback)
-
-
-class Hangups:
-    """One thread that notices closed connections, for all streams."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._epoll: select.epoll | None = None
-        self._callbacks: dict[int, Callable[[], None]] = {}
-
-    def watch(self, sock: socket.socket, callback: Callable[[], None]) -> None:
-        """Call `callback` once when the peer has closed both directions of `sock`."""
-        with self._lock:
-            if self._epoll is None:
-                self._epoll = select.epoll()
-                threading.Thread(target=self._run, args=(self._epoll,), name="hangups", daemon=True).start()
-            self._callbacks[sock.fileno()] = callback
-            # No event is asked for: hangup and error are always reported, a half-closed peer is neither.
-            self._epoll.register(sock.fileno(), select.EPOLLONESHOT)
-
-    def forget(self, sock: socket.socket) -> None:
-        """Stop watching; must be called before `sock` is closed, as its number is used again."""
-        with self._lock:
-            if self._callbacks.pop(sock.fileno(), None) is not None and self._epoll:
-                self._epoll.unregister(sock.fileno())
-
-    def _run(self, epoll: select.epoll) -> None:
-        while True:
-            for number, _ in epoll.poll():
-                with self._lock:
-                    callback = self._callbacks.pop(number, None)
-                    if callback:
-                        epoll.unregister(number)
-                if callback:
-                    callback()
-
-
-HANGUPS = Hangups()
-
-
-def hung_up(sock: socket.socket) -> bool:
-    """Tell whether the peer has closed both directions."""
-    poll = select.poll()
-    poll.register(sock, 0)
-    return bool(poll.poll(0))
 
 
 def _whole(data: bytes, start: int, end: int) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-import threading
 from pathlib import Path
 from types import FrameType
 
@@ -19,7 +18,7 @@ if not __package__:
 
 def main() -> int:
     """Serve until SIGTERM."""
-    from docker_gateway import health, settings
+    from docker_gateway import health, health_port, settings
     from docker_gateway.server import Server
 
     try:
@@ -41,10 +40,10 @@ def main() -> int:
     backend.run()
     server = Server(Path(loaded.socket), backend, metrics)
     if loaded.health_port:
-        health.serve(loaded.health_host, loaded.health_port, metrics, backend.ready, backend.alive)
+        health_port.serve(loaded.health_host, loaded.health_port, metrics, server.ready, server.alive)
 
     def end(number: int, frame: FrameType | None) -> None:
-        threading.Thread(target=server.close, name="close", daemon=True).start()
+        server.close()
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
@@ -52,8 +51,12 @@ def main() -> int:
     gc.collect()
     gc.freeze()
     health.log("listening", socket=loaded.socket, backend=loaded.backend)
-    server.serve()
-    backend.close()
+    try:
+        server.serve()
+    finally:
+        server.close()
+        server.drain(5.0)
+        backend.close()
     health.log("ended")
     return 0
 

@@ -212,13 +212,13 @@ class KubernetesApi:
                 connection.close()
                 _object(response.status, data)
                 raise ApiStatus(response.status, "Unexpected", "no stream")
+            stream = Stream(connection, response)
+            if stream._socket:
+                stream._socket.settimeout(timeout)
+            return stream
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise ApiStatus(0, "Unreachable", f"the Kubernetes API did not answer: {error}") from None
-        stream = Stream(connection, response)
-        if stream._socket:
-            stream._socket.settimeout(timeout)
-        return stream
 
     def watch(self, path: str, selector: str, version: str, seconds: int = 240) -> Iterator[Object]:
         """Yield watch events from `version` on, until the server ends it.

@@ -12,6 +12,7 @@ from .cluster_pods import Pods
 from .cluster_watch import Watch
 from .containers import Containers
 from .health import Metrics, log
+from .loops import Loop
 from .settings import Settings
 
 #: Seconds between two looks.
@@ -20,6 +21,8 @@ _TICK = 5.0
 _UNSTARTED = 3600
 #: Seconds after which a pod that was created and never seen is asked for.
 _UNSEEN = 30.0
+#: The same for one whose creation nobody has answered.
+_UNANSWERED = 60.0
 #: Seconds that a node has to end a deleted pod's container before it counts as lost.
 _DELETE_GRACE = 60.0
 
@@ -38,18 +41,16 @@ class Cleanup:
     ) -> None:
         self._pods, self._watch, self._leases = pods, watch, leases
         self._tasks, self._containers, self._metrics = settings.tasks, containers, metrics
-        self.closing = False
+        self.loop = Loop("collect", self._step, lambda: _TICK)
 
-    def run(self) -> None:
-        """Look until `closing`."""
-        while not self.closing:
+    def _step(self) -> None:
+        self._leases.tick()
+        for container in self._containers.all():
+            self.loop.beat()
             try:
-                self._leases.tick()
-                for container in self._containers.all():
-                    self.look_at(container)
+                self.look_at(container)
             except Exception as error:
-                log("collector-failed", error=repr(error))
-            time.sleep(_TICK)
+                log("collector-failed", error=repr(error), **container.names())
 
     def look_at(self, container: Container) -> None:
         """Do what is due for one container."""
@@ -64,9 +65,13 @@ class Cleanup:
                 container.end(Ended(None, reason), self._metrics)
             elif container.pod:
                 self._lose_patience(container, container.pod, now)
-        unseen = container.uid and container.pod is None and not container.ended
-        if unseen and now - container.begun > _UNSEEN:
+        unseen = container.started and container.pod is None and not container.ended
+        if unseen and now - container.begun > (_UNSEEN if container.uid else _UNANSWERED):
             self._watch.look_for(container)
+        if container.fate and container.started and not container.gone and now >= container.delete_due:
+            self._pods.delete(container, container.fate, 1)
+        if self._containers.hidden(container) and container.gone:
+            self._containers.forget(container)
 
     # The steps, called with `changed` held.
 
@@ -79,9 +84,9 @@ class Cleanup:
         if container.log and age > LOG_GRACE:
             container.log.close()
         if age > self._tasks.ttl_seconds and not container.attached:
-            if not container.gone:
+            self._containers.hide(container)
+            if not container.gone and not container.fate:
                 self._pods.delete(container, "collected", None)
-            self._containers.forget(container)
 
     def _lost_with_its_node(self, container: Container, now: float) -> bool:
         grace = _DELETE_GRACE + container.grace

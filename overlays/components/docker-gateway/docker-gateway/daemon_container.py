@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,9 @@ from .backend import ApiError
 from .daemon_api import DaemonApi
 from .health import log
 from .labels import DAG, TASK
+
+#: Stops under way at a time; the others wait for the next look at the containers.
+_stops = threading.BoundedSemaphore(64)
 
 
 @dataclass
@@ -28,6 +32,9 @@ class Container:
     attached: int = 0
     #: Why this gateway ended it, if it did.
     fate: str = ""
+    #: Monotonic time at which it is stopped again, unless `stopped`.
+    stop_due: float = 0.0
+    stopped: bool = False
     #: Why its exit code is not its own, if so.
     lost: str = ""
     died: threading.Event = field(default_factory=threading.Event)
@@ -47,14 +54,32 @@ class Container:
         }
 
     def end(self, api: DaemonApi, grace: int, why: str) -> None:
-        """Stop it in the background."""
+        """Stop it in the background; what fails is tried again at `stop_due`."""
         self.fate = self.fate or why
+        self.stopped, self.stop_due = False, time.monotonic() + grace + 60.0
 
         def work() -> None:
             try:
                 api.call("POST", f"/containers/{self.id}/stop", {"t": str(grace)}, timeout=grace + 30.0)
+                self.stopped = True
             except ApiError as error:
-                if error.status != 404:
+                self.stopped = error.status == 404
+                if not self.stopped:
                     log("stop-failed", error=error.message, **self.names())
+            finally:
+                if not self.stopped:
+                    self.stop_due = time.monotonic()
+                _stops.release()
 
-        threading.Thread(target=work, name="stop", daemon=True).start()
+        if not _stops.acquire(blocking=False):
+            self.stop_due = 0.0
+            return
+        thread = threading.Thread(target=work, name="stop", daemon=True)
+        try:
+            thread.start()
+        except Exception as error:
+            log("stop-failed", error=repr(error), **self.names())
+        finally:
+            if not thread.ident:
+                self.stop_due = 0.0
+                _stops.release()

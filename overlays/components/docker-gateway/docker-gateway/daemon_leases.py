@@ -46,21 +46,18 @@ class Leases:
     def _sweep(self, now: float) -> None:
         filters = json.dumps({"label": [OWNER]})
         volumes = self._api.call("GET", "/volumes", {"filters": filters}).get("Volumes") or []
-        stamps = {
-            v["Name"].removeprefix(_VOLUME): v.get("CreatedAt", "")
-            for v in volumes
-            if v["Name"].startswith(_VOLUME)
-        }
+        names = {str(v.get("Name")): str(v.get("CreatedAt")) for v in volumes}
+        stamps = {n.removeprefix(_VOLUME): stamp for n, stamp in names.items() if n.startswith(_VOLUME)}
         containers = self._api.call("GET", "/containers/json", {"all": "1", "filters": filters})
-        owners = {c["Labels"][OWNER] for c in containers} | set(stamps)
-        owners.discard(self._owner)
+        labels = {c["Id"]: (c.get("Labels") or {}).get(OWNER, "") for c in containers}
+        owners = (set(labels.values()) | set(stamps)) - {self._owner, ""}
         self._seen = {owner: seen for owner, seen in self._seen.items() if owner in owners}
         for owner in owners:
             stamp = stamps.get(owner, "")
             if owner not in self._seen or self._seen[owner][0] != stamp:
                 self._seen[owner] = stamp, now
             elif now - self._seen[owner][1] > self._seconds:
-                left = [c["Id"] for c in containers if c["Labels"][OWNER] == owner]
+                left = [each for each, its in labels.items() if its == owner]
                 log("sweep", gateway=owner, containers=len(left))
                 for each in left:
                     quietly(self._api.destroy, each)

@@ -10,14 +10,13 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from .backend import ApiError
 from .containers import Containers
 from .daemon_api import DaemonApi
 from .daemon_container import Container
 from .labels import OWNER
+from .loops import Loop
 
 
 class Watch:
@@ -27,27 +26,27 @@ class Watch:
         self._api, self._owner, self._containers = api, owner, containers
         #: Set while events are heard.
         self.listening = threading.Event()
-        self.closing = False
+        # A daemon is silent while nothing happens, and its end ends the connection.
+        self.loop = Loop("listen", self._step, lambda: 0.5, silence=float("inf"))
 
-    def run(self) -> None:
-        """Listen until `closing`."""
+    def _step(self) -> None:
+        """Listen for as long as the daemon lets it."""
         filters = json.dumps({"label": [f"{OWNER}={self._owner}"], "event": ["kill", "die"]})
-        while not self.closing:
+        try:
+            query = {"since": str(int(time.time()) - 1), "filters": filters}
+            connection, response = self._api.open("GET", "/events", query, timeout=None)
             try:
-                query = {"since": str(int(time.time()) - 1), "filters": filters}
-                connection, response = self._api.open("GET", "/events", query, timeout=None)
-                try:
-                    self.listening.set()
-                    for line in iter(response.readline, b""):
-                        self._hear(json.loads(line))
-                finally:
-                    self.listening.clear()
-                    connection.close()
-            except (ApiError, OSError, ValueError, http.client.HTTPException):
-                pass
-            if not self.closing:
+                self.listening.set()
+                for line in iter(response.readline, b""):
+                    self._hear(line)
+            finally:
+                self.listening.clear()
+                connection.close()
+        except (ApiError, OSError, ValueError, http.client.HTTPException):
+            pass
+        finally:
+            if not self.loop.closing:
                 self._lose_all("the node's Docker daemon became unavailable while the container ran")
-            time.sleep(0.5)
 
     def why_lost(self, container: Container) -> str:
         """Tell why an exit code is not the container's own; empty if it is."""
@@ -55,7 +54,8 @@ class Watch:
             return "the Docker daemon did not report the end of the container"
         return container.lost
 
-    def _hear(self, event: Mapping[str, Any]) -> None:
+    def _hear(self, line: bytes) -> None:
+        event = json.loads(line)
         container = self._containers.get((event.get("Actor") or {}).get("ID", ""))
         if container is None or container.died.is_set():
             return

@@ -10,18 +10,19 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .api_versions import API, ApiVersion
 from .backend import ApiError, AttachOptions, Backend, Disconnect, Stream
 from .fields import without_temporary
+from .hangups import HANGUPS, hung_up
 from .health import Metrics, log
 from .labels import DAG, TASK
+from .listener import Listener, max_connections
 from .model import BadBody, mapping, parse_create, parse_json, string
-from .wire import HANGUPS, Closed, Connection, RawStream, Request, WireError, hung_up
+from .wire import Closed, Connection, RawStream, Request, WireError
 
-MAX_CONNECTIONS = 2048
 _PATH = re.compile(r"(?:/v(?P<major>[0-9]{1,2})\.(?P<minor>[0-9]{1,3}))?(?P<rest>/.*)\Z")
 _CONTAINER = re.compile(r"/containers/(?P<id>[A-Za-z0-9][A-Za-z0-9_.-]{0,254})(?:/(?P<verb>[a-z]+))?\Z")
 _SWARM = re.compile(r"/(?:swarm|services|tasks|nodes|secrets|configs)(?:/|\Z)")
@@ -34,15 +35,17 @@ class Server:
     def __init__(self, path: Path, backend: Backend, metrics: Metrics) -> None:
         self._backend, self._metrics = backend, metrics
         path.unlink(missing_ok=True)
-        self._socket = socket.socket(socket.AF_UNIX)
+        sock = socket.socket(socket.AF_UNIX)
         # Owner and group from the start, not only after a chmod.
         mask = os.umask(0o117)
         try:
-            self._socket.bind(str(path))
+            sock.bind(str(path))
         finally:
             os.umask(mask)
-        self._socket.listen(512)
-        self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        sock.listen(512)
+        self._listener = Listener(sock, max_connections(), "connection", self._connection)
+        # Creates and starts that are under way.
+        self._under_way, self._ended = 0, threading.Condition()
         self._fixed: dict[tuple[str, str], Handler] = {
             ("GET", "/_ping"): self._ping,
             ("HEAD", "/_ping"): self._ping,
@@ -55,22 +58,40 @@ class Server:
 
     def serve(self) -> None:
         """Accept connections until `close`."""
-        while True:
-            try:
-                sock, _ = self._socket.accept()
-            except OSError:
-                return
-            if not self._slots.acquire(blocking=False):
-                sock.close()
-                log("too-many-connections", limit=MAX_CONNECTIONS)
-                continue
-            threading.Thread(target=self._connection, args=(sock,), name="connection", daemon=True).start()
+        self._listener.serve()
 
     def close(self) -> None:
-        """Stop accepting."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        """Accept no connection and no container any more. Safe in a signal handler."""
+        self._listener.close()
+
+    def drain(self, seconds: float) -> None:
+        """Wait for the creates and starts that were let in before `close`."""
+        with self._ended:
+            self._ended.wait_for(lambda: not self._under_way, seconds)
+
+    def alive(self) -> str:
+        """Empty unless only a restart can help, else why."""
+        return HANGUPS.problem() or self._listener.problem() or self._backend.alive()
+
+    def ready(self) -> str:
+        """Empty when containers can be created, started, watched and ended, else why not."""
+        return "the gateway is ending" if self._listener.closing else self.alive() or self._backend.ready()
+
+    @contextlib.contextmanager
+    def _let_in(self) -> Iterator[None]:
+        """Refuse a create or start of a container that this gateway could not end with its task."""
+        with self._ended:
+            if self._listener.closing:
+                raise ApiError(503, "the Docker gateway is ending with the worker's pod", "ending")
+            if problem := self.alive():
+                raise ApiError(503, f"the Docker gateway takes no containers: {problem}", "unwell")
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._ended:
+                self._under_way -= 1
+                self._ended.notify_all()
 
     def _connection(self, sock: socket.socket) -> None:
         self._metrics.opened("connections")
@@ -82,13 +103,9 @@ class Server:
             pass
         except Disconnect as reason:
             log("disconnect", reason=str(reason))
-        except Exception as error:
-            log("internal-error", error=repr(error))
         finally:
-            HANGUPS.forget(sock)
-            sock.close()
             self._metrics.opened("connections", -1)
-            self._slots.release()
+            HANGUPS.forget(sock)
 
     def _request(self, connection: Connection) -> bool:
         """Answer one request; False if the connection is to end."""
@@ -187,7 +204,8 @@ class Server:
             raise ApiError(400, f"the query's {min(unknown)[:80]!r} is not known", "body")
         create = parse_create(request.body, request.query.get("name", ""), request.query.get("platform", ""))
         try:
-            container, warnings = self._backend.create(create)
+            with self._let_in():
+                container, warnings = self._backend.create(create)
         except ApiError as error:
             error.dag, error.task = create.labels.get(DAG), create.labels.get(TASK)
             error.message = without_temporary(error.message, create)
@@ -199,7 +217,9 @@ class Server:
         if (method, verb) == ("POST", "attach"):
             return self._attach(connection, request, container)
         if (method, verb) == ("POST", "start"):
-            connection.respond(204 if backend.start(container) else 304)
+            with self._let_in():
+                first = backend.start(container)
+            connection.respond(204 if first else 304)
         elif (method, verb) == ("POST", "wait"):
             condition = request.query.get("condition", "") or "not-running"
             if condition not in ("not-running", "next-exit", "removed"):

@@ -1,0 +1,199 @@
+"""An API server that records, with a kubelet whose containers do nothing but what the test says."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+from collections import deque
+from typing import Any
+
+from .world import BREAK, END, Pieces, Reply, Task, World
+
+_PODS = re.compile(r"/api/v1/namespaces/[a-z0-9-]+/pods(?:/(?P<name>[a-z0-9.-]+))?(?P<log>/log)?\Z")
+_LEASES = re.compile(
+    r"/apis/coordination.k8s.io/v1/namespaces/[a-z0-9-]+/leases(?:/(?P<name>[a-z0-9.-]+))?\Z"
+)
+
+
+def _status(code: int, reason: str) -> Reply:
+    return Reply(code, {"kind": "Status", "code": code, "reason": reason, "message": reason})
+
+
+def _selected(labels: dict[str, str] | None, selector: str) -> bool:
+    key, _, value = selector.partition("=")
+    return not selector or (labels or {}).get(key) == value
+
+
+class ClusterWorld(World):
+    """Pods by name in `tasks`, their objects in `pods`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pods: dict[str, dict[str, Any]] = {}
+        self.leases: dict[str, dict[str, Any]] = {}
+        self.watchers: list[tuple[str, Pieces]] = []
+        self._version = 0
+        #: The last ones: version, labels, line.
+        self._events: deque[tuple[int, Any, bytes]] = deque(maxlen=200)
+
+    # ---- requests
+
+    def handle(self, method: str, path: str, query: dict[str, str], body: Any) -> Reply:
+        with self.lock:
+            if len(self.requests) < 10_000:
+                self.requests.append(f"{method} {path}")
+            if match := _PODS.match(path):
+                return self._pods(method, match["name"] or "", bool(match["log"]), query, body)
+            if match := _LEASES.match(path):
+                return self._leases(method, match["name"] or "", query, body)
+            return _status(404, "NotFound")
+
+    def _pods(self, method: str, name: str, log: bool, query: dict[str, str], body: Any) -> Reply:
+        if method == "POST":
+            if "dryRun" in query:
+                return Reply(201, body)
+            if body["metadata"]["name"] in self.pods:
+                return _status(409, "AlreadyExists")
+            return Reply(201, self.add(body))
+        if not name:
+            selector = query.get("labelSelector", "")
+            if "watch" in query:
+                since = int(query["resourceVersion"])
+                old = [line for version, labels, line in self._events if version > since
+                       and _selected(labels, selector)]  # fmt: skip
+                self.watchers.append((selector, pieces := Pieces(old)))
+                return Reply(pieces=pieces)
+            found = [p for p in self.pods.values() if _selected(p["metadata"].get("labels"), selector)]
+            meta = {"resourceVersion": str(self._version)}
+            return Reply(body={"metadata": meta, "items": copy.deepcopy(found)})
+        if name not in self.pods:
+            return _status(404, "NotFound")
+        if log:
+            return self._log(self.tasks[name], query)
+        if method == "DELETE":
+            uid = ((body or {}).get("preconditions") or {}).get("uid")
+            if uid and uid != self.pods[name]["metadata"]["uid"]:
+                return _status(409, "Conflict")
+            self._delete(name)
+            return Reply(200, {})
+        return Reply(200, copy.deepcopy(self.pods[name]))
+
+    def _log(self, task: Task, query: dict[str, str]) -> Reply:
+        lines = list(task.output)
+        if since := query.get("sinceTime", "").encode():
+            lines = [line for line in lines if line[:19] >= since[:19]]
+        pieces = Pieces(lines)
+        if query.get("follow") and task.state == "running":
+            task.followers.append(pieces)
+        else:
+            pieces.put(END)
+        return Reply(pieces=pieces)
+
+    def _leases(self, method: str, name: str, query: dict[str, str], body: Any) -> Reply:
+        if method == "POST":
+            return Reply(201, self.write_lease(body["metadata"]["name"], body))
+        if not name:
+            selector = query.get("labelSelector", "")
+            return Reply(
+                body={
+                    "items": [
+                        copy.deepcopy(each)
+                        for each in self.leases.values()
+                        if _selected(each["metadata"].get("labels"), selector)
+                    ]
+                }
+            )
+        if name not in self.leases:
+            return _status(404, "NotFound")
+        if method == "DELETE":
+            return Reply(200, self.leases.pop(name))
+        if method == "PATCH":
+            spec = self.leases[name].get("spec")
+            changed = {**(spec if isinstance(spec, dict) else {}), **body["spec"]}
+            self.write_lease(name, {**self.leases[name], "spec": changed})
+        return Reply(200, self.leases[name])
+
+    def write_lease(self, name: str, lease: dict[str, Any]) -> dict[str, Any]:
+        """Write a Lease, as anybody may who has the right to."""
+        with self.lock:
+            if (self.leases.get(name) or {}).get("spec") != lease.get("spec") or name not in self.leases:
+                self._version += 1
+                lease["metadata"]["resourceVersion"] = str(self._version)
+                self.leases[name] = lease
+            return self.leases[name]
+
+    # ---- the life of pods
+
+    def add(self, pod: dict[str, Any]) -> dict[str, Any]:
+        """Create a pod, as anybody may who has the right to."""
+        with self.lock:
+            pod = copy.deepcopy(pod)
+            name = pod["metadata"]["name"]
+            pod["metadata"]["uid"] = os.urandom(16).hex()
+            pod["status"] = {"phase": "Pending"}
+            self.pods[name] = pod
+            self.tasks[name] = Task(name, pod, "pending")
+            self._event("ADDED", name)
+            return copy.deepcopy(pod)
+
+    def _event(self, kind: str, name: str) -> None:
+        self._version += 1
+        pod = self.pods[name]
+        pod["metadata"]["resourceVersion"] = str(self._version)
+        line = json.dumps({"type": kind, "object": pod}).encode() + b"\n"
+        self._events.append((self._version, pod["metadata"].get("labels"), line))
+        for selector, pieces in self.watchers:
+            if _selected(pod["metadata"].get("labels"), selector):
+                pieces.put(line)
+
+    def run(self, task: Task) -> None:
+        with self.lock:
+            if task.state == "pending":
+                task.state = "running"
+                self._state(task, "Running", {"running": {"startedAt": "2026-01-01T00:00:00Z"}})
+
+    def _state(self, task: Task, phase: str, state: dict[str, Any]) -> None:
+        statuses = [{"name": "container", "state": state}]
+        self.pods[task.id]["status"] = {"phase": phase, "containerStatuses": statuses}
+        self._event("MODIFIED", task.id)
+
+    def print(self, task: Task, data: bytes) -> None:
+        with self.lock:
+            if task.state != "running":
+                return
+            number = len(task.output)
+            stamp = f"2026-01-01T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}.000000001Z "
+            task.output.append(stamp.encode() + data)
+            for each in task.followers:
+                each.put(task.output[-1])
+
+    def exit(self, task: Task, code: int, killed: str = "") -> None:
+        with self.lock:
+            if not task.alive:
+                return
+            ran = task.state == "running"
+            task.state, task.code, task.killed = "exited", code, killed
+            if ran:
+                phase = "Failed" if code else "Succeeded"
+                self._state(task, phase, {"terminated": {"exitCode": code, "reason": "Completed"}})
+            for each in task.followers:
+                each.put(END)
+            task.followers.clear()
+
+    def _delete(self, name: str) -> None:
+        pod, task = self.pods[name], self.tasks[name]
+        pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        self._event("MODIFIED", name)
+        self.exit(task, 143, "deleted")
+        task.state = "exited"
+        self._event("DELETED", name)
+        del self.pods[name], self.tasks[name]
+
+    def break_watches(self) -> None:
+        """Cut the connections that the gateway watches by."""
+        with self.lock:
+            for _, pieces in self.watchers:
+                pieces.put(BREAK)
+            self.watchers.clear()

@@ -1,0 +1,139 @@
+"""A whole gateway in this process, with a stand-in behind it, and a client that does what it is told."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from docker_gateway.cluster import Cluster
+from docker_gateway.cluster_api import KubernetesApi
+from docker_gateway.daemon import Daemon
+from docker_gateway.daemon_api import DaemonApi
+from docker_gateway.health import Metrics
+from docker_gateway.server import Server
+from docker_gateway.settings import Daemon as DaemonSettings
+from docker_gateway.settings import Kubernetes, Settings, Tasks
+
+from .cluster import ClusterWorld
+from .daemon import DaemonWorld
+from .direct import ClusterDirect, DaemonDirect
+from .http import Front
+from .world import World
+
+BACKENDS = ("cluster", "daemon")
+OWNER = "11111111-2222-3333-4444-555555555555"
+
+
+class Client:
+    """One connection of a client."""
+
+    def __init__(self, path: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(30)
+        self.socket.connect(str(path))
+
+    def send(self, method: str, path: str, body: Any = None) -> None:
+        data = b"" if body is None else json.dumps(body).encode()
+        length = f"Content-Length: {len(data)}\r\n" if data else ""
+        self.socket.sendall(f"{method} /v1.47{path} HTTP/1.1\r\nHost: a\r\n{length}\r\n".encode() + data)
+
+    def answer(self) -> tuple[int, Any]:
+        """Read an answer. Raises ConnectionError when there is none."""
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += self._some()
+        head, _, body = data.partition(b"\r\n\r\n")
+        lines = head.decode().lower().split("\r\n")
+        length = next((int(line[15:]) for line in lines if line.startswith("content-length:")), 0)
+        while len(body) < length:
+            body += self._some()
+        return int(head.split()[1]), json.loads(body) if body.strip() else None
+
+    def _some(self) -> bytes:
+        if not (data := self.socket.recv(65536)):
+            raise ConnectionError("the gateway closed the connection")
+        return data
+
+    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        self.send(method, path, body)
+        return self.answer()
+
+    def create(self, **body: Any) -> str:
+        status, answer = self.ask("POST", "/containers/create", {"Image": "busybox:1.37", **body})
+        assert status == 201, answer
+        return str(answer["Id"])
+
+    def attach(self, container: str) -> int:
+        self.send("POST", f"/containers/{container}/attach?stream=1&stdout=1&stderr=1&logs=1")
+        return self.answer()[0]
+
+    def output(self) -> bytes:
+        """Read an attached container's output to its end."""
+        data = b""
+        with contextlib.suppress(ConnectionError):
+            while True:
+                data += self._some()
+        text = b""
+        while data:
+            size = int.from_bytes(data[4:8])
+            text, data = text + data[8 : 8 + size], data[8 + size :]
+        return text
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+class Gateway:
+    """Server and backend; `world` is what stands behind them."""
+
+    def __init__(
+        self, backend: str, directory: Path, direct: bool = False, world: World | None = None, **tasks: Any
+    ) -> None:
+        self.path, self.front = directory / "docker.sock", None
+        self.world: World = world or (ClusterWorld() if backend == "cluster" else DaemonWorld())
+        address = ""
+        if not direct:
+            self.front = Front(self.world, directory / "node.sock" if backend == "daemon" else None)
+            address = self.front.address
+        (directory / "token").write_text("token")
+        kubernetes = Kubernetes(server=address, token_file=str(directory / "token"))
+        settings = Settings(
+            backend=backend, owner=OWNER, kubernetes=kubernetes, tasks=Tasks(**tasks),
+            daemon=DaemonSettings(socket=address, cgroup_parent="none"),
+        )  # fmt: skip
+        self.metrics = Metrics()
+        self.backend: Cluster | Daemon
+        if isinstance(self.world, ClusterWorld):
+            api = ClusterDirect(self.world) if direct else KubernetesApi(kubernetes)
+            self.backend = Cluster(settings, self.metrics, api)
+        elif isinstance(self.world, DaemonWorld):
+            self.backend = Daemon(
+                settings, self.metrics, DaemonDirect(self.world) if direct else DaemonApi(address)
+            )
+        self.backend.run()
+        self.server = Server(self.path, self.backend, self.metrics)
+        self.thread = threading.Thread(target=self.server.serve, name="serve", daemon=True)
+        self.thread.start()
+
+    def client(self) -> Client:
+        return Client(self.path)
+
+    def close(self) -> None:
+        self.server.close()
+        self.backend.close()
+        if self.front:
+            self.front.close()
+
+
+@contextlib.contextmanager
+def running(backend: str, directory: Path, **more: Any) -> Iterator[Gateway]:
+    gateway = Gateway(backend, directory, **more)
+    try:
+        yield gateway
+    finally:
+        gateway.close()

@@ -1,0 +1,174 @@
+"""A container ends with its task, whatever other clients, pods and Leases do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker_gateway import cluster_cleanup, daemon_cleanup
+
+from tests.gateway.stand_ins.cluster import ClusterWorld
+from tests.gateway.stand_ins.gateway import BACKENDS, OWNER, Client, Gateway, running
+from tests.gateway.stand_ins.world import Task
+from tests.support.waiting import wait_until
+
+GATEWAY, CONTAINER, LABELS = "airdock.dev/gateway", "airdock.dev/container-id", "airdock.dev/docker-labels"
+ID = "c0ffee" * 10 + "abcd"
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_cleanup, "_TICK", 0.05)
+    monkeypatch.setattr(daemon_cleanup, "TICK", 0.05)
+
+
+@pytest.fixture(params=BACKENDS)
+def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gateway]:
+    with running(request.param, tmp_path) as gateway:
+        wait_until(lambda: not gateway.backend.ready(), 20, "ready", 0.01)
+        yield gateway
+
+
+def only(gateway: Gateway) -> Task:
+    """Give the one container that runs, and let it print."""
+    found = wait_until(gateway.world.alive, 20, "a container runs", 0.01)
+    gateway.world.run(found[0])
+    return found[0]
+
+
+def started(gateway: Gateway) -> tuple[Client, Task]:
+    """Give a client that is attached to a container, and the container, which runs."""
+    client, other = gateway.client(), gateway.client()
+    container = other.create()
+    client.attach(container)
+    assert other.ask("POST", f"/containers/{container}/start")[0] == 204
+    other.close()
+    return client, only(gateway)
+
+
+def gone(gateway: Gateway) -> None:
+    wait_until(lambda: not gateway.world.alive(), 20, "the container has ended", 0.01)
+
+
+def test_a_container_that_prints_ends_with_its_client_each_time(gateway: Gateway) -> None:
+    for _ in range(10):
+        client, task = started(gateway)
+        printing = threading.Event()
+
+        def print_on(task: Task = task, printing: threading.Event = printing) -> None:
+            while not printing.is_set():
+                gateway.world.print(task, b"a line\n")
+
+        printer = threading.Thread(target=print_on)
+        printer.start()
+        time.sleep(0.002)
+        client.close()
+        try:
+            gone(gateway)
+        finally:
+            printing.set()
+            printer.join()
+
+
+def test_a_container_ends_when_the_last_of_its_clients_leaves(gateway: Gateway) -> None:
+    client, _ = started(gateway)
+    second = gateway.client()
+    assert second.attach(next(iter(only_id(gateway)))) in (101, 200)
+    client.close()
+    time.sleep(0.1)
+    second.close()
+    gone(gateway)
+
+
+def only_id(gateway: Gateway) -> list[str]:
+    return [each.id for each in gateway.backend.containers.all()]
+
+
+def test_nothing_is_created_or_started_once_the_gateway_ends(gateway: Gateway) -> None:
+    """A client keeps its connection while the gateway ends."""
+    client = gateway.client()
+    container = client.create()
+    gateway.server.close()
+    assert client.ask("POST", "/containers/create", {"Image": "busybox:1.37"})[0] == 503
+    status, answer = client.ask("POST", f"/containers/{container}/start")
+    assert status == 503
+    assert "end" in answer["message"]
+    gateway.backend.close()
+    assert not gateway.world.alive()
+
+
+# ---- what others create in the task namespace
+
+
+def pod(name: str = "forged", **annotations: Any) -> dict[str, Any]:
+    meta = {"name": name, "labels": {GATEWAY: OWNER}, "annotations": annotations}
+    return {"metadata": meta, "spec": {"containers": [{"image": "a"}]}}
+
+
+PODS = {
+    "labels that are no JSON": pod(
+        **{"airdock.dev/container-id": ID, "airdock.dev/docker-labels": "not json"}
+    ),
+    "labels that are no object": pod(**{"airdock.dev/container-id": ID, "airdock.dev/docker-labels": "[1]"}),
+    "labels that are no text": pod(
+        **{"airdock.dev/container-id": ID, "airdock.dev/docker-labels": '{"airdock.dev/dag-id": {}}'}
+    ),
+    "no containers": pod(**{"airdock.dev/container-id": ID}) | {"spec": {}},
+    "a status of nonsense": pod(**{"airdock.dev/container-id": ID}) | {"status": []},
+}
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_no_pod_keeps_a_gateway_from_starting(name: str, tmp_path: Path) -> None:
+    gateway = Gateway("cluster", tmp_path)
+    assert isinstance(gateway.world, ClusterWorld)
+    gateway.close()
+    (tmp_path / "again").mkdir()
+    world = gateway.world
+    world.add(PODS[name])
+    again = Gateway("cluster", tmp_path / "again", world=world)
+    try:
+        wait_until(lambda: not again.backend.ready(), 5, again.backend.ready, 0.01)
+        client, _ = started_beside(again)
+        client.close()
+        wait_until(
+            lambda: not [t for t in world.alive() if t.id != PODS[name]["metadata"]["name"]],
+            20,
+            "it has ended",
+            0.01,
+        )
+    finally:
+        again.close()
+
+
+def started_beside(gateway: Gateway) -> tuple[Client, Task]:
+    client, other = gateway.client(), gateway.client()
+    container = other.create()
+    client.attach(container)
+    assert other.ask("POST", f"/containers/{container}/start")[0] == 204
+    task = wait_until(
+        lambda: next((t for t in gateway.world.alive() if t.id.endswith(container[:12])), None), 20, "it runs"
+    )
+    gateway.world.run(task)
+    return client, task
+
+
+def test_a_pod_with_the_same_id_does_not_speak_for_the_container(tmp_path: Path) -> None:
+    """A forged pod that ends with 0 must not end the container that runs."""
+    with running("cluster", tmp_path) as gateway:
+        assert isinstance(gateway.world, ClusterWorld)
+        wait_until(lambda: not gateway.backend.ready(), 20, "ready", 0.01)
+        client = gateway.client()
+        container = client.create()
+        forged = gateway.world.add(pod(**{CONTAINER: container}))
+        gateway.world.run(gateway.world.tasks[forged["metadata"]["name"]])
+        time.sleep(0.1)
+        client.ask("POST", f"/containers/{container}/start")
+        time.sleep(0.1)
+        gateway.world.exit(gateway.world.tasks["forged"], 0)
+        time.sleep(0.1)
+        assert client.ask("GET", f"/containers/{container}/json")[1]["State"]["Running"]
