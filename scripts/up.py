@@ -100,6 +100,10 @@ def values(target: Target) -> tuple[dict[str, Any], dict[str, str]]:
         chosen.setdefault("airflow", {})["connections"] = {"example_registry": overlays.CONNECTION}
         # Pods cannot pull with a task's login, but with a Secret of their namespace.
         chosen["tasks"] = {"registries": {REGISTRY: {"pullSecret": PULL_SECRET}}}
+        for group in groups.values():
+            if group["mode"] == "socket":
+                # Instead of the default: this cluster's images come from nowhere else.
+                group["socket"]["allowed"] = {"registries": ["docker.io", REGISTRY]}
     return chosen, skipped
 
 

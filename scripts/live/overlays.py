@@ -41,7 +41,8 @@ def known(overlay: str) -> str:
 
 def has_registry(target: Target, overlay: str) -> bool:
     """Whether the example of a registry with a login can run."""
-    return target.native and "mode-kubernetes" not in OVERLAYS[overlay].components
+    # The daemon's filter takes its registries from values of the chart, too.
+    return target.native and not {"mode-kubernetes", "mode-socket"} & set(OVERLAYS[overlay].components)
 
 
 def groups(overlay: str) -> set[str]:

@@ -52,7 +52,15 @@ def test_entrypoint_and_command() -> None:
 
 def test_environment() -> None:
     names = {entry["name"]: entry["value"] for entry in main(Env=["A=1", "B", "A=2", "C=", "D=x=y"])["env"]}
-    assert names == {"A": "2", "C": "", "D": "x=y", "HOME": "/home/airdock"}
+    without = {"NVIDIA_VISIBLE_DEVICES": "void"}
+    assert names == {"A": "2", "C": "", "D": "x=y", "HOME": "/home/airdock"} | without
+    asked = {
+        entry["name"]: entry["value"] for entry in main(Env=["NVIDIA_VISIBLE_DEVICES=all", "A=1"])["env"]
+    }
+    assert asked == {"A": "1", "HOME": "/home/airdock"} | without
+    gpu = {"DeviceRequests": [{"Count": 1, "Capabilities": [["gpu"]]}]}
+    given = {entry["name"] for entry in main(host=gpu, Env=["NVIDIA_VISIBLE_DEVICES=all", "A=1"])["env"]}
+    assert given == {"A", "HOME"}, "the device plugin sets it"
     assert {"name": "HOME", "value": "/x"} in main(Env=["HOME=/x"])["env"]
     assert refusal(Env=["=a"])
 

@@ -13,7 +13,7 @@ from docker_gateway.backend import Refusal
 from docker_gateway.daemon_api import DaemonApi
 from docker_gateway.daemon_body import BodyWriter
 from docker_gateway.daemon_cgroup import CgroupParent, pod_cgroup
-from docker_gateway.daemon_images import auth
+from docker_gateway.daemon_images import Image, auth
 from docker_gateway.model import BadBody, Create, HostConfig, parse_create
 from docker_gateway.settings import Daemon as Rules
 from docker_gateway.settings import Settings
@@ -24,6 +24,7 @@ from .cluster_pods import KEYS
 from .docker_py import HOST, body
 from .escapes import ESCAPES, TMP_MOUNT
 
+IMAGE = Image("sha256:" + "1" * 64, ("linux", "amd64", ""))
 RULES = Rules(
     socket="/nowhere",
     binds=["/srv/shared"],
@@ -41,12 +42,14 @@ def write(
     rules: Rules = RULES,
     parent: str = "",
     in_pod: bool = False,
+    image: Image = IMAGE,
+    platform: str = "",
     **config: Any,
 ) -> dict[str, Any]:
     """Give the request that the daemon would get."""
     writer = BodyWriter(Settings(owner="pod-uid", worker_group="g", daemon=rules), lambda: parent, in_pod)
     text = {"Image": "busybox:1.37", **config, "HostConfig": host or {}}
-    return writer.write(parse_create(json.dumps(text).encode()))
+    return writer.write(parse_create(json.dumps(text).encode(), platform=platform), image)
 
 
 def refusal(**arguments: Any) -> str:
@@ -79,16 +82,22 @@ def test_each_refused_field_is_named(name: str) -> None:
 
 def test_what_is_forced() -> None:
     written = write()
-    assert written["Labels"] == {"airdock.dev/gateway": "pod-uid", "airdock.dev/worker-group": "g"}
+    assert written["Labels"] == {
+        "airdock.dev/gateway": "pod-uid",
+        "airdock.dev/worker-group": "g",
+        "airdock.dev/image": "busybox:1.37",
+    }
+    assert written["Image"] == IMAGE.id
+    assert written["Env"] == ["NVIDIA_VISIBLE_DEVICES=void"]
     assert written["HostConfig"] == {
         "Memory": 1 << 30, "MemorySwap": 1 << 30, "PidsLimit": 100, "CpuPeriod": 100_000,
         "CpuQuota": 200_000,
-        "SecurityOpt": ["no-new-privileges"],
+        "SecurityOpt": ["no-new-privileges"], "Ulimits": [{"Name": "core"}],
+        "LogConfig": {"Type": "json-file", "Config": {"max-size": str(100 << 20), "max-file": "2"}},
     }  # fmt: skip
     placed = write(parent="/kubepods/x")
     assert placed["HostConfig"]["CgroupParent"] == "/kubepods/x"
     assert placed["HostConfig"]["OomScoreAdj"] == 1000
-    assert "labels" in refusal(Labels={"airdock.dev/gateway": "other"})
 
 
 UID = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
@@ -177,7 +186,11 @@ def test_the_cgroup_that_the_settings_name() -> None:
 
 def test_what_is_allowed_by_name() -> None:
     host = write(host={"Binds": ["data:/d:ro", "/srv/shared:/s"], "NetworkMode": "backend"})["HostConfig"]
-    assert host["Binds"] == ["data:/d:ro", "/srv/shared:/s"]
+    assert "Binds" not in host
+    assert host["Mounts"] == [
+        {"Target": "/d", "Source": "data", "Type": "volume", "ReadOnly": True},
+        {"Target": "/s", "Source": "/srv/shared", "Type": "bind"},
+    ]
     assert host["NetworkMode"] == "backend"
     for bad in (
         "other:/d",
@@ -189,16 +202,15 @@ def test_what_is_allowed_by_name() -> None:
     ):
         assert refusal(host={"Binds": [bad]}), bad
     assert refusal(host={"NetworkMode": "frontend"})
-    assert "workers.g.socket.allowed.images" in refusal(rules=dataclasses.replace(RULES, images=["x/*"]))
     assert "workers.g.socket.allowed.gpus" in refusal(host={"DeviceRequests": HOST["device_requests"]})
 
 
 def test_credentials_are_written_from_known_fields() -> None:
     packed = base64.urlsafe_b64encode(b'{"username":"u","password":"p","surprise":"x"}').decode()
-    assert json.loads(base64.urlsafe_b64decode(auth(packed))) == {"username": "u", "password": "p"}
+    assert json.loads(base64.urlsafe_b64decode(auth(packed, "a.b"))) == {"username": "u", "password": "p"}
     for bad in ("!", "e30x", base64.b64encode(b"[]").decode(), base64.b64encode(b'{"username":1}').decode()):
         with pytest.raises(BadBody):
-            auth(bad)
+            auth(bad, "a.b")
 
 
 _whole = body()
@@ -210,7 +222,7 @@ values = (
     | st.lists(st.text(max_size=5), max_size=2)
 )
 #: What may be in a HostConfig that goes to the daemon; every other key is a hole.
-FORWARDED = {KEYS[name] for name in daemon_policy.HOST_PASSED} | {"MemorySwap", "CgroupParent"}
+FORWARDED = {KEYS[name] for name in daemon_policy.HOST_PASSED} - {"Binds"} | {"MemorySwap", "CgroupParent"}
 
 
 @settings(max_examples=400, deadline=None)
@@ -229,7 +241,7 @@ def test_nothing_but_allowed_fields_is_forwarded(
             **{
                 k: v
                 for k, v in top.items()
-                if k not in ("host", "rules", "parent", "in_pod", "HostConfig", "Image")
+                if k not in ("host", "rules", "parent", "in_pod", "image", "platform", "HostConfig", "Image")
             },
         )
     except (Refusal, BadBody):

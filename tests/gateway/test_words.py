@@ -9,6 +9,8 @@ import dataclasses
 from typing import Any
 
 import pytest
+from docker_gateway.backend import Refusal
+from docker_gateway.daemon_images import Images
 
 from tests.render.named_keys import exists, keys
 
@@ -54,15 +56,35 @@ def test_refusals_of_the_cluster_name_the_value_that_allows_it(arguments: dict[s
         ({"host": volume("other")}, "allowed.volumes"),
         ({"host": {"NetworkMode": "other"}}, "allowed.networks"),
         ({"host": GPU}, "allowed.gpus"),
-        ({"rules": dataclasses.replace(daemon.RULES, images=ONE_IMAGE)}, "allowed.images"),
         ({"host": {"Memory": 1 << 40}}, "limits.memory"),
         ({"host": {"ShmSize": 1 << 40}}, "limits.memory"),
         ({"host": {"PidsLimit": 1 << 20}}, "limits.pids"),
         ({"host": {"NanoCpus": 1 << 40}}, "limits.cpu"),
         ({"host": {"CpuQuota": 1 << 40}}, "limits.cpu"),
+        (
+            {"host": {"Ulimits": [{"Name": "nofile", "Soft": 1 << 21, "Hard": 1 << 21}]}},
+            "limits.ulimits.nofile",
+        ),
+        ({"host": {"Ulimits": [{"Name": "unknown", "Soft": 1, "Hard": 1}]}}, "limits.ulimits"),
+        ({"Volumes": {f"/{number}": {} for number in range(17)}}, "limits.anonymousVolumes"),
     ],
 )
 def test_refusals_of_the_filter_name_the_value_that_allows_it(arguments: dict[str, Any], key: str) -> None:
-    message = daemon.refusal(**arguments)
+    check(daemon.refusal(**arguments), key)
+
+
+def check(message: str, key: str) -> None:
     assert list(keys(message)) == [f"workers.g.socket.{key}"]
     assert all(map(exists, keys(message)))
+
+
+@pytest.mark.parametrize(
+    ("image", "key"), [("busybox", "allowed.images"), ("r.example/x", "allowed.registries")]
+)
+def test_refusals_of_images_name_the_value_that_allows_it(image: str, key: str) -> None:
+    rules = dataclasses.replace(daemon.RULES, images=["r.example.com/x", "r.example/x"], registries=[])
+    images = Images(rules, "workers.g.socket")
+    images._registries.discard("r.example")
+    with pytest.raises(Refusal) as error:
+        images.check_pull(image)
+    check(error.value.message, key)

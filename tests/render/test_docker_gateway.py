@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any, get_type_hints
@@ -11,7 +12,9 @@ from typing import Any, get_type_hints
 import pytest
 
 from scripts.chart import Manifests, RenderError, render
+from scripts.chart.values_schema import schema
 from tests.render.scenarios import SOCKET, overlaid
+from tests.support.image_references import CASES, MALFORMED_ENTRIES
 from tests.support.paths import FILES
 
 sys.path.insert(0, str(FILES))
@@ -55,8 +58,26 @@ TASKS: dict[str, Any] = {
     "admission": {"images": ["example.com/"]},
 }
 NODE: dict[str, Any] = {
-    "allowed": {"images": ["a"], "binds": ["/b"], "volumes": ["v"], "networks": ["n"], "gpus": True},
-    "limits": {"memory": "7Gi", "cpu": "7", "pids": 7},
+    "allowed": {
+        "images": ["a"],
+        "registries": ["r.example:5000"],
+        "binds": ["/b", {"path": "/c", "readOnly": True}],
+        "volumes": ["vv"],
+        "networks": ["nn"],
+        "gpus": True,
+    },
+    "limits": {
+        "memory": "7Gi",
+        "cpu": "7",
+        "pids": 7,
+        "storage": "7Gi",
+        "logs": "7Mi",
+        "anonymousVolumes": 7,
+        "containers": 7,
+        "healthcheckSeconds": 7,
+        "stopSeconds": 7,
+        "ulimits": {"nofile": 7},
+    },
     "cgroupParent": "none",
     "ttlSeconds": 7,
 }
@@ -132,6 +153,58 @@ def test_the_gateway_takes_what_the_chart_writes(tmp_path: Any) -> None:
         loaded = gateway.load({"AIRDOCK_GATEWAY_CONFIG": str(file), "AIRDOCK_GATEWAY_OWNER": "o"})
         assert loaded.worker_group == group
     assert loaded.daemon.pids == 7
+
+
+def test_entries_for_images_are_checked() -> None:
+    pattern = re.compile(schema()["$defs"]["imageEntry"]["pattern"])
+    assert all(pattern.search(entry) for entry, _, admits in CASES if admits)
+    assert not [entry for entry in MALFORMED_ENTRIES if pattern.search(entry)]
+
+
+def socket(**allowed: Any) -> dict[str, Any]:
+    return {"mode": "socket", "queues": ["q"], "socket": {"gid": 999, "allowed": allowed}}
+
+
+@pytest.mark.parametrize(
+    ("workers", "words"),
+    [
+        ({"a": socket(binds=["/srv/data", "/srv/data/models"])}, "/srv/data/models is below /srv/data"),
+        (
+            {"a": socket(binds=[{"path": "/srv"}, {"path": "/srv/x", "readOnly": True}])},
+            "/srv/x is below /srv",
+        ),
+        (
+            {"a": socket(binds=["/srv/data"]), "b": socket(binds=["/srv/data/models"])},
+            "workers.a.socket.allowed",
+        ),
+        ({"a": socket(binds=["/srv", {"path": "/srv"}])}, "two entries have the same path"),
+        ({"a": socket(binds=["/run"])}, "contains the Docker socket"),
+        ({"a": socket(binds=["/var/run"])}, "contains the Docker socket"),
+        ({"a": socket(binds=["/var"])}, "contains the Docker socket"),
+        ({"a": socket(networks=["host"])}, "the node's network"),
+        ({"a": socket(networks=["container:x"])}, "networks/0"),
+        *(
+            ({"a": socket(binds=[path])}, "binds/0")
+            for path in ("/", "/a/", "a", "/a/../b", "/a/.", "//a", "/a:b")
+        ),
+        *(
+            ({"a": socket(registries=[host])}, "registries/0")
+            for host in ("https://a.b", "a.b/c", "*.a.b", "")
+        ),
+    ],
+)
+def test_what_is_allowed_is_checked(workers: dict[str, Any], words: str) -> None:
+    with pytest.raises(RenderError) as error:
+        render(overlaid(SOCKET, {"workers": {"node": None, **workers}}))
+    assert words in str(error.value)
+
+
+def test_similar_names_are_no_directories_below() -> None:
+    groups = {
+        "a": socket(binds=["/srv/data", "/srv/data-2", "/srv/.x", "/srv/..x"]),
+        "b": socket(binds=["/srv/data"]),
+    }
+    render(overlaid(SOCKET, {"workers": {"node": None, **groups}}))
 
 
 @pytest.mark.parametrize("key", ["filter", "allowed", "limits", "cgroupParent"])

@@ -95,6 +95,7 @@ SAMPLES: Mapping[str, Any] = {
     "dataVolume": {"emptyDir": {"sizeLimit": "7Gi"}},
     "defaultAddressPools": [{"base": "10.7.0.0/16", "size": 24}],
     "highThresholdPercent": 77,
+    "limits.ulimits": {"nofile": 7},
     "registryCAs": {"registry.example.com:5000": {"name": "sample", "key": "ca.crt"}},
     "egressRules": [{"ports": [{"port": 7}]}],
     "metadataAddresses": ["10.7.0.0/16"],

@@ -54,7 +54,7 @@ TOP = frozenset(
 HOST = frozenset(
     (
         "Memory MemorySwap MemoryReservation ShmSize PidsLimit CpuShares CpuQuota CpuPeriod NanoCpus Ulimits"
-        " Mounts Binds Tmpfs ReadonlyRootfs NetworkMode Dns DnsSearch DnsOptions ExtraHosts CapDrop"
+        " Mounts Tmpfs ReadonlyRootfs NetworkMode Dns DnsSearch DnsOptions ExtraHosts CapDrop"
         " SecurityOpt DeviceRequests GroupAdd PidMode IpcMode CgroupnsMode Init LogConfig RestartPolicy"
         " AutoRemove"
     ).split()
@@ -62,7 +62,8 @@ HOST = frozenset(
 KNOWN_TOP = TOP | {"OpenStdin", "StdinOnce", "AttachStdin", "MacAddress", "Runtime", "NetworkingConfig"}
 KNOWN_HOST = {f.metadata["key"] for f in model.dataclasses.fields(model.HostConfig)}
 ENDPOINTS = re.compile(
-    r"GET /version|GET /_ping|GET /images/json|POST /images/create|POST /auth|POST /containers/create"
+    r"GET /version|GET /_ping|GET /images/json|POST /images/create|POST /containers/create"
+    r"|GET /images/[A-Za-z0-9][A-Za-z0-9._:/@-]*/json\Z"
     r"|(GET|POST|DELETE) /containers/[0-9a-f]{64}(/[a-z]+)?\Z"
 )
 
@@ -86,9 +87,38 @@ def forwarded(body: dict[str, Any]) -> None:
         assert mount.get("Type", "") in ("", "volume", "tmpfs", "bind"), mount
         assert "DriverConfig" not in mount.get("VolumeOptions", {}), mount
         assert not mount.get("BindOptions", {}).get("Propagation"), mount
-    for bind in host.get("Binds", []):
-        assert bind.split(":")[0] in ("data", "/srv/shared"), bind
     assert body["Labels"]["airdock.dev/gateway"] == "owner"
+    values(body, host)
+
+
+#: Of the daemon's only image.
+IMAGE = "sha256:" + "1" * 64
+OURS = re.compile(
+    r"airdock\.dev/(gateway|image|author/.*|retrieve-output|xcom-all|dag-id|task-id|run-id|map-index|try-number)",
+    re.DOTALL,
+)
+
+
+def values(body: dict[str, Any], host: dict[str, Any]) -> None:
+    """Hold the values that are passed on against what others on the node act on, and what a task may take."""
+    assert body["Image"] == IMAGE
+    for name, value in body["Labels"].items():
+        assert OURS.fullmatch(name) or not value, name
+    devices = [entry for entry in body["Env"] if "_VISIBLE_DEVICES" in entry.partition("=")[0]]
+    assert "NVIDIA_VISIBLE_DEVICES=void" in devices
+    assert not [each for each in devices if "=" in each and each.partition("=")[0].startswith("NVIDIA")][1:]
+    assert host.get("CpuShares", 0) <= 2048
+    assert host["LogConfig"] == {
+        "Type": "json-file", "Config": {"max-size": str(100 << 20), "max-file": "2"},
+    }  # fmt: skip
+    ceilings = {"core": 0, "nice": 0, "rtprio": 0, "memlock": 4 << 30, "nofile": 1 << 20}
+    for ulimit in host["Ulimits"]:
+        most = ceilings.get(ulimit["Name"], 1 << 63)
+        assert ulimit.get("Soft", 0) <= most, ulimit
+        assert ulimit.get("Hard", 0) <= most, ulimit
+    assert body["Healthcheck"]["Interval"] >= 10_000_000_000
+    assert body["Healthcheck"]["StartInterval"] >= 10_000_000_000
+    assert 0 <= body.get("StopTimeout", 0) <= 300
 
 
 def pod(manifest: dict[str, Any]) -> None:
@@ -183,7 +213,10 @@ class Api(daemon_api.DaemonApi):
             "/containers/create": {"Id": "f" * 64},
             "/images/json": [],
         }
-        container = {"StatusCode": 0, "State": {}, "Config": {}, "HostConfig": {}}
+        labels = {"io.kubernetes.docker.type": "container"}
+        config = {"Labels": labels, "Env": ["NVIDIA_VISIBLE_DEVICES=all"]}
+        # For any image and any container.
+        container = {"StatusCode": 0, "State": {}, "Config": config, "HostConfig": {}, "Id": IMAGE}
         data = json.dumps(answers.get(path, container)).encode()
         return Answer(data), Answer(data)
 

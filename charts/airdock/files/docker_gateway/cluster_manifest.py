@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from . import cluster_policy, cluster_resources, cluster_retrieval, fields
+from . import cluster_policy, cluster_resources, cluster_retrieval, devices, fields
 from .backend import Refusal
 from .cluster_judgement import MAIN
 from .cluster_volumes import Volumes
@@ -103,7 +103,9 @@ def build(request: Create, container: str, settings: Settings, *, always_pull: b
 
 def check_image(image: str, tasks: Tasks) -> None:
     """Refuse an image that the admission policy would not let run."""
-    fields.check_image(image, fields.listed(image, tasks.images), "tasks.admission.images")
+    read = fields.parse_image(image)
+    if tasks.images:
+        fields.check_image(read, tasks.images, image, "tasks.admission.images")
 
 
 def grace(request: Create) -> int:
@@ -185,7 +187,7 @@ def _metadata(request: Create, container: str, settings: Settings) -> dict[str, 
 
 def _pull_secrets(request: Create, tasks: Tasks) -> list[str]:
     secrets = list(tasks.image_pull_secrets)
-    registry = tasks.registries.get(fields.registry_of(request.image))
+    registry = tasks.registries.get(fields.parse_image(request.image).registry)
     if registry and registry.pull_secret:
         secrets.append(registry.pull_secret)
     return list(dict.fromkeys(secrets))
@@ -216,7 +218,9 @@ def _environment(request: Create) -> dict[str, str]:
         env.pop(name, None)
         if equals:
             env[name] = value
-    return env
+    # The device plugin sets them where a pod requests GPUs; otherwise the runtime's hook would add devices.
+    env = {name: value for name, value in env.items() if not devices.requests_devices(name)}
+    return env if request.host.device_requests else {**env, devices.NVIDIA: "void"}
 
 
 def _retrieve_path(request: Create) -> str:

@@ -13,8 +13,9 @@ from .containers import Containers
 from .daemon_api import DaemonApi, quietly
 from .daemon_container import Container
 from .daemon_leases import Leases
+from .daemon_names import Names, read_labels
 from .health import log
-from .labels import OWNER
+from .labels import IMAGE, OWNER
 from .loops import Loop
 from .settings import Settings
 
@@ -29,6 +30,7 @@ class Cleanup:
         self._api, self._owner, self._containers = api, settings.owner, containers
         self._socket, self._ttl = Path(settings.daemon.socket), settings.daemon.ttl_seconds
         self._leases = Leases(api, settings.owner, settings.daemon.lease_seconds)
+        self._names = Names(settings.owner)
         #: Empty while the daemon answers, else why not.
         self.problem = "the daemon has not answered yet"
         self._problem_since = time.monotonic()
@@ -87,7 +89,14 @@ class Cleanup:
         filters = json.dumps({"label": [f"{OWNER}={self._owner}"]})
         for each in self._api.call("GET", "/containers/json", {"all": "1", "filters": filters}):
             name = (each.get("Names") or ["/"])[0][1:]
-            container = Container(each["Id"], name, each.get("Labels") or {}, adopted=True)
+            labels = each.get("Labels") or {}
+            container = Container(
+                each["Id"],
+                self._names.read(name),
+                read_labels(labels, {}),
+                image=labels.get(IMAGE, ""),
+                adopted=True,
+            )
             container.ended_at = time.monotonic()
             if self._containers.add(container):
                 log("adopted", **container.names())
@@ -98,7 +107,9 @@ class Cleanup:
             self.loop.beat()
             if each.fate and each.begun and not each.stopped and now >= each.stop_due:
                 each.end(self._api, 1, each.fate)
-            if each.ended_at and now - each.ended_at > self._ttl and not each.attached:
+            # One that was never started is collected too.
+            since = each.ended_at or (each.created if not each.begun else now)
+            if now - since > self._ttl and not each.attached:
                 quietly(self._api.destroy, each.id)
                 self._containers.forget(each)
         self._leases.tick(now)

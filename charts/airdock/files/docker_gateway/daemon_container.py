@@ -25,6 +25,10 @@ class Container:
     name: str
     labels: Mapping[str, str]
     tty: bool = False
+    #: As the author named it.
+    image: str = ""
+    image_labels: Mapping[str, str] = field(default_factory=dict)
+    created: float = field(default_factory=time.monotonic)
     begun: float = 0.0
     ended_at: float = 0.0
     auto_remove: bool = False

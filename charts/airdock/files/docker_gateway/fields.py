@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import fnmatch
 import ipaddress
 import posixpath
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
+from . import references
 from .backend import Refusal
 from .model import Create, Mount
+from .references import Reference
 
-_IMAGE = re.compile(
-    r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]{1,5})?/)?"
-    r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
-    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@[a-z0-9]+:[0-9a-f]{32,128})?\Z"
-)
 HOSTNAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 _DNS_NAME = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\.?\Z"
@@ -23,35 +19,20 @@ _DNS_NAME = re.compile(
 _SIZE = re.compile(r"([0-9]{1,15})([bkmgt]?)b?\Z", re.IGNORECASE)
 
 
-def check_image(image: str, allowed: bool, setting: str) -> None:
-    """Refuse what is no image reference, or what `setting` does not allow."""
-    if len(image) > 512 or not _IMAGE.match(image):
+def parse_image(image: str) -> Reference:
+    """Read the name of an image. Raises Refusal for what is none."""
+    read = references.parse(image)
+    if read is None:
         raise Refusal("image", f"{image[:200]!r} is not the name of an image; write it as repository:tag")
-    if not allowed:
+    return read
+
+
+def check_image(image: Reference, entries: Iterable[str], shown: str, setting: str) -> None:
+    """Refuse an image that the entries of `setting` do not admit."""
+    if not references.admits(image, entries):
         raise Refusal(
-            "image", f"{image!r} matches no allowed image; ask the administrator to add it to {setting}"
+            "image", f"{shown!r} matches no allowed image; ask the administrator to add it to {setting}"
         )
-
-
-def matches(image: str, patterns: Iterable[str]) -> bool:
-    """Tell whether an image matches one of the patterns."""
-    return any(fnmatch.fnmatchcase(image, pattern) for pattern in patterns)
-
-
-def listed(image: str, entries: Collection[str]) -> bool:
-    """Tell whether an image is on the admission policy's list, or begins with a prefix of it."""
-    return (
-        not entries
-        or "*" in entries
-        or image in entries
-        or any(entry.endswith(("/", ":", "@")) and image.startswith(entry) for entry in entries)
-    )
-
-
-def registry_of(image: str) -> str:
-    """Give the registry's host of an image's name, `docker.io` where it names none."""
-    first, slash, _ = image.partition("/")
-    return first if slash and ("." in first or ":" in first or first == "localhost") else "docker.io"
 
 
 def check_target(field: str, target: str) -> str:

@@ -6,6 +6,8 @@ from __future__ import annotations
 OWNER = "airdock.dev/gateway"
 CONTAINER = "airdock.dev/container-id"
 GROUP = "airdock.dev/worker-group"
+#: The image that the author named; the daemon gets its id.
+IMAGE = "airdock.dev/image"
 #: NetworkPolicies of the chart select it.
 NETWORK = "airdock.dev/network"
 RETRIEVE = "airdock.dev/retrieve-output"

@@ -25,6 +25,10 @@ The settings file of a group's gateway, as JSON. The names of the release's obje
 {{- else -}}
 {{- $socket := .group.socket -}}
 {{- $daemon := merge (pick $socket "cgroupParent" "ttlSeconds") $socket.limits $socket.allowed -}}
+{{- /* Helm reads numbers as floats, and null removes an entry. */ -}}
+{{- $ulimits := dict -}}
+{{- range $ulimit, $most := $socket.limits.ulimits }}{{ if not (kindIs "invalid" $most) }}{{ $_ := set $ulimits $ulimit (int64 $most) }}{{ end }}{{ end -}}
+{{- $_ := set $daemon "ulimits" $ulimits -}}
 {{- if $lease }}{{ $_ := set $daemon "leaseSeconds" $lease }}{{ end -}}
 {{- $settings = merge $settings (dict "backend" "daemon" "daemon" $daemon) -}}
 {{- end -}}

@@ -26,7 +26,40 @@ configMaps: {docker-gateway: {component: worker, data: airdock.dockerGatewayCode
 {{- if .group.runtimeClassName -}}
 {{- $problems = append $problems (printf "workers.%s.runtimeClassName: a sandboxed runtime cannot use the node's Docker socket. Remove it, or set workers.%s.mode: dind." .name .name) -}}
 {{- end -}}
+{{- if not (eq false .group.socket.filter) -}}
+{{- $key := printf "workers.%s.socket.allowed" .name -}}
+{{- if has "host" .group.socket.allowed.networks -}}
+{{- $problems = append $problems (printf "%s.networks: host is the node's network, not a Docker network. Remove it, or use a group in mode dind." $key) -}}
+{{- end -}}
+{{- $paths := include "airdock.socketBinds" .group | fromJsonArray -}}
+{{- if ne (len $paths) (len (uniq $paths)) -}}
+{{- $problems = append $problems (printf "%s.binds: two entries have the same path. Remove one of them." $key) -}}
+{{- end -}}
+{{- $socket := .group.socket.path -}}
+{{- range $path := uniq $paths -}}
+{{- if or (hasPrefix (printf "%s/" $path) (printf "%s/" $socket)) (hasPrefix (printf "%s/" $path | replace "/var/run/" "/run/") (replace "/var/run/" "/run/" $socket)) -}}
+{{- $problems = append $problems (printf "%s.binds: %s contains the Docker socket of the node, so every DAG author could become root on it. Remove it." $key $path) -}}
+{{- end -}}
+{{- /* Every DAG author can use every group: what one group can write, another one must not mount a part of. */ -}}
+{{- range $name, $group := include "airdock.workers" $.root | fromJson -}}
+{{- if and (eq $group.mode "socket") (not (eq false $group.socket.filter)) -}}
+{{- range $other := include "airdock.socketBinds" $group | fromJsonArray -}}
+{{- if hasPrefix (printf "%s/" $other) $path -}}
+{{- $problems = append $problems (printf "%s.binds: %s is below %s of workers.%s.socket.allowed.binds. A container could put a link to any path of the node in its place. Remove one of them." $key $path $other $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- toJson $problems -}}
+{{- end }}
+
+{{- /* The paths of a group's socket.allowed.binds, as a JSON list. Call with the group. */ -}}
+{{- define "airdock.socketBinds" -}}
+{{- $paths := list -}}
+{{- range .socket.allowed.binds }}{{ $paths = append $paths (kindIs "map" . | ternary (get (kindIs "map" . | ternary . dict) "path") .) }}{{ end -}}
+{{- toJson $paths -}}
 {{- end }}
 
 {{- define "airdock.mode.socket.note" -}}

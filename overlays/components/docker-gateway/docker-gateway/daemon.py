@@ -16,13 +16,17 @@ from .api_versions import API, spoken_with
 from .backend import ApiError, Archive, AttachOptions, Stream
 from .containers import Containers
 from .daemon_api import DaemonApi
-from .daemon_body import BodyWriter, check_platform
+from .daemon_body import BodyWriter
 from .daemon_cgroup import CgroupParent
 from .daemon_cleanup import TICK, Cleanup
 from .daemon_container import Container
+from .daemon_names import Names, read_labels
+from .daemon_room import Room
+from .daemon_storage import Storage
 from .daemon_watch import Watch
 from .health import Metrics, log
 from .model import BadBody, Create
+from .references import registry_of
 from .settings import Settings
 
 
@@ -35,8 +39,12 @@ class Daemon:
         self.containers: Containers[Container] = Containers()
         parent = CgroupParent(self._api, settings.daemon.cgroup_parent)
         self._body = BodyWriter(settings, parent, parent.auto)
+        self._images = daemon_images.Images(settings.daemon, self._body.values)
+        self._names = Names(settings.owner)
+        self._room = Room(self._api, self.containers, self._body.limits, settings.daemon.containers)
         self.watch = Watch(self._api, settings.owner, self.containers)
         self._cleanup = Cleanup(self._api, settings, self.containers)
+        self._storage = Storage(self._api, settings, self.containers)
         metrics.gauge("containers", "Containers by state.", lambda: self.containers.states(lambda c: c.state))
 
     # ---- life of the backend
@@ -45,6 +53,7 @@ class Daemon:
         """Find what a former life left, and start collecting and listening."""
         self._cleanup.loop.start()
         self.watch.loop.start()
+        self._storage.loop.start()
 
     def ready(self) -> str:
         """Empty when the daemon answers."""
@@ -52,11 +61,12 @@ class Daemon:
 
     def alive(self) -> str:
         """Empty unless the daemon has been unavailable for long."""
-        return self.watch.loop.problem() or self._cleanup.alive()
+        return self.watch.loop.problem() or self._storage.loop.problem() or self._cleanup.alive()
 
     def close(self) -> None:
         """Remove all containers: nobody could see them any more."""
-        self._cleanup.loop.closing = self.watch.loop.closing = True
+        for loop in (self._cleanup.loop, self.watch.loop, self._storage.loop):
+            loop.closing = True
         self._cleanup.remove_all(20.0)
 
     # ---- what Docker's clients ask
@@ -74,34 +84,44 @@ class Daemon:
 
     def images(self, name: str) -> list[dict[str, Any]]:
         """List one image."""
-        self._body.check_image(name)
+        self._images.check(name)
         found = self._api.call("GET", "/images/json", {"filters": json.dumps({"reference": [name]})})
         keep = ("Id", "RepoTags", "RepoDigests", "Created", "Size")
         return [{key: each.get(key) for key in keep} for each in found]
 
     def pull(self, image: str, registry_auth: str) -> Iterator[Mapping[str, Any]]:
         """Pull one image, with credentials of known fields."""
-        self._body.check_image(image)
-        return daemon_images.pull(self._api, image, registry_auth)
+        known = self._images.check_pull(image)
+        return daemon_images.pull(self._api, known, registry_auth, self._images.trusts(known.registry))
 
     def login(self, registry: str, body: Mapping[str, str]) -> None:
-        """Let the daemon try credentials."""
+        """Take credentials for a registry that the values name; they are tried when something is pulled.
+
+        The daemon would fetch what the server says, from the node's network, and tell what it got.
+        """
         unknown = body.keys() - daemon_images.AUTH
         if unknown:
             raise BadBody(f"{min(unknown)[:80]!r} is not a field that this gateway knows; remove it")
-        self._api.call("POST", "/auth", body=dict(body))
+        self._images.check_registry("docker_conn_id", registry_of(registry))
 
     def create(self, request: Create) -> tuple[str, list[str]]:
         """Create a container from known fields."""
-        body = self._body.write(request)
-        query = {"name": request.name} if request.name else {}
-        if request.platform:
-            query["platform"] = check_platform(request.platform)
-        answer = self._api.call("POST", "/containers/create", query, body)
-        container = Container(
-            answer["Id"], request.name, request.labels, request.tty, auto_remove=request.host.auto_remove
-        )
-        self.containers.add(container)
+        self._body.check(request)
+        name = self._images.check(request.image)
+        query = {"name": self._names.written(request.name)} if request.name else {}
+        with self._room:
+            image = daemon_images.look(self._api, name)
+            body = self._body.write(request, image)
+            try:
+                answer = self._api.call("POST", "/containers/create", query, body)
+            except ApiError as error:
+                error.message = self._names.without(error.message)
+                raise
+            container = Container(
+                answer["Id"], request.name, request.labels, request.tty, request.image, image.labels,
+                auto_remove=request.host.auto_remove,
+            )  # fmt: skip
+            self.containers.add(container)
         return container.id, list(answer.get("Warnings") or [])
 
     def start(self, container_id: str) -> bool:
@@ -114,7 +134,12 @@ class Daemon:
             raise ApiError(409, f"the container never ran: {container.fate}", "left")
         first = not container.begun
         begun = container.begun = container.begun or time.monotonic()
-        started = bool(self._api.call("POST", f"/containers/{container.id}/start") != {"status": 304})
+        try:
+            started = bool(self._api.call("POST", f"/containers/{container.id}/start") != {"status": 304})
+        except ApiError as error:
+            if first and error.status != 503:
+                container.begun = 0.0
+            raise
         if container.fate:  # the client left in the meantime
             container.end(self._api, 1, container.fate)
         if first:
@@ -156,14 +181,20 @@ class Daemon:
         found = self._api.call("GET", f"/containers/{container.id}/json")
         keep = ("Id", "Name", "Created", "Path", "Args", "Image", "RestartCount")
         config = {k: v for k, v in found.get("Config", {}).items() if k not in ("OnBuild",)}
+        config["Labels"] = read_labels(config.get("Labels") or {}, container.image_labels)
+        config["Image"] = container.image or config.get("Image")
         state = {k: v for k, v in found.get("State", {}).items() if k != "Pid"}
         host = {"NetworkMode": found.get("HostConfig", {}).get("NetworkMode", "")}
         result = {key: found.get(key) for key in keep}
+        result["Name"] = self._names.read(result["Name"] or "")
         return {**result, "State": state, "Config": config, "HostConfig": host, "Mounts": []}
 
     def stop(self, container_id: str, grace: int | None) -> bool:
         """Stop it in the background: Airflow's supervisor kills the task 5 s after it asked it to end."""
-        self.containers.find(container_id).end(self._api, 10 if grace is None else grace, "it was stopped")
+        seconds = self._body.limits.stop_seconds(grace)
+        self.containers.find(container_id).end(
+            self._api, 10 if seconds is None else seconds, "it was stopped"
+        )
         return True
 
     def remove(self, container_id: str, force: bool) -> None:

@@ -27,8 +27,9 @@ class Loop:
 
     def start(self) -> None:
         """Begin."""
-        self.beat()
+        # In this order: with a beat, a thread that is not alive has ended.
         self._thread.start()
+        self.beat()
 
     def beat(self) -> None:
         """Say that a long step gets on."""

@@ -17,14 +17,28 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from . import references
 from .quantities import is_quantity
 
+#: Names of the daemon's objects.
+NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}\Z")
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+#: Where most public images are. None of them lets the owner of an image choose what a client fetches.
+PUBLIC_REGISTRIES = (
+    "docker.io", "gcr.io", "ghcr.io", "mcr.microsoft.com", "nvcr.io", "public.ecr.aws", "quay.io",
+    "registry.gitlab.com", "registry.k8s.io",
+)  # fmt: skip
+#: Highest values of the ulimits that take something from the node. -1: any value.
+ULIMITS = {
+    "core": 0, "memlock": 4 << 30, "msgqueue": 819_200, "nice": 0, "nofile": 1 << 20, "nproc": -1,
+    "rtprio": 0, "sigpending": 1 << 17,
+}  # fmt: skip
 
 
 class ConfigError(Exception):
@@ -106,28 +120,50 @@ class Tasks:
 
 
 @dataclass(frozen=True)
+class Bind:
+    """A directory of the node that containers may mount."""
+
+    path: str = ""
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
 class Daemon:
     """The node's Docker daemon, and what its containers may do.
 
-    `binds` are paths of the node, `volumes` and `networks` names, `images` patterns. `memory` and `cpu`
-    (Kubernetes quantities) and `pids` are ceilings, 0 for none; a container that asks for none gets the
-    ceiling. `cgroup_parent`: auto puts containers into the cgroup of this pod, so that its limits hold them
-    too, where this container can see that; none leaves them where the daemon puts them; else it is a cgroup.
-    Times are in seconds.
+    `images` are entries as references.py reads them, `registries` hosts with an optional port, or `*`;
+    `binds` are paths of the node, `volumes` and `networks` names. `memory` and `cpu` (Kubernetes quantities)
+    and `pids` are ceilings, 0 for none; a container that asks for none gets the ceiling. The rest of the
+    ceilings is in daemon_limits.py. `cgroup_parent`: auto puts containers into the cgroup of this pod, so
+    that its limits hold them too, where this container can see that; none leaves them where the daemon puts
+    them; else it is a cgroup. Times are in seconds.
     """
 
     socket: str = "/run/docker-host/docker.sock"
     images: list[str] = field(default_factory=lambda: ["*"])
-    binds: list[str] = field(default_factory=list)
+    registries: list[str] = field(default_factory=lambda: list(PUBLIC_REGISTRIES))
+    binds: list[str | Bind] = field(default_factory=list)
     volumes: list[str] = field(default_factory=list)
     networks: list[str] = field(default_factory=list)
     gpus: bool = False
     memory: str | int | float = "4Gi"
     cpu: str | int | float = "2"
     pids: int = 4096
+    storage: str | int | float = "20Gi"
+    logs: str | int | float = "200Mi"
+    anonymous_volumes: int = 16
+    containers: int = 500
+    healthcheck_seconds: int = 10
+    stop_seconds: int = 300
+    ulimits: dict[str, int] = field(default_factory=lambda: dict(ULIMITS))
     cgroup_parent: str = "auto"
     ttl_seconds: int = 600
     lease_seconds: int = 300
+
+    def directories(self) -> dict[str, Bind]:
+        """Give the entries of `binds` by their paths."""
+        entries = [Bind(each) if isinstance(each, str) else each for each in self.binds]
+        return {each.path: each for each in entries}
 
 
 @dataclass(frozen=True)
@@ -188,10 +224,43 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     ):
         if seconds < 1:
             raise ConfigError(f"{name}: {seconds} is not a positive number of seconds")
-    for key in ("memory", "cpu"):
-        if not is_quantity(ceiling := getattr(settings.daemon, key)):
-            raise ConfigError(f"daemon/{key}: {ceiling!r} is no Kubernetes quantity; write 4Gi or 500m")
+    _check_daemon(settings.daemon)
     return settings
+
+
+def _check_daemon(daemon: Daemon) -> None:
+    for key in ("memory", "cpu", "storage", "logs"):
+        if not is_quantity(ceiling := getattr(daemon, key)):
+            raise ConfigError(f"daemon/{key}: {ceiling!r} is no Kubernetes quantity; write 4Gi or 500m")
+    for entry in daemon.images:
+        if entry != "*" and references.parse_entry(entry) is None:
+            raise ConfigError(
+                f"daemon/images: {entry!r} is no entry; write an image, registry/path/*, or * for any image"
+            )
+    for registry in daemon.registries:
+        if registry != "*" and not references.is_registry(registry):
+            raise ConfigError(f"daemon/registries: {registry!r} is no host; write host or host:port, or *")
+    for network in daemon.networks:
+        if not NAME.match(network) or network == "host":
+            raise ConfigError(f"daemon/networks: {network!r} is no name of a network that tasks can share")
+    for volume in daemon.volumes:
+        if not NAME.match(volume):
+            raise ConfigError(f"daemon/volumes: {volume!r} is no name of a volume")
+    known = daemon.directories()
+    if len(known) < len(daemon.binds):
+        raise ConfigError("daemon/binds: two entries have the same path; remove one")
+    for path in known:
+        if not path.startswith("/") or set(path[1:].split("/")) & {"", ".", ".."} or ":" in path:
+            raise ConfigError(
+                f"daemon/binds: {path!r} is no absolute path in its shortest form; write it without '.',"
+                " '..', ':' and a slash at the end"
+            )
+        for other in known:
+            if path.startswith(other + "/"):
+                raise ConfigError(
+                    f"daemon/binds: {path!r} is below {other!r}, where a container could put a link to any"
+                    " path of the node in its place; remove one of them"
+                )
 
 
 def camel(name: str) -> str:
@@ -228,6 +297,9 @@ def _read(kind: Any, value: Any, where: str) -> Any:
             raise ConfigError(f"{where}: must be a list")
         return [_read(arguments[0], item, where) for item in value]
     kinds = arguments or (kind,)
+    if isinstance(value, dict):
+        for each in filter(dataclasses.is_dataclass, kinds):
+            return _read(each, value, where)
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not any(type(value) is each for each in kinds):
