@@ -97,6 +97,46 @@ _TCP = {"port": 5432, "host": "10.0.0.7"}
 _CLAIM = {"kind": "PersistentVolumeClaim", "name": "somebody-elses"}
 
 
+_SLOW = {"httpGet": {"path": "/", "port": 80}, "terminationGracePeriodSeconds": 2**31}
+_PROFILE = {"type": "Localhost", "localhostProfile": "lax.json"}
+_OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "theirs", "uid": "1"}
+_EVERYWHERE = {"topologyKey": "kubernetes.io/os", "labelSelector": {}, "namespaceSelector": {}}
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+#: What network plugins, runtimes, clouds and webhooks read.
+ANNOTATIONS = (
+    "k8s.v1.cni.cncf.io/networks",
+    "cni.projectcalico.org/ipAddrs",
+    "iam.amazonaws.com/role",
+    "sidecar.istio.io/inject",
+    "container.apparmor.security.beta.kubernetes.io/base",
+    "io.katacontainers.config.hypervisor.kernel_params",
+    "cpu-quota.crio.io",
+)
+
+
+def _affinity(kind: str, when: str) -> Attack:
+    term: Any = _EVERYWHERE
+    if when == "preferred":
+        term = {"weight": 100, "podAffinityTerm": term}
+    change = _spec(affinity={kind: {f"{when}DuringSchedulingIgnoredDuringExecution": [term]}})
+    return Attack(f"{when} {kind} to pods of others", "affinity", change, kind)
+
+
+def _annotation(key: str) -> Callable[[Pod], object]:
+    value = "unconfined" if "apparmor" in key else "x"
+    return lambda pod: pod["metadata"].setdefault("annotations", {}).update({key: value})
+
+
+def _root_in_user_namespace(pod: Pod) -> None:
+    pod["spec"]["hostUsers"] = False
+    base(pod)["securityContext"].update(runAsUser=0, runAsNonRoot=False)
+
+
+def _windows(pod: Pod) -> None:
+    pod["spec"].update(os={"name": "windows"}, securityContext={"runAsNonRoot": True})
+    base(pod)["securityContext"] = {"runAsNonRoot": True}
+
+
 def _probe(kind: str, **handler: Any) -> Attack:
     return Attack(f"{kind} of another host, {next(iter(handler))}", "probeHosts", _base(**{kind: handler}))
 
@@ -143,6 +183,10 @@ ATTACKS = (
     ),
     Attack("copy of a claim", "clonedClaims", _ephemeral(dataSource=_CLAIM), "volume copy"),
     Attack("copy of a claim, by reference", "clonedClaims", _ephemeral(dataSourceRef=_CLAIM), "volume copy"),
+    Attack("volume by name", "clonedClaims", _ephemeral(volumeName="theirs"), "volume copy"),
+    Attack(
+        "volume by selector", "clonedClaims", _ephemeral(selector={"matchLabels": {"a": "b"}}), "volume copy"
+    ),
     Attack("NFS volume", "volumeTypes", _volume("v", nfs={"server": "10.0.0.1", "path": "/"}), "volume v"),
     Attack("host path", "volumeTypes", _volume("v", hostPath={"path": "/"}), "volume v"),
     # Identity
@@ -219,6 +263,52 @@ ATTACKS = (
         "first",
         needs_no_limit_range=True,
     ),
+    *(
+        _affinity(kind, when)
+        for kind in ("podAffinity", "podAntiAffinity")
+        for when in ("required", "preferred")
+    ),
+    Attack(
+        "pods of a named namespace kept away",
+        "affinity",
+        _spec(
+            affinity={
+                "podAntiAffinity": {
+                    _REQUIRED: [{**_EVERYWHERE, "namespaces": ["default"], "namespaceSelector": None}]
+                }
+            }
+        ),
+        "podAntiAffinity",
+    ),
+    Attack("other runtime", "runtimeClass", _spec(runtimeClassName="theirs"), "theirs"),
+    Attack(
+        "pod that waits for nothing", "schedulingGates", _spec(schedulingGates=[{"name": "example.com/x"}])
+    ),
+    Attack(
+        "devices of others",
+        "resourceClaims",
+        _spec(resourceClaims=[{"name": "a", "resourceClaimName": "theirs"}]),
+        "theirs",
+        since=(1, 34),
+    ),
+    Attack(
+        "device that no quota counts",
+        "resources",
+        lambda pod: base(pod)["resources"]["limits"].update({"example.com/fpga": "1"}),
+        "example.com/fpga",
+    ),
+    Attack("huge emptyDir", "volumeSizes", _volume("v", emptyDir={"sizeLimit": "10Ti"}), "volume v"),
+    Attack(
+        "huge ephemeral volume",
+        "volumeSizes",
+        _ephemeral(resources={"requests": {"storage": "10Ti"}}),
+        "volume copy",
+    ),
+    Attack("pod that does not end", "gracePeriod", _spec(terminationGracePeriodSeconds=2**31)),
+    *(
+        Attack(f"pod that does not end, {kind}", "gracePeriod", _base(**{kind: _SLOW}))
+        for kind in ("livenessProbe", "startupProbe")
+    ),
     # The node's network, by the kubelet
     _probe("livenessProbe", httpGet=_HTTP),
     _probe("livenessProbe", tcpSocket=_TCP),
@@ -230,6 +320,22 @@ ATTACKS = (
     _hook("postStart", tcpSocket=_TCP),
     _hook("preStop", httpGet=_HTTP),
     _hook("preStop", tcpSocket=_TCP),
+    # The node
+    Attack("root in a user namespace", "hostUsers", _root_in_user_namespace),
+    Attack("pod for Windows", "windows", _windows),
+    Attack(
+        "options of Windows", "windows", _spec(securityContext={"windowsOptions": {"runAsUserName": "x"}})
+    ),
+    Attack("options of Windows in a container", "windows", _security(windowsOptions={"runAsUserName": "x"})),
+    *(
+        Attack(f"{kind} of the node", "profiles", _security(**{kind: _PROFILE}), "lax.json")
+        for kind in ("seccompProfile", "appArmorProfile")
+    ),
+    # Metadata
+    *(Attack(f"annotation {key}", "annotations", _annotation(key), key) for key in ANNOTATIONS),
+    Attack("label that a webhook reads", "labels", _label("sidecar.istio.io/inject", "true")),
+    Attack("finalizer", "finalizers", lambda pod: pod["metadata"].update(finalizers=["example.com/x"])),
+    Attack("owner", "ownerReferences", lambda pod: pod["metadata"].update(ownerReferences=[_OWNER])),
     # The host: Pod Security's part
     Attack("privileged", POD_SECURITY, _security(privileged=True, allowPrivilegeEscalation=True)),
     Attack("root", POD_SECURITY, _security(runAsUser=0, runAsNonRoot=False)),

@@ -31,6 +31,7 @@ from tests.support.waiting import wait_until
 #: Namespaces that tests bring: without the fence, under it, and under it without Pod Security.
 UNFENCED, GIVEN, UNGUARDED = "unfenced", "given", "unguarded"
 ACCOUNTS = ("cloud", "privileged")
+RUNTIME_CLASSES = ("allowed", "theirs")
 VALUES: Mapping[str, Any] = {
     "tasks": {
         "extraNamespaces": [UNFENCED, GIVEN, UNGUARDED],
@@ -44,11 +45,15 @@ VALUES: Mapping[str, Any] = {
             "persistentVolumeClaims": ["allowed"],
             "volumeTypes": ["csi", "ephemeral", "image"],
             "imagePullSecrets": ["allowed"],
-            "images": ["busybox:", "registry.example/team/", "registry.example/one:1"],
+            "images": ["busybox", "registry.example/team/*", "registry.example/one:1"],
             "priorityClasses": ["batch"],
             "tolerations": [{"key": "gpu", "operator": "Exists"}],
             "schedulers": ["volcano"],
-            "labels": ["airdock.dev/allowed"],
+            "labels": ["airdock.dev/allowed", "app.kubernetes.io/*"],
+            "runtimeClasses": ["allowed"],
+            "resourceClaims": ["allowed"],
+            "localhostProfiles": ["allowed"],
+            "controllers": ["controller"],
             "exemptUsers": ["debugger"],
         },
     }
@@ -194,6 +199,9 @@ def installed(control_plane: ControlPlane, install: Install) -> Installed:
     for name in ("batch", "urgent"):
         kind = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass"}
         control_plane.admin.apply({**kind, "metadata": {"name": name}, "value": 1000})
+    for name in RUNTIME_CLASSES:
+        kind = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass"}
+        control_plane.admin.apply({**kind, "metadata": {"name": name}, "handler": "runc"})
     release = install(VALUES)
     # Accounts that are not the tasks': one that the values allow, one that they do not.
     for namespace, name in itertools.product((release.task_namespace, UNFENCED, GIVEN, UNGUARDED), ACCOUNTS):

@@ -147,6 +147,34 @@ PROPER = {
             ),
         )
     ),
+    "annotations": proper(
+        lambda pod: pod["metadata"].update(
+            annotations={
+                "note": "x",
+                "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+                "prometheus.io/scrape": "true",
+            }
+        )
+    ),
+    "affinity among its own": proper(
+        lambda pod: pod["spec"].update(
+            affinity={
+                "podAntiAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": [
+                        {
+                            "topologyKey": "kubernetes.io/hostname",
+                            "labelSelector": {},
+                            "namespaces": [pod["metadata"]["namespace"]],
+                        }
+                    ]
+                }
+            }
+        )
+    ),
+    "AppArmor of the runtime": proper(
+        lambda pod: base(pod)["securityContext"].update(appArmorProfile={"type": "RuntimeDefault"})
+    ),
+    "GPU": proper(lambda pod: base(pod)["resources"]["limits"].update({"nvidia.com/gpu": "1"})),
     "probe of its own": proper(
         lambda pod: base(pod).update(livenessProbe={"httpGet": {"path": "/", "port": 80}})
     ),
@@ -238,6 +266,52 @@ def test_size_of_a_pod(installed: Installed) -> None:
     for large in (pod(10, 194, 51), pod(10, 1000, 0)):
         said = refusal(partial(installed.worker.create, large, dry_run=True))
         assert "more than 2000 containers, variables and volumes" in said
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        ({"memory": "100Ti"}, "maximum memory usage per Container"),
+        ({"cpu": "100k"}, "maximum cpu usage per Container"),
+        ({"ephemeral-storage": "10Ti"}, "maximum ephemeral-storage usage per Container"),
+        ({"nvidia.com/gpu": "9"}, "exceeded quota"),
+    ],
+    ids=lambda part: next(iter(part)) if isinstance(part, dict) else "",
+)
+def test_ceilings(installed: Installed, limits: dict[str, str], says: str) -> None:
+    """Limits, whatever the requests are: LimitRange and quota."""
+
+    def said(namespace: str) -> str:
+        pod = kpo_pod(installed.manifests, namespace=namespace)
+        base(pod)["resources"] = {
+            "limits": {"cpu": "1", "memory": "1Gi", **limits},
+            "requests": {
+                "cpu": "1m",
+                "memory": "1Mi",
+                **({} if "gpu" in str(limits) else dict.fromkeys(limits, "1")),
+            },
+        }
+        return refusal(lambda: installed.worker.create(pod, dry_run=True))
+
+    assert said(UNFENCED) == ""
+    assert says in said(TASKS)
+
+
+def test_many_small_limits_exceed_the_quota(installed: Installed) -> None:
+    pod = kpo_pod(installed.manifests)
+    limits = {"limits": {"cpu": "60", "memory": "1Gi"}, "requests": {"cpu": "1m", "memory": "1Mi"}}
+    pod["spec"]["containers"] = [{**base(pod), "name": f"c{n}", "resources": limits} for n in range(7)]
+    said = refusal(lambda: installed.worker.create(pod, dry_run=True))
+    assert "exceeded quota" in said
+    assert "limits.cpu=420" in said
+
+
+def test_every_volume_without_a_size_is_bounded(installed: Installed) -> None:
+    """The kubelet counts emptyDirs against the sum of the containers' limits for ephemeral-storage."""
+    made = installed.worker.create(kpo_pod(installed.manifests, xcom=True, init=True), dry_run=True)
+    for container in (*made["spec"]["containers"], *made["spec"]["initContainers"]):
+        assert container["resources"]["limits"]["ephemeral-storage"] == "10Gi"
+        assert container["resources"]["requests"]["ephemeral-storage"] == "0"
 
 
 def test_pull_secret_of_the_task_account(installed: Installed) -> None:

@@ -229,11 +229,24 @@ def test_labels() -> None:
     assert meta["labels"]["airdock.dev/dag-id"] == "d"
     assert "app.kubernetes.io/name" not in meta["labels"]
     assert json.loads(meta["annotations"]["airdock.dev/docker-labels"]) == labels
-    for name in ("airdock.dev/gateway", "airdock.dev/container-id", "airdock.dev/network", "x.airdock.dev/y"):
+    for name in (
+        "airdock.dev/gateway", "airdock.dev/container-id", "airdock.dev/network", "x.airdock.dev/y",
+        "sidecar.istio.io/inject", "azure.workload.identity/use", "com.example/team",
+    ):  # fmt: skip
         if name.startswith("airdock.dev/"):
             assert "labels" in refusal(Labels={name: "x"})
         else:
             assert name not in build(Labels={name: "x"}).manifest["metadata"]["labels"]
+
+
+def test_the_administrators_labels_win() -> None:
+    tasks = dataclasses.replace(TASKS, pod_labels={"cost": "tasks"}, reserved_labels=["other-groups-net"])
+    for name in ("cost", "net", "other-groups-net"):
+        assert "tasks.networks" in refusal(tasks=tasks, Labels={name: "author"})
+    labels = build(tasks=tasks, Labels={"team": "a"}, host={"NetworkMode": "backend"}).manifest["metadata"][
+        "labels"
+    ]
+    assert (labels["cost"], labels["net"], labels["team"]) == ("tasks", "backend", "a")
 
 
 def test_pull_policy_and_secrets() -> None:

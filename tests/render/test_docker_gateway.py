@@ -55,7 +55,7 @@ TASKS: dict[str, Any] = {
     "tmp": {"sizeLimit": "7Gi"},
     "ttlSeconds": 7,
     "timeouts": {"scheduleSeconds": 7, "pullSeconds": 7},
-    "admission": {"images": ["example.com/"]},
+    "admission": {"images": ["example.com/*"]},
 }
 NODE: dict[str, Any] = {
     "allowed": {

@@ -103,7 +103,7 @@ SAMPLES: Mapping[str, Any] = {
     "env": {"SAMPLE": "1"},
     "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "sample"}}],
     "limits": {"cpu": "7"},
-    "limitRange.limits": [{"type": "Pod", "max": {"cpu": "7"}}],
+    "limitRange.limits": [{"type": "Container", "default": {"ephemeral-storage": "7Gi"}}],
     "queues.docker": "docker",
     "queues.kubernetes": "kubernetes",
     "requests": {"cpu": "7m"},

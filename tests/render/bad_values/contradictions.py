@@ -22,6 +22,38 @@ CONTRADICTIONS = (
         ("workers.default.executor", "KubernetesExecutor is not listed in executor"),
     ),
     Bad(
+        "a worker among the controllers",
+        {"tasks": {"admission": {"controllers": ["system:serviceaccount:airdock:airdock-worker-default"]}}},
+        ("tasks.admission.controllers", "worker's service account"),
+    ),
+    Bad(
+        "runtime class of the gateway's pods",
+        {"tasks": {"pod": {"runtimeClassName": "gvisor"}}},
+        ("tasks.pod.runtimeClassName", "tasks.admission.runtimeClasses"),
+    ),
+    Bad(
+        "affinity of the gateway's pods",
+        {
+            "tasks": {
+                "pod": {
+                    "affinity": {
+                        "podAffinity": {
+                            "requiredDuringSchedulingIgnoredDuringExecution": [
+                                {"topologyKey": "zone", "namespaceSelector": {}}
+                            ]
+                        }
+                    }
+                }
+            }
+        },
+        ("tasks.pod.affinity: the admission policy rejects",),
+    ),
+    Bad(
+        "quota without defaults",
+        {"tasks": {"limitRange": {"enabled": False}}},
+        ("tasks.quota.hard: limits.ephemeral-storage", "tasks.limitRange.limits"),
+    ),
+    Bad(
         "an executor without a group",
         {"executor": "CeleryExecutor,KubernetesExecutor"},
         ("executor: lists KubernetesExecutor",),

@@ -85,8 +85,8 @@ class Tasks:
     allowed, in a user namespace of the pod's own; auto: where every node can. `resources` are requests and
     limits of a container that asks for none. `claims` are volumes by their Docker name, `binds` are sources
     of bind mounts by their path, `networks` are networks by name. `pod` is merged into the pod's spec
-    (nodeSelector, tolerations, ...). `images` are allowed images, as the admission policy lists them: names,
-    and prefixes that end in / : or @; empty for any. Times are in seconds.
+    (nodeSelector, tolerations, ...). `reserved_labels` are keys that no author may set. `images` are
+    allowed images, as the admission policy lists them; empty for any. Times are in seconds.
     """
 
     namespace: str = "airdock-tasks"
@@ -109,6 +109,7 @@ class Tasks:
     gpu_resource: str = "nvidia.com/gpu"
     ulimits: str = "ignore"
     pod_labels: dict[str, str] = field(default_factory=dict)
+    reserved_labels: list[str] = field(default_factory=list)
     pod_annotations: dict[str, str] = field(default_factory=dict)
     pod: dict[str, Any] = field(default_factory=dict)
     retrieve_image: str = "busybox:1.37"

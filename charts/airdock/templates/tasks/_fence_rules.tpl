@@ -37,8 +37,10 @@ volumeTypes: |
     .map(v, "volume " + v.name + " has a type that is not allowed (tasks.admission.volumeTypes)")
 clonedClaims: |
   variables.volumes.filter(v, v.?ephemeral.?volumeClaimTemplate.?spec.?dataSource.hasValue()
-      || v.?ephemeral.?volumeClaimTemplate.?spec.?dataSourceRef.hasValue())
-    .map(v, "volume " + v.name + " copies another volume's data (no value allows this)")
+      || v.?ephemeral.?volumeClaimTemplate.?spec.?dataSourceRef.hasValue()
+      || v.?ephemeral.?volumeClaimTemplate.?spec.?selector.hasValue()
+      || v.?ephemeral.?volumeClaimTemplate.?spec.?volumeName.orValue("") != "")
+    .map(v, "volume " + v.name + " uses or copies another volume: remove dataSource, dataSourceRef, selector and volumeName (no value allows this)")
 secrets: |
   variables.secretNames.filter(n, !({{ include "airdock.celAllowed" (dict "name" "n" "list" $a.secrets) }}))
     .map(n, "Secret " + n + " (tasks.admission.secrets)")
@@ -53,37 +55,21 @@ imagePullSecrets: |
   object.spec.?imagePullSecrets.orValue([]).map(s, s.?name.orValue(""))
     .filter(n, n != "" && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $pullSecrets) }}))
     .map(n, "pull secret " + n + " (tasks.admission.imagePullSecrets)")
-{{- with $a.images }}
-{{- $exact := list (include "airdock.image" $.root.Values.images.xcomSidecar) }}
-{{- $prefixes := list }}
-{{- range . }}
-{{- if regexMatch "[/:@]$" . }}{{ $prefixes = append $prefixes . }}{{ else }}{{ $exact = append $exact . }}{{ end }}
+{{- if and (eq .tasks.podSecurity.level "restricted") (eq (include "airdock.fenceUserNamespaces" .) "off") }}
+hostUsers: |
+  object.spec.?hostUsers.orValue(true) ? [] : ["hostUsers: false, with which containers may run as root (tasks.userNamespaces)"]
 {{- end }}
-images: |
-  variables.imageNames.filter(i, !({{ include "airdock.celAllowed" (dict "name" "i" "list" $exact) }} || {{ toJson $prefixes }}.exists(p, i.startsWith(p))))
-    .map(i, "image " + i + " (tasks.admission.images)")
-{{- end }}
-priorityClass: |
-  [object.spec.?priorityClassName.orValue("")]
-    .filter(n, n != "" && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $a.priorityClasses) }}))
-    .map(n, "priority class " + n + " (tasks.admission.priorityClasses)")
-nodeName: |
-  request.operation == "CREATE" && object.spec.?nodeName.orValue("") != "" ?
-    ["spec.nodeName bypasses the scheduler: use node_selector or affinity (no value allows this)"] : []
-tolerations: |
-  object.spec.?tolerations.orValue([])
-    .map(t, t.?key.orValue("") + " " + t.?operator.orValue("Equal") + " " + t.?value.orValue("") + " " + t.?effect.orValue(""))
-    .filter(t, !(t in {{ include "airdock.fenceTolerations" . }}))
-    .map(t, "toleration '" + t + "' (tasks.admission.tolerations)")
-scheduler: |
-  [object.spec.?schedulerName.orValue("default-scheduler")]
-    .filter(n, !({{ include "airdock.celAllowed" (dict "name" "n" "list" (prepend ($a.schedulers | default list) "default-scheduler")) }}))
-    .map(n, "scheduler " + n + " (tasks.admission.schedulers)")
-{{- with $a.requiredLimits }}
-limits: |
-  variables.containers.filter(c, !{{ toJson . }}.all(r, r in c.?resources.?limits.orValue({})))
-    .map(c, "container " + c.name + " lacks a limit for {{ join " or " . }} (tasks.limitRange, or tasks.admission.requiredLimits)")
-{{- end }}
+windows: |
+  object.spec.?os.?name.orValue("linux") != "linux" || object.spec.?securityContext.?windowsOptions.hasValue()
+      || variables.containers.exists(c, c.?securityContext.?windowsOptions.hasValue()) ?
+    ["os or windowsOptions: task pods run on Linux (no value allows this)"] : []
+profiles: |
+  ([dyn(object.spec)] + variables.containers).map(c, [
+      c.?securityContext.?seccompProfile.?localhostProfile.orValue(""),
+      c.?securityContext.?appArmorProfile.?localhostProfile.orValue("")
+    ].join(",")).join(",").split(",")
+    .filter(n, n != "" && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $a.localhostProfiles) }}))
+    .map(n, "security profile " + n + " of the node (tasks.admission.localhostProfiles)")
 probeHosts: |
   variables.containers.filter(c,
       c.?livenessProbe.?httpGet.?host.orValue("") + c.?livenessProbe.?tcpSocket.?host.orValue("")
@@ -95,16 +81,4 @@ probeHosts: |
 ephemeralContainers: |
   object.spec.?ephemeralContainers.orValue([])
     .map(c, "ephemeral container " + c.name + " (tasks.admission.exemptUsers)")
-{{- end }}
-
-{{- /* The tolerations that pods may have, each as "key operator value effect": what Kubernetes adds, then the user's. */ -}}
-{{- define "airdock.fenceTolerations" -}}
-{{- $allowed := list "node.kubernetes.io/not-ready Exists  NoExecute" "node.kubernetes.io/unreachable Exists  NoExecute" "node.kubernetes.io/memory-pressure Exists  NoSchedule" -}}
-{{- range .tasks.admission.tolerations -}}
-{{- $toleration := . -}}
-{{- range $effect := empty .effect | ternary (list "" "NoSchedule" "PreferNoSchedule" "NoExecute") (list .effect) -}}
-{{- $allowed = append $allowed (printf "%s %s %s %s" ($toleration.key | default "") ($toleration.operator | default "Equal") ($toleration.value | default "") $effect) -}}
-{{- end -}}
-{{- end -}}
-{{- toJson $allowed -}}
 {{- end }}

@@ -8,6 +8,10 @@
 # In namespaces that the chart creates, a label contains the name: Kustomize can change a label, but nothing inside an expression.
 account: |
   namespaceObject.metadata.?labels[?"airdock.dev/task-account"].orValue("{{ include "airdock.fullname" .root }}-task")
+# Controllers of the cluster, and nodes. A DAG author is none of them, but a Job's controller copies what an author wrote.
+controller: |
+  request.userInfo.username == "system:kube-controller-manager" || request.userInfo.username in {{ toJson .tasks.admission.controllers }}
+    || request.userInfo.?groups.orValue([]).exists(g, g in ["system:serviceaccounts:kube-system", "system:nodes"])
 changed: |
   request.operation == "CREATE" || object.spec != oldObject.spec
 containers: |

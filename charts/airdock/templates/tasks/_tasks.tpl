@@ -44,6 +44,18 @@ Call with (dict "root" $ "own" (list $defaultTasks $groupTasks)); both may be ab
 {{- uniq $names | toJson -}}
 {{- end }}
 
+{{- /* The keys of labels that the values set on task pods of a namespace, as a JSON list. Call with (dict "root" $ "namespace" $namespace). */ -}}
+{{- define "airdock.taskLabels" -}}
+{{- $labels := list -}}
+{{- range include "airdock.workers" .root | fromJson -}}
+{{- if and .facts.taskPods (eq .tasks.namespace $.namespace) -}}
+{{- $labels = concat $labels (keys (.tasks.podLabels | default dict)) -}}
+{{- range $_, $network := .tasks.networks }}{{ $labels = concat $labels (keys $network.labels) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- uniq $labels | sortAlpha | toJson -}}
+{{- end }}
+
 {{- /* The name of a task namespace if it is not the release's, otherwise empty. Call with (dict "root" $ "tasks" $tasks). */ -}}
 {{- define "airdock.otherTaskNamespace" -}}
 {{- if ne .tasks.namespace (include "airdock.taskNamespace" .root) }}{{ .tasks.namespace }}{{ end -}}

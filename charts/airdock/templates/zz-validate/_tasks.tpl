@@ -37,10 +37,22 @@
 {{- if has $tasks.namespace (list $.Release.Namespace "default" "kube-system" "kube-public" "kube-node-lease") -}}
 {{- $problems = append $problems (printf "%s.namespace: %q contains other objects, too. Task pods can use every Secret and service account in their namespace. Use a dedicated namespace." $key $tasks.namespace) -}}
 {{- end -}}
+{{- if and $tasks.quota.enabled (index $tasks.quota.hard "limits.ephemeral-storage") -}}
+{{- $defaults := dict -}}
+{{- if $tasks.limitRange.enabled }}{{ range $tasks.limitRange.limits }}{{ $defaults = merge $defaults (.default | default dict) (.max | default dict) }}{{ end }}{{ end -}}
+{{- if not (hasKey $defaults "ephemeral-storage") -}}
+{{- $problems = append $problems (printf "%s.quota.hard: limits.ephemeral-storage rejects every container without such a limit, and %s.limitRange.limits has no default for it. Add the default, or set %s.quota.hard.limits.ephemeral-storage to null." $key $key $key) -}}
+{{- end -}}
+{{- end -}}
 {{- if $tasks.admission.enabled -}}
-{{- range $tasks.admission.exemptUsers -}}
+{{- if has "kube-system" $namespaces -}}
+{{- $problems = append $problems (printf "%s.admission.enabled: workers in kube-system have the rights of the cluster's controllers, which the admission policy trusts. Install the release in another namespace, or set %s.admission.enabled: false." $key $key) -}}
+{{- end -}}
+{{- range $list := list "exemptUsers" "controllers" -}}
+{{- range get $tasks.admission $list -}}
 {{- if regexMatch $workers . -}}
-{{- $problems = append $problems (printf "%s.admission.exemptUsers: %q is a worker's service account, which every DAG author can use, so the admission policy would never apply. Remove it, or set %s.admission.enabled: false." $key . $key) -}}
+{{- $problems = append $problems (printf "%s.admission.%s: %q is a worker's service account, which every DAG author can use, so the admission policy would not apply. Remove it, or set %s.admission.enabled: false." $key $list . $key) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- range $tasks.admission.exemptGroups -}}
@@ -61,12 +73,15 @@
 {{- if and (has "clusterGateway" $group.facts.serves) $admission.enabled -}}
 {{- $key := (get $.Values.workers $name).tasks | empty | ternary "tasks" (printf "workers.%s.tasks" $name) -}}
 {{- $pod := $group.tasks.pod | default dict -}}
-{{- range $field, $list := dict "priorityClassName" "priorityClasses" "schedulerName" "schedulers" -}}
+{{- range $field, $list := dict "priorityClassName" "priorityClasses" "schedulerName" "schedulers" "runtimeClassName" "runtimeClasses" -}}
 {{- $value := get $pod $field -}}
 {{- $allowed := get $admission $list | default list -}}
 {{- if not (or (empty $value) (has $value $allowed) (has "*" $allowed) (eq $value "default-scheduler")) -}}
 {{- $problems = append $problems (printf "%s.pod.%s: the admission policy rejects %q. Add it to %s.admission.%s." $key $field $value $key $list) -}}
 {{- end -}}
+{{- end -}}
+{{- if regexMatch "\"(namespaceSelector|namespaces)\"" (toJson $pod.affinity) -}}
+{{- $problems = append $problems (printf "%s.pod.affinity: the admission policy rejects terms with namespaces or namespaceSelector. Remove them." $key) -}}
 {{- end -}}
 {{- $allowed := include "airdock.fenceTolerations" (dict "tasks" $group.tasks) | fromJsonArray -}}
 {{- range $pod.tolerations -}}

@@ -26,7 +26,6 @@ _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?
 _LABEL_NAME = re.compile(
     r"(?:([a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?)/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?\Z"
 )
-_RESERVED = re.compile(r"(?:.*\.)?(?:airdock\.dev|kubernetes\.io|k8s\.io)\Z")
 _RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
@@ -161,7 +160,7 @@ def _main(
 
 def _metadata(request: Create, container: str, settings: Settings) -> dict[str, Any]:
     tasks = settings.tasks
-    labels = {**tasks.pod_labels, **_author_labels(request.labels), **_network(request, tasks)}
+    labels = {**_author_labels(request.labels, tasks), **tasks.pod_labels, **_network(request, tasks)}
     labels |= {
         "app.kubernetes.io/managed-by": "airdock",
         OWNER: settings.owner,
@@ -234,16 +233,27 @@ def _retrieve_path(request: Create) -> str:
     return posixpath.normpath(path)
 
 
-def _author_labels(labels: dict[str, str]) -> dict[str, str]:
-    """Give the labels that Kubernetes can hold; all of them are in an annotation as well."""
+def _author_labels(labels: dict[str, str], tasks: Tasks) -> dict[str, str]:
+    """Give the labels that Kubernetes can hold; all of them are in an annotation as well.
+
+    Labels with a domain are left out: webhooks and controllers of the cluster act on them. Raises Refusal for
+    those that the administrator sets.
+    """
     result = {}
+    reserved = {*tasks.reserved_labels, *tasks.pod_labels}.union(*(n.labels for n in tasks.networks.values()))
     for name, value in labels.items():
         match = _LABEL_NAME.match(name)
         if not match or len(name) > 316:
             continue
-        if match[1] and _RESERVED.match(match[1]) and name not in POLICY:
-            if match[1] == "airdock.dev":
-                raise Refusal("labels", f"the gateway sets labels of airdock.dev; rename {name!r}")
+        if match[1] == "airdock.dev" and name not in POLICY:
+            raise Refusal("labels", f"the gateway sets labels of airdock.dev; rename {name!r}")
+        if name in reserved:
+            raise Refusal(
+                "labels",
+                f"the administrator sets {name!r} (tasks.podLabels, tasks.networks); rename it, or set"
+                " network_mode",
+            )
+        if match[1] and name not in POLICY:
             continue
         if _LABEL_VALUE.match(value):
             result[name] = value
