@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import re
 from typing import Any
 
 import pytest
@@ -96,3 +97,27 @@ def test_connections() -> None:
     assert env["AIRFLOW_CONN_URI"].value == connections["uri"]
     assert json.loads(env["AIRFLOW_CONN_PARTS"].value or "") == connections["parts"]
     assert env["AIRFLOW_CONN_KEPT"].secret == ("s", "k")
+
+
+def expanded(text: str) -> str:
+    """What the kubelet makes of a variable's value: $$ is $, and $(NAME) the value of another one."""
+    return re.sub(r"\$(\$|\(([^)]*)\))", lambda found: "$" if found[1] == "$" else f"<{found[2]}>", text)
+
+
+@pytest.mark.parametrize("text", ["p$$w", "$(PYTHONUNBUFFERED)", "$$(A)", "$", "a$b$$$", "${HOME}", "\u2028"])
+def test_connections_and_variables_arrive_as_written(text: str) -> None:
+    connection = {"conn_type": "http", "password": text}
+    values = {"airflow": {"connections": {"a": text, "b": connection}, "env": {"SAMPLE": text}}}
+    manifests = render(values)
+    scheduler = manifests.one("Deployment", component="scheduler")
+    assert scheduler.pod
+    env = {entry["name"]: entry.get("value", "") for entry in scheduler.pod.container("scheduler").raw["env"]}
+    assert expanded(env["SAMPLE"]) == text
+    assert expanded(env["AIRFLOW_CONN_A"]) == text
+    assert json.loads(expanded(env["AIRFLOW_CONN_B"])) == connection
+
+
+def test_a_long_tag_becomes_a_legal_label() -> None:
+    manifests = render({"images": {"airflow": {"tag": "3.1.0-" + "a" * 100}}})
+    label = manifests.one("Deployment", component="scheduler").labels["app.kubernetes.io/version"]
+    assert label.startswith("3.1.0-aaa") and len(label) <= 63

@@ -21,7 +21,6 @@ LEAVES = tuple(place for place in PLACES if place.leaf)
 #: Objects that take any key, with the reason; everything else is closed.
 FREE_FORM = {
     "global": "a parent chart's",
-    "airflow.config.*": "Airflow's own options, hundreds of them",
     "airflow.connections.*": "Airflow's own form of connections",
     "dags.bundles.[].kwargs": "the arguments of any bundle class",
     "dags.bundles.[]": "Airflow's own form of bundles",

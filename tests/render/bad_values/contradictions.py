@@ -257,5 +257,44 @@ CONTRADICTIONS = (
             "workers.b.dind.resources.requests.nvidia.com/gpu: 2 is higher than the limit, 1,",
         ),
     ),
+    Bad(
+        "settings of Airflow beside the chart's own",
+        {
+            "airflow": {
+                "config": {"core": {"executor": "LocalExecutor"}, "celery": {"worker_concurrency": 2}},
+                "env": {"AIRFLOW__CORE__DAGS_FOLDER": "/x"},
+                "connections": {"kubernetes_default": "kubernetes://"},
+            },
+            "dags": {"examples": True, "bundles": [{"name": "b", "classpath": "a.GitDagBundle"}]},
+        },
+        (
+            "airflow.config.core.executor: contradicts executor,",
+            "airflow.config.celery.worker_concurrency: contradicts workers.<name>.concurrency,",
+            "airflow.env.AIRFLOW__CORE__DAGS_FOLDER: contradicts dags.path,",
+            "airflow.connections.kubernetes_default",
+            "dags.examples: with dags.bundles",
+        ),
+    ),
+    Bad(
+        "an option of Airflow in capitals, which the check for secrets would miss",
+        {"airflow": {"config": {"core": {"FERNET_KEY": "x"}}}},
+        ("/airflow/config/core", "'FERNET_KEY'"),
+    ),
+    Bad(
+        "a section of Airflow in capitals, which Airflow never reads",
+        {"airflow": {"config": {"Core": {"parallelism": 1}}}},
+        ("/airflow/config", "'Core'"),
+    ),
+    Bad(
+        "tags and digests in the wrong keys",
+        {
+            "images": {
+                "airflow": {"repository": "registry.example.com:5000/airflow:3.1.0"},
+                "redis": {"tag": "8@sha256:" + "0" * 64},
+                "docker": {"repository": "docker@sha256:" + "0" * 64},
+            }
+        },
+        ("images.airflow.repository", "images.redis.tag", "images.docker.repository", "3 problem(s)"),
+    ),
     Bad("workers for no Airflow", {"controlPlane": {"enabled": False}}, ("controlPlane.executionApiUrl",)),
 )

@@ -52,13 +52,20 @@ AIRFLOW_CONN_{{ $id | upper }}: {{ include "airdock.connection" $connection | tr
 {{- end }}
 {{- end }}
 
-{{- /* One connection: a URI, a map (Airflow's JSON format), or Kubernetes' valueFrom. */ -}}
+{{- /* One connection: a URI, a map (Airflow's JSON format), or Kubernetes' valueFrom. $ is doubled for the kubelet. */ -}}
 {{- define "airdock.connection" -}}
 {{- if kindIs "string" . -}}
-{{ . | quote }}
+{{ . | replace "$" "$$" | quote }}
 {{- else if hasKey . "valueFrom" -}}
 {{ toJson . }}
 {{- else -}}
-{{ toJson . | quote }}
+{{ toJson . | replace "$" "$$" | quote }}
 {{- end -}}
+{{- end }}
+
+{{- /* A map of environment variables as JSON: the kubelet reads $$ as $, and would expand $(NAME), in its plain values. */ -}}
+{{- define "airdock.literalEnv" -}}
+{{- $result := dict -}}
+{{- range $name, $value := . }}{{ $_ := set $result $name (kindIs "string" $value | ternary (toString $value | replace "$" "$$") $value) }}{{ end -}}
+{{- toJson $result -}}
 {{- end }}

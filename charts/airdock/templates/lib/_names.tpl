@@ -44,7 +44,7 @@ app.kubernetes.io/component: {{ .component | quote }}
 {{- define "airdock.labels" -}}
 {{ include "airdock.selectorLabels" . }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service | quote }}
-app.kubernetes.io/version: {{ .root.Values.images.airflow.tag | quote }}
+app.kubernetes.io/version: {{ include "airdock.labelValue" .root.Values.images.airflow.tag | quote }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | quote }}
 {{- with include "airdock.overlay" (list .root.Values.commonLabels .labels) | fromJson }}
 {{ toYaml . }}

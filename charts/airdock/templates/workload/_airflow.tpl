@@ -26,7 +26,7 @@ without an image. Additional keys of the component:
 {{- $env := include "airdock.airflowEnv" $root | fromYaml -}}
 {{- $_ := set $container "image" "airflow" -}}
 {{- $_ := set $container "envFrom" (list (dict "configMapRef" (dict "name" (printf "%s-env" (include "airdock.fullname" $root))))) -}}
-{{- $_ := set $container "env" (include "airdock.overlay" (list $env $secrets $container.env $root.Values.airflow.env) | fromJson) -}}
+{{- $_ := set $container "env" (include "airdock.overlay" (list $env $secrets $container.env (include "airdock.literalEnv" $root.Values.airflow.env | fromJson)) | fromJson) -}}
 {{- $_ := set $container "volumeMounts" (include "airdock.overlay" (list $common.volumeMounts $container.volumeMounts) | fromJson) -}}
 {{- end -}}
 {{- end -}}

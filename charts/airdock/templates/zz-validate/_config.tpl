@@ -1,0 +1,47 @@
+{{- /* Settings of Airflow that contradict values of the chart, and images that cannot be pulled. Each define returns a JSON list of messages. */ -}}
+
+{{- define "airdock.problems.config" -}}
+{{- $problems := list -}}
+{{- range $path, $key := dict
+      "core.executor" "executor"
+      "core.dags_folder" "dags.path"
+      "celery.worker_concurrency" "workers.<name>.concurrency"
+      "kubernetes_executor.namespace" "kubernetesExecutor.namespace"
+      "dag_processor.dag_bundle_config_list" "dags.bundles" -}}
+{{- $section := splitList "." $path | first -}}
+{{- $option := splitList "." $path | last -}}
+{{- if hasKey (get $.Values.airflow.config $section | default dict) $option -}}
+{{- $problems = append $problems (printf "airflow.config.%s: contradicts %s, which decides what the chart deploys. Remove it, and set %s instead." $path $key $key) -}}
+{{- end -}}
+{{- $variable := printf "AIRFLOW__%s__%s" $section $option | upper -}}
+{{- if hasKey $.Values.airflow.env $variable -}}
+{{- $problems = append $problems (printf "airflow.env.%s: contradicts %s, which decides what the chart deploys. Remove it, and set %s instead." $variable $key $key) -}}
+{{- end -}}
+{{- end -}}
+{{- $served := false -}}
+{{- range include "airdock.workers" . | fromJson }}{{ if include "airdock.serves" (dict "group" . "what" "kubernetes") }}{{ $served = true }}{{ end }}{{ end -}}
+{{- if $served -}}
+{{- range $id, $_ := .Values.airflow.connections -}}
+{{- if eq (lower $id) "kubernetes_default" -}}
+{{- $problems = append $problems (printf "airflow.connections.%s: the chart defines this connection, with the task namespace in tasks.namespace. Use another connection id, and name it in kubernetes_conn_id of the DAG's tasks." $id) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.dags.examples .Values.dags.bundles (not (regexMatch "LocalDagBundle" (toJson .Values.dags.bundles))) -}}
+{{- $problems = append $problems "dags.examples: with dags.bundles, Airflow reads the bundles only, so the examples would not appear. Set dags.examples: false, or add a LocalDagBundle to dags.bundles." -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end }}
+
+{{- define "airdock.problems.images" -}}
+{{- $problems := list -}}
+{{- range $name, $image := .Values.images -}}
+{{- if or (contains "@" $image.repository) (splitList "/" $image.repository | last | contains ":") -}}
+{{- $problems = append $problems (printf "images.%s.repository: %q contains a tag or a digest. Set images.%s.tag or images.%s.digest instead." $name $image.repository $name $name) -}}
+{{- end -}}
+{{- if not (regexMatch "^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$" $image.tag) -}}
+{{- $problems = append $problems (printf "images.%s.tag: %q is not an image tag (at most 128 letters, digits and ._-). Set a digest in images.%s.digest." $name $image.tag $name) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end }}
