@@ -22,7 +22,8 @@ from tests.render.scenarios import Scenario
 WEAKENED: dict[str, set[str]] = {
     "plain-ingress": {"ingress-tls"},
     "minimal": {"network-ingress", "network-egress", "network-metadata"},  # networkPolicy.enabled: false
-    "maximal": {"secret-literal", "insecure-registry"},  # a connection with its password; an http registry
+    # A connection with its password; an http registry; socket.limits of "0".
+    "maximal": {"secret-literal", "insecure-registry", "docker-limits"},
 }
 
 

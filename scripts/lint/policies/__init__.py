@@ -1,11 +1,21 @@
 """All policies. One check each; the standards that ask for it are its references."""
 
 from scripts.lint.model import Policy
-from scripts.lint.policies import accounts, docker, network, pod_standards, pods, rbac, secrets
+from scripts.lint.policies import (
+    accounts,
+    docker,
+    docker_gateway,
+    network,
+    pod_standards,
+    pods,
+    rbac,
+    secrets,
+)
 
 POLICIES: tuple[Policy, ...] = (
     *pod_standards.POLICIES,
     *docker.POLICIES,
+    *docker_gateway.POLICIES,
     *pods.POLICIES,
     *accounts.POLICIES,
     *secrets.POLICIES,
