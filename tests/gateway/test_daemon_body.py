@@ -15,8 +15,8 @@ from docker_gateway.daemon_body import BodyWriter
 from docker_gateway.daemon_cgroup import CgroupParent, pod_cgroup
 from docker_gateway.daemon_images import Image, auth
 from docker_gateway.model import BadBody, Create, HostConfig, parse_create
+from docker_gateway.settings import Bind, Settings
 from docker_gateway.settings import Daemon as Rules
-from docker_gateway.settings import Settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -192,6 +192,7 @@ def test_what_is_allowed_by_name() -> None:
         {"Target": "/s", "Source": "/srv/shared", "Type": "bind"},
     ]
     assert host["NetworkMode"] == "backend"
+    assert "binds" in refusal(host={"Binds": [":/d:ro"]})
     for bad in (
         "other:/d",
         "/srv/shared/sub:/s",
@@ -203,6 +204,23 @@ def test_what_is_allowed_by_name() -> None:
         assert refusal(host={"Binds": [bad]}), bad
     assert refusal(host={"NetworkMode": "frontend"})
     assert "workers.g.socket.allowed.gpus" in refusal(host={"DeviceRequests": HOST["device_requests"]})
+
+
+def test_directories_that_are_read_only() -> None:
+    rules = dataclasses.replace(RULES, binds=["/srv/a", Bind("/srv/b", True)])
+    for host in (
+        {"Binds": ["/srv/a:/a", "/srv/b:/b:rw"]},
+        {
+            "Mounts": [
+                {"Type": "bind", "Source": "/srv//a/", "Target": "/a"},
+                {"Type": "bind", "Source": "/srv/b", "Target": "/b"},
+            ]
+        },
+    ):
+        assert write(host=host, rules=rules)["HostConfig"]["Mounts"] == [
+            {"Target": "/a", "Source": "/srv/a", "Type": "bind"},
+            {"Target": "/b", "Source": "/srv/b", "Type": "bind", "ReadOnly": True},
+        ]
 
 
 def test_credentials_are_written_from_known_fields() -> None:

@@ -45,6 +45,8 @@ def test_all_levels_are_read(tmp_path: Path) -> None:
     assert loaded.tasks.registries == {"r": Registry("s")}
     assert loaded.tasks.claims == {"v": Volume("c", read_only=True)}
     assert loaded.tasks.pod == {"nodeSelector": {"a": "b"}}
+    several = load(tmp_path, {"daemon": {"binds": ["/srv/a", "/srv/a-b", {"path": "/b", "readOnly": True}]}})
+    assert several.daemon.directories()["/b"].read_only
     assert (loaded.tasks.ttl_seconds, loaded.daemon.cpu, loaded.daemon.binds) == (5, 2.0, ["/a"])
 
 
@@ -62,6 +64,22 @@ def test_all_levels_are_read(tmp_path: Path) -> None:
         ({"backend": "docker"}, "backend: 'docker'"),
         ({"tasks": {"leaseSeconds": 0}}, "tasks/leaseSeconds: 0"),
         ({"daemon": {"memory": "much"}}, "daemon/memory: 'much'"),
+        ({"daemon": {"storage": "much"}}, "daemon/storage: 'much'"),
+        ({"daemon": {"images": ["python*"]}}, "daemon/images: 'python*'"),
+        ({"daemon": {"images": None}}, "daemon/images"),
+        ({"daemon": {"registries": ["https://a.b"]}}, "daemon/registries: 'https://a.b'"),
+        ({"daemon": {"networks": ["host"]}}, "daemon/networks: 'host'"),
+        ({"daemon": {"networks": ["container:x"]}}, "daemon/networks: 'container:x'"),
+        ({"daemon": {"volumes": ["/etc"]}}, "daemon/volumes: '/etc'"),
+        ({"daemon": {"binds": ["/srv", "/srv/x/y"]}}, "'/srv/x/y' is below '/srv'"),
+        ({"daemon": {"binds": ["/srv/x", {"path": "/srv", "readOnly": True}]}}, "'/srv/x' is below '/srv'"),
+        ({"daemon": {"binds": ["/srv", {"path": "/srv"}]}}, "two entries"),
+        ({"daemon": {"binds": [{"readOnly": True}]}}, "daemon/binds: ''"),
+        ({"daemon": {"binds": [{"path": "/a", "mode": "ro"}]}}, "daemon/binds/mode"),
+        *(
+            ({"daemon": {"binds": [path]}}, "daemon/binds")
+            for path in ("/", "a", "/a/", "/a//b", "/a/../b", "/a/.", "/a:b", "")
+        ),
         ({"tasks": {"retrievePullPolicy": "Often"}}, "tasks/retrievePullPolicy: 'Often'"),
         ([], "must be an object"),
         ("{", "AIRDOCK_GATEWAY_CONFIG"),
