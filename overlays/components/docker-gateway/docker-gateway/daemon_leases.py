@@ -1,7 +1,7 @@
 """Which gateways of a node live: one volume per gateway, and the containers of dead ones.
 
 The node's daemon is all that gateways of a node share, so each one creates a volume there again and again.
-One whose volume has not changed for `lease_seconds`, by the clock of who watches it, is dead.
+One whose volume has not changed for its own lease's seconds, by the clock of who watches it, is dead.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from .health import log
 from .labels import OWNER
 
 _VOLUME = "airdock-gateway-"
+#: Label of a volume: how long its gateway may be silent. Groups of one node may have different leases.
+_SECONDS = "airdock.dev/lease-seconds"
 
 
 class Leases:
@@ -40,14 +42,18 @@ class Leases:
 
     def _renew(self) -> None:
         self._drop(self._owner)
-        body = {"Name": _VOLUME + self._owner, "Labels": {OWNER: self._owner}}
+        body = {"Name": _VOLUME + self._owner, "Labels": {OWNER: self._owner, _SECONDS: str(self._seconds)}}
         self._api.call("POST", "/volumes/create", body=body)
+
+    def _patience(self, theirs: str) -> int:
+        return max(self._seconds, int(theirs)) if theirs.isascii() and theirs.isdigit() else self._seconds
 
     def _sweep(self, now: float) -> None:
         filters = json.dumps({"label": [OWNER]})
         volumes = self._api.call("GET", "/volumes", {"filters": filters}).get("Volumes") or []
         names = {str(v.get("Name")): str(v.get("CreatedAt")) for v in volumes}
         stamps = {n.removeprefix(_VOLUME): stamp for n, stamp in names.items() if n.startswith(_VOLUME)}
+        theirs = {str(v.get("Name")): str((v.get("Labels") or {}).get(_SECONDS, "")) for v in volumes}
         containers = self._api.call("GET", "/containers/json", {"all": "1", "filters": filters})
         labels = {c["Id"]: (c.get("Labels") or {}).get(OWNER, "") for c in containers}
         owners = (set(labels.values()) | set(stamps)) - {self._owner, ""}
@@ -56,7 +62,7 @@ class Leases:
             stamp = stamps.get(owner, "")
             if owner not in self._seen or self._seen[owner][0] != stamp:
                 self._seen[owner] = stamp, now
-            elif now - self._seen[owner][1] > self._seconds:
+            elif now - self._seen[owner][1] > self._patience(theirs.get(_VOLUME + owner, "")):
                 left = [each for each, its in labels.items() if its == owner]
                 log("sweep", gateway=owner, containers=len(left))
                 for each in left:
