@@ -18,6 +18,7 @@ from tests.api.fence import TASKS, refusal
 from tests.api.fence_decisions import DECISIONS, NESTED
 from tests.api.fence_decisions.decision import NO_VALUE, Decision
 from tests.api.pods import kpo_pod
+from tests.support.attacks import AUTHOR
 
 DOCS = ROOT / "docs" / "task-namespace.md"
 MERGED = ("annotations", "labels", "securityContext")
@@ -93,6 +94,7 @@ def worker(installed: Installed) -> Client:
 
 
 @pytest.mark.parametrize(("path", "where"), CASES, ids=lambda part: part)
+@pytest.mark.attack(actor=AUTHOR, finding=(5, 11, 13, 14, 15, 23))
 def test_decision(
     control_plane: ControlPlane, installed: Installed, worker: Client, path: str, where: str
 ) -> None:
@@ -139,6 +141,7 @@ def running(installed: Installed) -> dict[str, Pod]:
 
 
 @pytest.mark.parametrize("path", PATCHED)
+@pytest.mark.attack(actor=AUTHOR, finding=(15,))
 def test_patch_of_another_pod(
     control_plane: ControlPlane, installed: Installed, running: dict[str, Pod], path: str
 ) -> None:

@@ -10,6 +10,7 @@ from tests.api.conftest import Installed, make_namespace
 from tests.api.control_plane import ControlPlane
 from tests.api.fence import POLICY, refusal
 from tests.api.pods import kpo_pod
+from tests.support.attacks import AUTHOR
 from tests.support.image_references import CASES
 from tests.support.waiting import wait_until
 
@@ -54,6 +55,7 @@ def _pod(installed: Installed, namespace: str, image: str) -> Pod:
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.attack(actor=AUTHOR, finding=(16,))
 def test_entry(
     control_plane: ControlPlane, installed: Installed, namespaces: dict[str, str], entry: str
 ) -> None:

@@ -432,6 +432,6 @@ def test_limits_are_filled_in(installed: Installed) -> None:
     created = installed.worker.create(pod, dry_run=True)
     resources = created["spec"]["containers"][0]["resources"]
     assert resources == {
-        "requests": {"cpu": "100m", "memory": "128Mi"},
-        "limits": {"cpu": "1", "memory": "512Mi"},
+        "requests": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "0"},
+        "limits": {"cpu": "1", "memory": "512Mi", "ephemeral-storage": "10Gi"},
     }

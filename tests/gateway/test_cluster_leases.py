@@ -13,6 +13,7 @@ from docker_gateway.settings import Settings, Tasks
 from tests.gateway.stand_ins.cluster import ClusterWorld
 from tests.gateway.stand_ins.direct import ClusterDirect
 from tests.gateway.stand_ins.world import Reply
+from tests.support.attacks import AUTHOR
 
 OURS, LIVING, DEAD = (f"{digit * 8}-0000-0000-0000-000000000000" for digit in "123")
 LABEL = "airdock.dev/gateway"
@@ -86,6 +87,7 @@ NAMES = (
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("about", SPECS)
+@pytest.mark.attack(actor=AUTHOR, finding=(9,))
 def test_no_lease_of_others_stops_the_sweep_or_ends_a_living_gateways_pods(
     clock: Clock, name: str, about: str
 ) -> None:
@@ -100,6 +102,7 @@ def test_no_lease_of_others_stops_the_sweep_or_ends_a_living_gateways_pods(
     assert left not in world.pods
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(9,))
 def test_a_lease_that_says_so_keeps_a_dead_gateways_pods_for_an_hour_at_most(clock: Clock) -> None:
     world = ClusterWorld()
     ours = leases(world, OURS)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from docker_gateway import cluster_manifest
 
+from tests.support.attacks import AUTHOR
+
 from .cluster_pods import TASKS, build, main, refusal, spec
 from .escapes import ESCAPES, TMP, TMP_MOUNT
 
@@ -239,6 +241,7 @@ def test_labels() -> None:
             assert name not in build(Labels={name: "x"}).manifest["metadata"]["labels"]
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(20,))
 def test_the_administrators_labels_win() -> None:
     tasks = dataclasses.replace(TASKS, pod_labels={"cost": "tasks"}, reserved_labels=["other-groups-net"])
     for name in ("cost", "net", "other-groups-net"):

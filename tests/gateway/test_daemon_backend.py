@@ -24,6 +24,8 @@ from docker_gateway.server import Server
 from docker_gateway.settings import Daemon as Rules
 from docker_gateway.settings import Settings
 
+from tests.support.attacks import AUTHOR
+
 from .recording_daemon import IMAGE_ID, RecordingDaemon, recording
 
 Pair = tuple[RecordingDaemon, Daemon]
@@ -59,6 +61,7 @@ def created(daemon: RecordingDaemon) -> tuple[dict[str, str], dict[str, Any]]:
 # ---- names and labels
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(4,))
 def test_nobody_else_finds_labels_that_they_obey(pair: Pair) -> None:
     daemon, backend = pair
     daemon.image("busybox:1.37", Labels=OBEYED)
@@ -87,6 +90,7 @@ def test_the_image_that_was_looked_at_is_the_one_that_runs(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("name", ["k8s_POD_coredns_kube-system_x_0", "web", "a.b-c_d"])
+@pytest.mark.attack(actor=AUTHOR, finding=(4,))
 def test_names_get_a_prefix_that_nobody_sees(pair: Pair, name: str) -> None:
     daemon, backend = pair
     container, _ = backend.create(request(name))
@@ -159,6 +163,7 @@ def only(*images: str, **rules: Any) -> dict[str, Any]:
         (only("ghcr.io/team/*", registries=[]), "ghcr.io/other/x", "allowed.images"),
     ],
 )
+@pytest.mark.attack(actor=AUTHOR, finding=(6,))
 def test_pulls_that_are_refused(tmp_path: Path, rules: dict[str, Any], image: str, key: str) -> None:
     with recording(tmp_path / "d.sock", **rules) as (daemon, backend):
         with pytest.raises(Refusal, match=f"workers.g.socket.{key}"):
@@ -203,6 +208,7 @@ SECRET = "body of an internal page"
 @pytest.mark.parametrize(
     "answer", [(500, {"message": SECRET}), (200, [{"errorDetail": {"message": SECRET}, "error": SECRET}])]
 )
+@pytest.mark.attack(actor=AUTHOR, finding=(6,))
 def test_what_a_foreign_server_says_is_not_told(
     tmp_path: Path, registries: list[str], told: bool, answer: tuple[int, Any]
 ) -> None:
@@ -220,6 +226,7 @@ def login(backend: Daemon, server: str) -> None:
     backend.login(server, {"username": "u", "password": "p", "serveraddress": server})
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(6,))
 def test_the_gateway_answers_logins_itself(pair: Pair) -> None:
     daemon, backend = pair
     for server in ("", "https://index.docker.io/v1/", "docker.io", "ghcr.io", "https://ghcr.io/v2/"):
@@ -239,6 +246,7 @@ def test_the_gateway_answers_logins_itself(pair: Pair) -> None:
 @pytest.mark.parametrize(
     ("image", "address"), [("busybox", "https://index.docker.io/v1/"), ("ghcr.io/a/b", "ghcr.io")]
 )
+@pytest.mark.attack(actor=AUTHOR, finding=(6,))
 def test_credentials_are_for_the_registry_of_the_image(pair: Pair, image: str, address: str) -> None:
     daemon, backend = pair
     given = {"username": "u", "password": "p", "serveraddress": "http://evil.example"}
@@ -247,6 +255,7 @@ def test_credentials_are_for_the_registry_of_the_image(pair: Pair, image: str, a
     assert sent == {**given, "serveraddress": address}
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(25,))
 def test_an_id_only_where_any_image_is_allowed(tmp_path: Path) -> None:
     ids = ("sha256:" + "1" * 64, "1" * 64, "111111111111")
     with recording(tmp_path / "d.sock") as (daemon, backend):
@@ -265,6 +274,7 @@ def test_an_id_only_where_any_image_is_allowed(tmp_path: Path) -> None:
 # ---- what the gateway itself counts and collects
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(18,))
 def test_containers_have_a_ceiling(tmp_path: Path) -> None:
     with recording(tmp_path / "d.sock", containers=3) as (daemon, backend):
         daemon.image("busybox:1.37")
@@ -275,6 +285,7 @@ def test_containers_have_a_ceiling(tmp_path: Path) -> None:
         assert len(daemon.containers) == 3
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(18,))
 def test_the_ceiling_holds_for_many_at_once(tmp_path: Path) -> None:
     with recording(tmp_path / "d.sock", containers=3) as (daemon, backend):
         daemon.image("busybox:1.37")
@@ -305,6 +316,7 @@ def test_ended_containers_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert new in daemon.containers
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(18,))
 def test_what_is_never_started_is_collected(pair: Pair) -> None:
     daemon, backend = pair
     never, runs = backend.create(request())[0], backend.create(request())[0]
@@ -319,6 +331,7 @@ def test_what_is_never_started_is_collected(pair: Pair) -> None:
 @pytest.mark.parametrize(
     ("layer", "volume", "ends"), [(90, 0, False), (110, 0, True), (60, 60, True), (0, 110, True)]
 )
+@pytest.mark.attack(actor=AUTHOR, finding=(18,))
 def test_what_a_container_writes_has_a_ceiling(tmp_path: Path, layer: int, volume: int, ends: bool) -> None:
     with recording(tmp_path / "d.sock", storage=100) as (daemon, backend):
         daemon.image("busybox:1.37")

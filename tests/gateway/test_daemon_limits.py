@@ -15,6 +15,7 @@ from docker_gateway.daemon_limits import _FREE_ULIMITS, ImageHealth
 from docker_gateway.settings import Daemon as Rules
 
 from scripts.chart.values_schema import schema
+from tests.support.attacks import AUTHOR
 from tests.support.paths import DOCS
 
 from . import test_daemon_backend as backend
@@ -152,6 +153,7 @@ LIMITS = schema()["$defs"]["workerGroup"]["properties"]["socket"]["properties"][
 
 
 @pytest.mark.parametrize("key", [key for key, test in REACHED.items() if test.__module__ == __name__])
+@pytest.mark.attack(actor=AUTHOR, finding=(18,))
 def test_the_maximum_is_reached(key: str) -> None:
     REACHED[key]()
 

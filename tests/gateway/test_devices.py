@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from docker_gateway.daemon_images import Image
 
+from tests.support.attacks import AUTHOR
+
 from .test_daemon_body import IMAGE, RULES, refusal, write
 
 GPUS = dataclasses.replace(RULES, gpus=True)
@@ -21,6 +23,7 @@ def variables(author: list[str], image: list[str], gpus: bool) -> list[str]:
 
 @pytest.mark.parametrize("value", ["all", "0", "", "void", "GPU-1", "vendor.com/net=eth0"])
 @pytest.mark.parametrize("by_image", [False, True])
+@pytest.mark.attack(actor=AUTHOR, finding=(21,))
 def test_without_leave_there_are_none(value: str, by_image: bool) -> None:
     entries = [f"{VISIBLE}={value}"]
     written = variables([] if by_image else entries, entries if by_image else [], False)
@@ -87,6 +90,7 @@ GPU = [["gpu"]]
         {"Count": 1, "Capabilities": GPU, "Options": {"a": "b"}},
     ],
 )
+@pytest.mark.attack(actor=AUTHOR, finding=(21,))
 def test_requests_for_what_is_no_gpu(request_: dict[str, Any]) -> None:
     assert refusal(rules=GPUS, host={"DeviceRequests": [request_]}).startswith("device_requests: ")
 
@@ -107,6 +111,7 @@ def test_requests_for_gpus(request_: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("gpus", [False, True])
+@pytest.mark.attack(actor=AUTHOR, finding=(21,))
 def test_mounts_that_a_hook_reads(gpus: bool) -> None:
     target = "/var/run/nvidia-container-devices/all"
     rules = GPUS if gpus else RULES

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from docker_gateway import health_port, listener
 
+from tests.support.attacks import AUTHOR
 from tests.support.paths import FILES
 from tests.support.waiting import wait_until
 
@@ -92,6 +93,7 @@ def program(directory: Path, soft: int, hard: int) -> Iterator[Program]:
 
 
 @pytest.mark.parametrize(("soft", "hard"), LIMITS)
+@pytest.mark.attack(actor=AUTHOR, finding=(10,))
 def test_no_number_of_clients_ends_the_gateway_or_its_health_port(
     soft: int, hard: int, tmp_path: Path
 ) -> None:
@@ -112,6 +114,7 @@ def test_no_number_of_clients_ends_the_gateway_or_its_health_port(
         assert b'"ended"' in gateway.log.read_bytes()
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(10,))
 def test_slow_clients_of_the_health_port_hold_up_no_create(tmp_path: Path) -> None:
     with program(tmp_path, 512, 512) as gateway, ExitStack() as stack:
         for length in (b"Content-Length: 2000000", b"Transfer-Encoding: chunked"):

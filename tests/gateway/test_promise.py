@@ -14,6 +14,7 @@ from docker_gateway import cluster_cleanup, daemon_cleanup
 from tests.gateway.stand_ins.cluster import ClusterWorld
 from tests.gateway.stand_ins.gateway import BACKENDS, OWNER, Client, Gateway, running
 from tests.gateway.stand_ins.world import Task
+from tests.support.attacks import AUTHOR
 from tests.support.waiting import wait_until
 
 GATEWAY, CONTAINER, LABELS = "airdock.dev/gateway", "airdock.dev/container-id", "airdock.dev/docker-labels"
@@ -54,6 +55,7 @@ def gone(gateway: Gateway) -> None:
     wait_until(lambda: not gateway.world.alive(), 20, "the container has ended", 0.01)
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(7,))
 def test_a_container_that_prints_ends_with_its_client_each_time(gateway: Gateway) -> None:
     for _ in range(10):
         client, task = started(gateway)
@@ -88,6 +90,7 @@ def only_id(gateway: Gateway) -> list[str]:
     return [each.id for each in gateway.backend.containers.all()]
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(19,))
 def test_nothing_is_created_or_started_once_the_gateway_ends(gateway: Gateway) -> None:
     """A client keeps its connection while the gateway ends."""
     client = gateway.client()
@@ -123,6 +126,7 @@ PODS = {
 
 
 @pytest.mark.parametrize("name", PODS)
+@pytest.mark.attack(actor=AUTHOR, finding=(9,))
 def test_no_pod_keeps_a_gateway_from_starting(name: str, tmp_path: Path) -> None:
     gateway = Gateway("cluster", tmp_path)
     assert isinstance(gateway.world, ClusterWorld)
@@ -157,6 +161,7 @@ def started_beside(gateway: Gateway) -> tuple[Client, Task]:
     return client, task
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(9,))
 def test_a_pod_with_the_same_id_does_not_speak_for_the_container(tmp_path: Path) -> None:
     """A forged pod that ends with 0 must not end the container that runs."""
     with running("cluster", tmp_path) as gateway:

@@ -10,12 +10,14 @@ from docker_gateway import references
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.attacks import AUTHOR
 from tests.support.image_references import CASES, MALFORMED_ENTRIES
 
 ADMITTED = sorted({image for _, image, admits in CASES if admits})
 
 
 @pytest.mark.parametrize(("entry", "image", "admits"), CASES)
+@pytest.mark.attack(actor=AUTHOR, finding=(16,))
 def test_the_table(entry: str, image: str, admits: bool) -> None:
     assert references.admitted(image, [entry]) is admits
     assert references.admitted(image, ["registry.example/other", entry]) is admits

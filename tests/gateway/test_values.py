@@ -16,6 +16,8 @@ from docker_gateway.backend import ApiError
 from docker_gateway.daemon_images import Images
 from docker_gateway.model import Create, HostConfig, parse_create
 
+from tests.support.attacks import AUTHOR
+
 from . import cluster_pods as cluster
 from . import test_daemon_body as daemon
 from .cluster_pods import KEYS
@@ -151,6 +153,7 @@ def holds(found: Any, value: Any) -> bool:
 
 
 @pytest.mark.parametrize(("field", "value"), CASES)
+@pytest.mark.attack(actor=AUTHOR, finding=(3, 4, 18, 21, 22))
 def test_the_daemon_gets_no_hostile_value(field: str, value: Any) -> None:
     if field == "image":
         with pytest.raises((ApiError, ValueError)):
@@ -174,6 +177,7 @@ PARAMETERS = {"memory": "mem_limit", "memory_reservation": "mem_reservation"}
 
 
 @pytest.mark.parametrize(("field", "value"), CASES)
+@pytest.mark.attack(actor=AUTHOR, finding=(20, 21))
 def test_a_pod_gets_no_hostile_value(field: str, value: Any) -> None:
     if field in NOT_IN_PODS or field not in cluster_policy.HOST_MAPPED | cluster_policy.MAPPED:
         return

@@ -27,6 +27,7 @@ from tests.e2e.gateway_daemon.support import (
     needs_daemon,
     run,
 )
+from tests.support.attacks import AUTHOR
 from tests.support.waiting import wait_until
 
 pytestmark = needs_daemon
@@ -82,6 +83,7 @@ def through(gateway: Gateway, image: str, command: Any = SLEEP, **config: Any) -
 
 
 @pytest.mark.parametrize("by_image", [False, True])
+@pytest.mark.attack(actor=AUTHOR, finding=(4,))
 def test_cri_dockerd_does_not_find_it(gateway: Gateway, around: Any, hostile: str, by_image: bool) -> None:
     image = hostile if by_image else BUSYBOX
     labels = {} if by_image else {LABEL: "container"}
@@ -94,6 +96,7 @@ def test_cri_dockerd_does_not_find_it(gateway: Gateway, around: Any, hostile: st
     assert gateway.client().inspect_container(container)["Config"]["Image"] == image
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(4,))
 def test_names_come_back_as_they_were(gateway: Gateway, around: Any) -> None:
     name = f"k8s_POD_x_kube-system_{os.getpid()}_0"
     assert gateway.raw.inspect_container(around(SLEEP, name=name))["Name"] == f"/{name}"
@@ -130,6 +133,7 @@ def checks(raw: docker.APIClient, container: str, seconds: float) -> int:
 
 
 @pytest.mark.parametrize("by_image", [False, True])
+@pytest.mark.attack(actor=AUTHOR, finding=(18,))
 def test_health_checks_are_not_more_than_their_floor(
     gateway: Gateway, around: Any, hostile: str, by_image: bool
 ) -> None:
@@ -142,6 +146,7 @@ def test_health_checks_are_not_more_than_their_floor(
     assert checks(gateway.raw, container, 5) == 0
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(21,))
 def test_devices_by_variable(gateway: Gateway, around: Any, hostile: str) -> None:
     command = ["sh", "-c", "echo $NVIDIA_VISIBLE_DEVICES"]
     container = around(command, image=hostile)
@@ -158,6 +163,7 @@ def test_devices_by_variable(gateway: Gateway, around: Any, hostile: str) -> Non
 LINES = ["sh", "-c", "yes 0123456789012345678901234567890123456789 | head -c 20000000"]
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(18,))
 def test_the_file_of_a_log_has_an_end_and_the_log_of_the_task_has_all(starter: Start, around: Any) -> None:
     gateway = starter(logs="1Mi")
     container = around(LINES)
@@ -171,6 +177,7 @@ def test_the_file_of_a_log_has_an_end_and_the_log_of_the_task_has_all(starter: S
     assert len(gateway.raw.logs(container)) < 2 << 20
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(18,))
 def test_real_time_priority(gateway: Gateway, around: Any) -> None:
     host = {"ulimits": [Ulimit(name="rtprio", soft=99, hard=99)]}
     proof = ["sh", "-c", "grep -q 'realtime priority *99' /proc/self/limits"]
@@ -192,6 +199,7 @@ def test_real_time_priority(gateway: Gateway, around: Any) -> None:
 
 
 @pytest.mark.parametrize("where", ["/layer", "/volume/file"])
+@pytest.mark.attack(actor=AUTHOR, finding=(18,))
 def test_what_is_written_to_the_disk_has_an_end(starter: Start, where: str) -> None:
     gateway = starter(storage="20Mi")
     client = gateway.client()
@@ -207,6 +215,7 @@ def test_what_is_written_to_the_disk_has_an_end(starter: Start, where: str) -> N
     assert "limits.storage" in error.value.explanation
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(18,))
 def test_what_is_never_started_goes(starter: Start) -> None:
     gateway = starter(ttlSeconds=10, containers=3)
     client = gateway.client()
@@ -219,6 +228,7 @@ def test_what_is_never_started_goes(starter: Start) -> None:
     create(client, ["true"])
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(6,))
 def test_the_daemon_dials_nobody(gateway: Gateway) -> None:
     with pytest.raises(APIError) as error:
         gateway.raw.login("u", "p", registry=CLOSED, reauth=True)
@@ -234,6 +244,7 @@ def test_the_daemon_dials_nobody(gateway: Gateway) -> None:
     assert error.value.explanation.startswith("image: the registry")
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(6,))
 def test_what_a_foreign_registry_says_is_not_told(starter: Start) -> None:
     gateway = starter(registries=["*"])
     with pytest.raises(APIError) as error:
@@ -243,6 +254,7 @@ def test_what_a_foreign_registry_says_is_not_told(starter: Start) -> None:
     assert "connection refused" in (gateway.directory / "log").read_text()
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(25,))
 def test_an_image_by_its_id(starter: Start, around: Any) -> None:
     gateway, listed = starter(), starter(images=["docker.io/*"])
     number = gateway.raw.inspect_image(BUSYBOX)["Id"].removeprefix("sha256:")
@@ -255,6 +267,7 @@ def test_an_image_by_its_id(starter: Start, around: Any) -> None:
 
 
 @native
+@pytest.mark.attack(actor=AUTHOR, finding=(3,))
 def test_a_link_in_place_of_a_directory(starter: Start, around: Any, raw: docker.APIClient) -> None:
     name = f"e2e-binds-{os.getpid()}"
     ours, node = NODE_ROOT / "run" / name, f"/run/{name}"
