@@ -69,11 +69,13 @@ BASES: dict[str, dict[str, Any]] = {
             "registries": {"sample": {"pullSecret": "pull"}},
             "admission": {
                 "priorityClasses": ["*"],
+                "runtimeClasses": ["*"],
                 "schedulers": ["*"],
                 "tolerations": [{"key": "sample", "operator": "Exists"}],
             },
         },
     },
+    "no-default-needed": {"tasks": {"quota": {"hard": {"limits.ephemeral-storage": None}}}},
     "strict": {"networkPolicy": {"egress": "strict", "apiServerCIDR": "10.0.0.1/32"}},
     "cilium": {"networkPolicy": {"cilium": "always"}},
     "readers": {"networkPolicy": {"metricsFrom": [{"podSelector": {}}]}},
