@@ -21,6 +21,7 @@ from tests.api.attacks import ATTACKS
 from tests.api.conftest import (
     ACCOUNTS,
     GIVEN,
+    RUNTIME_CLASSES,
     UNFENCED,
     UNGUARDED,
     VALUES,
@@ -96,6 +97,10 @@ def installed(release: Release, control_plane: Any) -> Iterator[Installed]:
         for name in ("batch", "urgent"):
             kind = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass"}
             admin.apply({**kind, "metadata": {"name": name}, "value": 1000})
+        stack.callback(release.target.kubectl, "delete", "runtimeclass", *RUNTIME_CLASSES)
+        for name in RUNTIME_CLASSES:
+            kind = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass"}
+            admin.apply({**kind, "metadata": {"name": name}, "handler": "runc"})
         admin.apply_all([manifest for manifest in manifests if manifest.component == "tasks"])
         found = Installed(control_plane, RELEASE, NAMESPACE, manifests)
         places = (found.task_namespace, *namespaces)
