@@ -30,11 +30,11 @@ test: .venv/installed ## all that needs no cluster
 	.venv/bin/mypy scripts tests/cgroup2/machine charts/airdock/files/docker_gateway charts/airdock/files/scripts
 	.venv/bin/yamllint --strict .
 	.tools/bin/actionlint -shellcheck= -pyflakes=
-	$(within) 300 --numprocesses auto --maxschedchunk 1 --ignore tests/api --ignore tests/cgroup2 --ignore tests/e2e --ignore tests/images tests
+	$(within) 600 --numprocesses auto --maxschedchunk 1 --ignore tests/api --ignore tests/cgroup2 --ignore tests/e2e --ignore tests/images tests
 
 test-api: .venv/installed ## the manifests against a real API server, without a kubelet
 	@$(run) scripts.tools etcd kube-apiserver kube-controller-manager helm kubeconform
-	$(within) 150 tests/api
+	$(within) 480 tests/api
 
 e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images (LANES=..., TESTS=...: some)
 	@$(run) tests.e2e
