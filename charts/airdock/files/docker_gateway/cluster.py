@@ -27,7 +27,7 @@ from .cluster_output import Output
 from .cluster_pods import Pods
 from .cluster_user_namespaces import UserNamespaces
 from .cluster_watch import Watch
-from .containers import Containers
+from .containers import Attachment, Containers
 from .health import Metrics, log
 from .labels import RETRIEVE
 from .model import Create
@@ -193,21 +193,13 @@ class Cluster:
         """Send the output from the beginning; the client's leaving ends the container."""
         container = self.containers.find(container_id)
         with container.changed:
-            container.attached += 1
+            attachment = Attachment(container, container.changed)
             # As the daemon: without `logs`, only what is printed from now on.
             nothing = container.ended is not None and not options.logs
-        left = False
 
         def leave() -> None:
-            """Note once that the client has left; the last one's leaving ends the container."""
-            nonlocal left
-            with container.changed:
-                if left:
-                    return
-                left = True
-                container.attached -= 1
-                last = not container.attached
-            if last and not container.ended:
+            """End the container if the last of its clients has left."""
+            if attachment.leave() and not container.ended:
                 log("client-gone", **container.names())
                 self._pods.delete(container, "the task's process ended", 10)
 
@@ -222,9 +214,7 @@ class Cluster:
             if not container.attached:
                 container.lost_output(f"the connection to the client broke ({error!r})")
             raise
-        with container.changed:
-            container.attached -= not left
-            left = True
+        attachment.leave()
 
     def wait(self, container_id: str, condition: str, gone: Callable[[], bool]) -> int:
         """Give the exit code of a container that ended by itself; all other ends are a 500 that says why."""

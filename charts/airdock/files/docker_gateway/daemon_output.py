@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlencode
 
 from .backend import ApiError, Archive, AttachOptions, Disconnect, Stream
+from .containers import Attachment
 from .daemon_api import DaemonApi
 from .daemon_container import Container
 from .health import log
@@ -24,19 +25,11 @@ def attach(
         "stdout": "1", "stderr": "1", "logs": str(int(options.logs)), "stream": str(int(options.stream)),
     }  # fmt: skip
     with api.hijack(f"/containers/{container.id}/attach?{urlencode(query)}") as daemon:
-        left = False
-        with container.lock:
-            container.attached += 1
+        attachment = Attachment(container, container.lock)
 
         def leave() -> None:
-            """Note once that the client has left; the last one's leaving ends the container."""
-            nonlocal left
-            with container.lock:
-                if left:
-                    return
-                left = True
-                container.attached -= 1
-                last = not container.attached
+            """End the container if the last of its clients has left."""
+            last = attachment.leave()
             with contextlib.suppress(OSError):
                 daemon.shutdown(socket.SHUT_RDWR)
             if last and not container.died.is_set():
@@ -54,9 +47,7 @@ def attach(
             if not container.attached:
                 container.lost = container.lost or f"the connection to the client broke ({error!r})"
             raise
-        with container.lock:
-            container.attached -= not left
-            left = True
+        attachment.leave()
 
 
 def archive(api: DaemonApi, container: Container, path: str) -> Archive:

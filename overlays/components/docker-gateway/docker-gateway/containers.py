@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Generic, Protocol, TypeVar
 
 from .backend import ApiError
@@ -66,9 +67,9 @@ class Containers(Generic[C]):
 
     def find(self, wanted: str) -> C:
         """Give one by id, name or unique prefix. Raises ApiError 404."""
-        shown = [c for c in self.all() if not self.hidden(c)] if wanted else []
-        found = next((c for c in shown if c.id == wanted), None)
-        if found is None:
+        found = self.get(wanted)
+        if found is None or self.hidden(found):
+            shown = [c for c in self.all() if not self.hidden(c)] if wanted else []
             matches = [c for c in shown if c.id.startswith(wanted) or c.name == wanted]
             found = matches[0] if len(matches) == 1 else None
         if found is None:
@@ -78,3 +79,28 @@ class Containers(Generic[C]):
     def states(self, state: Callable[[C], str]) -> dict[str, float]:
         """Count them by state, for the metrics."""
         return dict(Counter(map(state, self.all())))
+
+
+class Attachable(Protocol):
+    """What clients attach to."""
+
+    #: How many do.
+    attached: int
+
+
+class Attachment:
+    """A client that reads a container's output; `lock` guards the number of those that do."""
+
+    def __init__(self, container: Attachable, lock: AbstractContextManager[bool]) -> None:
+        self._container, self._lock, self._left = container, lock, False
+        with lock:
+            container.attached += 1
+
+    def leave(self) -> bool:
+        """Note once that the client has left; True if it was the last one."""
+        with self._lock:
+            if self._left:
+                return False
+            self._left = True
+            self._container.attached -= 1
+            return not self._container.attached

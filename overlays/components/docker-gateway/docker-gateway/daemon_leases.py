@@ -7,6 +7,8 @@ One whose volume has not changed for its own lease's seconds, by the clock of wh
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from .daemon_api import DaemonApi, quietly
 from .health import log
@@ -45,24 +47,25 @@ class Leases:
         body = {"Name": _VOLUME + self._owner, "Labels": {OWNER: self._owner, _SECONDS: str(self._seconds)}}
         self._api.call("POST", "/volumes/create", body=body)
 
-    def _patience(self, theirs: str) -> int:
+    def _patience(self, volume: Mapping[str, Any]) -> int:
+        theirs = str((volume.get("Labels") or {}).get(_SECONDS, ""))
         return max(self._seconds, int(theirs)) if theirs.isascii() and theirs.isdigit() else self._seconds
 
     def _sweep(self, now: float) -> None:
         filters = json.dumps({"label": [OWNER]})
-        volumes = self._api.call("GET", "/volumes", {"filters": filters}).get("Volumes") or []
-        names = {str(v.get("Name")): str(v.get("CreatedAt")) for v in volumes}
-        stamps = {n.removeprefix(_VOLUME): stamp for n, stamp in names.items() if n.startswith(_VOLUME)}
-        theirs = {str(v.get("Name")): str((v.get("Labels") or {}).get(_SECONDS, "")) for v in volumes}
+        found = self._api.call("GET", "/volumes", {"filters": filters}).get("Volumes") or []
+        named = {str(volume.get("Name")): volume for volume in found}
+        volumes = {n.removeprefix(_VOLUME): volume for n, volume in named.items() if n.startswith(_VOLUME)}
         containers = self._api.call("GET", "/containers/json", {"all": "1", "filters": filters})
         labels = {c["Id"]: (c.get("Labels") or {}).get(OWNER, "") for c in containers}
-        owners = (set(labels.values()) | set(stamps)) - {self._owner, ""}
+        owners = (set(labels.values()) | set(volumes)) - {self._owner, ""}
         self._seen = {owner: seen for owner, seen in self._seen.items() if owner in owners}
         for owner in owners:
-            stamp = stamps.get(owner, "")
+            volume = volumes.get(owner, {})
+            stamp = str(volume.get("CreatedAt", ""))
             if owner not in self._seen or self._seen[owner][0] != stamp:
                 self._seen[owner] = stamp, now
-            elif now - self._seen[owner][1] > self._patience(theirs.get(_VOLUME + owner, "")):
+            elif now - self._seen[owner][1] > self._patience(volume):
                 left = [each for each, its in labels.items() if its == owner]
                 log("sweep", gateway=owner, containers=len(left))
                 for each in left:
