@@ -55,7 +55,7 @@ imagePullSecrets: |
   object.spec.?imagePullSecrets.orValue([]).map(s, s.?name.orValue(""))
     .filter(n, n != "" && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $pullSecrets) }}))
     .map(n, "pull secret " + n + " (tasks.admission.imagePullSecrets)")
-{{- if and (eq .tasks.podSecurity.level "restricted") (eq (include "airdock.fenceUserNamespaces" .) "off") }}
+{{- if and (eq .tasks.podSecurity.level "restricted") (not (include "airdock.fenceUserNamespaces" .)) }}
 hostUsers: |
   object.spec.?hostUsers.orValue(true) ? [] : ["hostUsers: false, with which containers may run as root (tasks.userNamespaces)"]
 {{- end }}

@@ -1,13 +1,12 @@
 {{- /* The rules for updates, and for metadata, which can change without the spec. */ -}}
 {{- define "airdock.fenceUpdateRules" -}}
 {{- $labels := concat (include "airdock.gatewayLabels" . | fromJsonArray) (.tasks.admission.labels | default list) -}}
-{{- $labels = concat $labels (include "airdock.taskLabels" (dict "root" .root "namespace" .tasks.namespace) | fromJsonArray) -}}
+{{- $where := dict "root" .root "namespace" .tasks.namespace -}}
+{{- $labels = concat $labels (include "airdock.taskLabels" $where | fromJsonArray) -}}
 {{- $annotations := concat (list "airdock.dev/*" "kubernetes.io/limit-ranger") (.tasks.admission.annotations | default list) -}}
 {{- /* What the gateway's pods have by other values, task pods may have. */ -}}
-{{- range include "airdock.workers" .root | fromJson -}}
-{{- if and .facts.taskPods (eq .tasks.namespace $.tasks.namespace) -}}
+{{- range include "airdock.groupsOfTasks" $where | fromJsonArray -}}
 {{- $annotations = concat $annotations (keys (.tasks.podAnnotations | default dict) | sortAlpha) -}}
-{{- end -}}
 {{- end -}}
 labels: |
   object.metadata.?labels.orValue({})
@@ -59,11 +58,9 @@ fixedImages: |
 {{- toJson $labels -}}
 {{- end }}
 
-{{- /* "off" if no group of the task namespace uses user namespaces. */ -}}
+{{- /* "yes" if a group of the task namespace uses user namespaces, otherwise empty. */ -}}
 {{- define "airdock.fenceUserNamespaces" -}}
-{{- $found := "off" -}}
-{{- range include "airdock.workers" .root | fromJson -}}
-{{- if and .facts.taskPods (eq .tasks.namespace $.tasks.namespace) (ne .tasks.userNamespaces "off") }}{{ $found = "on" }}{{ end -}}
+{{- range include "airdock.groupsOfTasks" (dict "root" .root "namespace" .tasks.namespace) | fromJsonArray -}}
+{{- if ne .tasks.userNamespaces "off" }}yes{{ end -}}
 {{- end -}}
-{{- $found -}}
 {{- end }}

@@ -44,14 +44,21 @@ Call with (dict "root" $ "own" (list $defaultTasks $groupTasks)); both may be ab
 {{- uniq $names | toJson -}}
 {{- end }}
 
-{{- /* The keys of labels that the values set on task pods of a namespace, as a JSON list. Call with (dict "root" $ "namespace" $namespace). */ -}}
+{{- /* The worker groups that start task pods in a namespace, as a JSON list. Call with (dict "root" $ "namespace" $namespace). */ -}}
+{{- define "airdock.groupsOfTasks" -}}
+{{- $groups := list -}}
+{{- range include "airdock.workers" .root | fromJson -}}
+{{- if and .facts.taskPods (eq .tasks.namespace $.namespace) }}{{ $groups = append $groups . }}{{ end -}}
+{{- end -}}
+{{- toJson $groups -}}
+{{- end }}
+
+{{- /* The keys of labels that the values set on task pods of a namespace, as a JSON list. Call as airdock.groupsOfTasks. */ -}}
 {{- define "airdock.taskLabels" -}}
 {{- $labels := list -}}
-{{- range include "airdock.workers" .root | fromJson -}}
-{{- if and .facts.taskPods (eq .tasks.namespace $.namespace) -}}
+{{- range include "airdock.groupsOfTasks" . | fromJsonArray -}}
 {{- $labels = concat $labels (keys (.tasks.podLabels | default dict)) -}}
 {{- range $_, $network := .tasks.networks }}{{ $labels = concat $labels (keys $network.labels) }}{{ end -}}
-{{- end -}}
 {{- end -}}
 {{- uniq $labels | sortAlpha | toJson -}}
 {{- end }}

@@ -58,7 +58,7 @@ configMaps: {docker-gateway: {component: worker, data: airdock.dockerGatewayCode
 {{- /* The paths of a group's socket.allowed.binds, as a JSON list. Call with the group. */ -}}
 {{- define "airdock.socketBinds" -}}
 {{- $paths := list -}}
-{{- range .socket.allowed.binds }}{{ $paths = append $paths (kindIs "map" . | ternary (get (kindIs "map" . | ternary . dict) "path") .) }}{{ end -}}
+{{- range .socket.allowed.binds }}{{ if kindIs "map" . }}{{ $paths = append $paths .path }}{{ else }}{{ $paths = append $paths . }}{{ end }}{{ end -}}
 {{- toJson $paths -}}
 {{- end }}
 
