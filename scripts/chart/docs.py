@@ -11,8 +11,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from scripts.chart import kubernetes_types
@@ -170,20 +171,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Write the chart's README and the comments of values.yaml.")
     parser.add_argument("--check", action="store_true", help="only say whether they are up to date")
     check = parser.parse_args().check
-    if not check:
-        FILE.write_text(kubernetes_types.written(FILE.read_text()))
-        VALUES.write_text(commented(VALUES.read_text()))
-        README.write_text(readme())
-        return 0
-    stale = [
-        file
-        for file, text in (
-            (FILE, kubernetes_types.written(FILE.read_text())),
-            (VALUES, commented(VALUES.read_text())),
-            (README, readme()),
-        )
-        if file.read_text() != text
-    ]
+    # In this order: the later ones are made from the earlier ones.
+    writers: tuple[tuple[Path, Callable[[], str]], ...] = (
+        (FILE, lambda: kubernetes_types.written(FILE.read_text())),
+        (VALUES, lambda: commented(VALUES.read_text())),
+        (README, readme),
+    )
+    stale = []
+    for file, wanted in writers:
+        text = wanted()
+        if not check:
+            file.write_text(text)
+        elif file.read_text() != text:
+            stale.append(file)
     for file in stale:
         print(f"{file.relative_to(CHART.parents[1])} is not up to date: run `make docs`.", file=sys.stderr)
     return 1 if stale else 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from scripts.chart.schemas import package
@@ -39,6 +40,9 @@ OPTIONAL = {"Volume": {"name"}, "VolumeMount": {"name", "mountPath"}}
 _MODE = {"minimum": 0, "maximum": 0o777}
 _PORT = {"minimum": 1, "maximum": 65535}
 _HONOR = {"enum": ["Honor", "Ignore", None]}
+_HOST_PATHS = (
+    "", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket",
+)  # fmt: skip
 #: What OpenAPI does not say, by type and field; "[]" for the items of a list.
 RULES: Mapping[str, Mapping[str, Any]] = {
     "AzureDiskVolumeSource.cachingMode": {"enum": ["None", "ReadOnly", "ReadWrite", None]},
@@ -47,21 +51,7 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     "DownwardAPIVolumeFile.mode": _MODE,
     "DownwardAPIVolumeSource.defaultMode": _MODE,
     "EmptyDirVolumeSource.medium": {"pattern": "^(|Memory|HugePages(-[0-9]+[KMG]i)?)$"},
-    "HostPathVolumeSource.type": {
-        "enum": [
-            *(
-                "",
-                "BlockDevice",
-                "CharDevice",
-                "Directory",
-                "DirectoryOrCreate",
-                "File",
-                "FileOrCreate",
-                "Socket",
-            ),
-            None,
-        ]
-    },
+    "HostPathVolumeSource.type": {"enum": [*_HOST_PATHS, None]},
     "IPBlock.cidr": {"$ref": "#/$defs/anyCidr"},
     "IPBlock.except[]": {"$ref": "#/$defs/anyCidr"},
     "ImageVolumeSource.pullPolicy": {"enum": ["", "Always", "IfNotPresent", "Never", None]},
@@ -134,6 +124,7 @@ def referred(definition: Any) -> list[str]:
     return re.findall(rf'"#/\$defs/{re.escape(PREFIX)}(\w+)"', json.dumps(definition))
 
 
+@cache
 def _upstream() -> dict[str, Any]:
     file = package() / f"v{KUBE_VERSIONS[-1]}-local-strict" / "_definitions.json"
     every: dict[str, Any] = json.loads(file.read_text())["$defs"]
@@ -141,15 +132,10 @@ def _upstream() -> dict[str, Any]:
     return {name.rpartition(".")[2]: value for name, value in every.items() if ours.fullmatch(name)}
 
 
-_TYPES: dict[str, Any] = {}
-
-
 def _definition(name: str) -> dict[str, Any]:
     if name in TYPES:
         return dict(TYPES[name])
-    if not _TYPES:
-        _TYPES.update(_upstream())
-    raw = _TYPES[name]
+    raw = _upstream()[name]
     fields = {field: _field(f"{name}.{field}", value) for field, value in raw["properties"].items()}
     if name == "Volume":
         del fields["name"]

@@ -14,31 +14,10 @@ from scripts.lint.policies.docker import holds_runtime_socket, is_runtime_socket
 #: Directories that the node itself relies on: who can write there becomes root on it, who can read there gets
 #: its credentials. With everything below them.
 NODE_DIRECTORIES = (
-    *(
-        "/bin",
-        "/boot",
-        "/dev",
-        "/etc",
-        "/lib",
-        "/lib32",
-        "/lib64",
-        "/proc",
-        "/root",
-        "/run",
-        "/sbin",
-        "/sys",
-        "/usr",
-    ),
-    *(
-        "/opt/cni",
-        "/var/lib/cni",
-        "/var/lib/containerd",
-        "/var/lib/docker",
-        "/var/lib/etcd",
-        "/var/lib/kubelet",
-    ),
-    *("/var/lib/rancher", "/var/spool/cron"),
-)
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/root", "/run", "/sbin", "/sys",
+    "/usr", "/opt/cni", "/var/lib/cni", "/var/lib/containerd", "/var/lib/docker", "/var/lib/etcd",
+    "/var/lib/kubelet", "/var/lib/rancher", "/var/spool/cron",
+)  # fmt: skip
 #: The settings' limits that a zero switches off, with their keys in the values.
 LIMITS = {"memory": "memory", "cpu": "cpu", "pids": "pids"}
 
