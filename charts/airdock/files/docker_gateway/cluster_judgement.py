@@ -1,8 +1,8 @@
-"""How a container ended, decided from its pod alone. Pure functions.
+"""Decides from a pod alone how its container ended, or why it does not start. Pure functions.
 
-A PID 1 that answers SIGTERM by exiting 0 makes a deleted pod Succeeded, and a pod past its deadline has exit
-code 0. So an exit code counts only if nothing says that the cluster ended the pod; all else is an end in the
-cluster's words.
+An exit code of 0 is not always a success: a PID 1 that exits with 0 on SIGTERM makes a deleted pod Succeeded,
+and gives a pod past its deadline exit code 0. An exit code counts only if nothing in the pod says that the
+cluster ended it. Otherwise the end has no exit code, and its message quotes the cluster.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 Object = dict[str, Any]
 #: The name of a pod's main container.
 MAIN = "container"
-#: Reasons of a terminated state that say that the container never ran, or that nobody knows.
+#: Reasons of a terminated state: the container never ran, or its end is unknown.
 _NEVER_RAN = {
     "StartError",
     "ContainerCannotRun",
@@ -21,7 +21,7 @@ _NEVER_RAN = {
     "CreateContainerError",
     "ContainerGone",
 }
-#: Reasons of a waiting state that time does not heal.
+#: Reasons of a waiting state that waiting does not resolve.
 _HOPELESS = {
     "InvalidImageName",
     "ErrImageNeverPull",
@@ -40,7 +40,7 @@ _PULLING = {
 
 @dataclass(frozen=True)
 class Ended:
-    """An end: the exit code of the container itself, or None and why there is none."""
+    """How a container ended: its own exit code, or None and the reason in `message`."""
 
     code: int | None
     message: str = ""
@@ -48,16 +48,22 @@ class Ended:
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why a pod does not get on, and whose patience it tries: now, pull or schedule."""
+    """Why a pod makes no progress, and after which time its task fails.
+
+    `patience`: now, pull (tasks.timeouts.pullSeconds) or schedule (tasks.timeouts.scheduleSeconds).
+    """
 
     message: str
     patience: str
 
 
 def judge(pod: Object, deleted: bool, fate: str) -> Ended | None:
-    """Decide how the main container ended; None while it has not.
+    """Return how the main container ended, None if it has not ended.
 
-    `fate`: why the gateway itself deletes the pod.
+    Args:
+        pod: the last known state of the pod, as the API server returns it.
+        deleted: whether the pod no longer exists.
+        fate: why the gateway itself deletes the pod, "" if it does not.
     """
     status = pod.get("status") or {}
     terminated = (_main(status).get("state") or {}).get("terminated")
@@ -72,7 +78,7 @@ def judge(pod: Object, deleted: bool, fate: str) -> Ended | None:
     if deleted:
         return Ended(None, by_cluster)
     if status.get("phase") in ("Failed", "Succeeded"):
-        # The kubelet that refuses a pod, and a node that is lost, set the phase alone.
+        # A pod that the kubelet rejected, or whose node was lost, has a phase and no container status.
         return Ended(None, by_cluster or "the pod ended without its container's exit code")
     return None
 
@@ -102,7 +108,7 @@ def _by_cluster(pod: Object, status: Object, deleted: bool, fate: str) -> str:
 
 
 def trouble(pod: Object) -> Trouble | None:
-    """Tell why a pod does not get on, None if it does."""
+    """Return why a pod makes no progress, None if it does."""
     status = pod.get("status") or {}
     statuses = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     for each in statuses:
