@@ -19,6 +19,11 @@ def pytest_report_header() -> str:
     return f"chart rendered by {HELM4} and {HELM3} for Kubernetes {KUBE_VERSIONS[0]} to {KUBE_VERSIONS[-1]}"
 
 
+#: Begin with tests of many renders, which take longest, and then with those that render one scenario each:
+#: tests that look at all scenarios find them in the cache.
+FIRST = ("tests/render/test_leaves.py::", "tests/render/test_contracts.py::test_contracts")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that render one scenario each; those that look at all find them in the cache."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/render/test_contracts.py::test_contracts"))
+    """Put the tests of FIRST before all others."""
+    items.sort(key=lambda item: [not item.nodeid.startswith(first) for first in FIRST])

@@ -8,7 +8,7 @@ import pytest
 
 from scripts.chart import docs
 from scripts.chart.values_comments import commented
-from tests.render.test_schema import LEAVES, PLACES
+from tests.render.values_schema import LEAVES, PLACES
 
 
 def test_are_up_to_date() -> None:

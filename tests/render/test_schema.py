@@ -1,4 +1,4 @@
-"""The schema is closed and described, and every value that it offers does something."""
+"""The schema is closed and described."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import copy
 import fnmatch
 import json
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 import jsonschema
 import pytest
 
-from scripts.chart import CHART, Manifests, RenderError, load_yaml, render
-from tests.render.values import DIND, FAB_INGRESS, MODES, SOCKET, overlaid
-from tests.render.values_schema import ANY, Place, places, samples, schema, valid
-
-PLACES = tuple(places())
-LEAVES = tuple(place for place in PLACES if place.leaf)
+from tests.render.values_schema import (
+    ANY,
+    LEAVES,
+    PLACES,
+    Place,
+    at,
+    concrete,
+    defaults,
+    samples,
+    schema,
+    valid,
+)
 
 #: Objects that take any key, with the reason; everything else is closed.
 FREE_FORM = {
@@ -27,88 +32,6 @@ FREE_FORM = {
     "dags.bundles.[]": "Airflow's own form of bundles",
     "extraObjects.[]": "any Kubernetes object: the API server, or `make lint`, checks it",
 }
-#: Leaves that change nothing in the manifests, with the reason.
-SILENT: dict[str, str] = {
-    "workerDefaults.dind.network.clusterCIDRs": "the daemon's ranges are checked against it",
-    "workers.*.dind.network.clusterCIDRs": "the daemon's ranges are checked against it",
-    "global": "a parent chart passes it to all its children",
-    "enabled": "a parent chart's condition for this one",
-}
-
-CLAIM_AND_CA = {"claim": {"size": "1Gi"}, "registryCAs": {"sample": {"name": "a", "key": "b"}}}
-#: A group of each executor, beside the default one, which leaves it open.
-EXECUTORS: dict[str, Any] = {
-    "executor": "CeleryExecutor,KubernetesExecutor",
-    "workers": {
-        "celery": {"executor": "CeleryExecutor", "queues": ["celery"]},
-        "pods": {"executor": "KubernetesExecutor", "queues": ["pods"]},
-    },
-}
-#: Without a control plane, which is most of a render: enough for most settings of worker groups.
-ALONE: dict[str, Any] = {
-    "controlPlane": {"enabled": False, "executionApiUrl": "http://a.b:8080/execution/"},
-    "broker": {"existingSecret": "broker"},
-    "secrets": {"apiSecretKey": "api"},
-}
-#: Values in which a leaf may be at work; tried in this order.
-BASES: dict[str, dict[str, Any]] = {
-    "default": {},
-    "fab-ingress": {**FAB_INGRESS, "logs": {"claim": {"size": "1Gi"}, "remote": {"baseLogFolder": "s3://b"}}},
-    "dind": DIND,
-    "rootless": overlaid(DIND, {"workers": {"docker": {"dind": {"variant": "rootless"}}}}),
-    "dind-full": {"workerDefaults": {"dind": CLAIM_AND_CA}},
-    "dind-full-group": {"workers": {"sample": {"mode": "dind", "queues": ["sample"], "dind": CLAIM_AND_CA}}},
-    "socket": SOCKET,
-    "modes": MODES,
-    "elsewhere": {"workers": {"sample": {"namespace": "elsewhere"}}},
-    "elsewhere-by-default": {"workerDefaults": {"namespace": "elsewhere"}},
-    "gateway": {
-        "tasks": {
-            "claims": {"sample": {"claimName": "claim"}},
-            "binds": {"/sample": {"claimName": "claim"}},
-            "networks": {"sample": {"labels": {}}},
-            "registries": {"sample": {"pullSecret": "pull"}},
-            "admission": {
-                "priorityClasses": ["*"],
-                "runtimeClasses": ["*"],
-                "schedulers": ["*"],
-                "tolerations": [{"key": "sample", "operator": "Exists"}],
-            },
-        },
-    },
-    "no-default-needed": {"tasks": {"quota": {"hard": {"limits.ephemeral-storage": None}}}},
-    "strict": {"networkPolicy": {"egress": "strict", "apiServerCIDR": "10.0.0.1/32"}},
-    "cilium": {"networkPolicy": {"cilium": "always"}},
-    "readers": {"networkPolicy": {"metricsFrom": [{"podSelector": {}}]}},
-    "watched": {
-        "metrics": {"podMonitor": {"enabled": True}},
-        "networkPolicy": {"metricsFrom": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]},
-        "podDisruptionBudget": {"enabled": True},
-    },
-    "executors": EXECUTORS,
-    "executors-reversed": {**EXECUTORS, "executor": "KubernetesExecutor,CeleryExecutor"},
-    "executors-by-default": {
-        **EXECUTORS,
-        "executor": "KubernetesExecutor,CeleryExecutor",
-        "workerDefaults": {"executor": "CeleryExecutor"},
-    },
-    "host-without-ingress": {"ingress": {"host": "a.example.com"}},
-    "attachable": {
-        "controlPlane": {"executionApiUrl": "http://a.b:8080/execution/"},
-        "broker": {"existingSecret": "broker"},
-        "secrets": {"apiSecretKey": "api"},
-    },
-    "attached": {
-        **ALONE,
-        "workers": {"node": {"mode": "socket", "queues": ["node"], "socket": {"gid": 999}}},
-    },
-}
-
-
-@lru_cache
-def defaults() -> dict[str, Any]:
-    found: dict[str, Any] = load_yaml((CHART / "values.yaml").read_text(), "values.yaml")[0]
-    return found
 
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
@@ -231,90 +154,6 @@ def messages(error: jsonschema.ValidationError) -> Iterator[str]:
     yield error.message
     for inner in error.context or ():
         yield from messages(inner)
-
-
-def concrete(path: tuple[str, ...]) -> tuple[str, ...]:
-    """A path with a group's name for workers.*, and a key for any other map."""
-    return tuple(("/sample" if path[1] == "binds" else "sample") if step == ANY else step for step in path)
-
-
-@pytest.mark.parametrize("place", [leaf for leaf in LEAVES if str(leaf) not in SILENT], ids=str)
-def test_leaf_changes_the_output(place: Place) -> None:
-    tried: list[str] = []
-    assert list(samples(place, None)), f"no valid value is known for {place}: add one to SAMPLES"
-    left: list[Any] | None = None
-    of_workers = place.path[0] in ("workers", "workerDefaults")
-    for name, base in ({"alone": ALONE, **BASES} if of_workers else BASES).items():
-        values = with_group(base, place)
-        effective = overlaid(defaults(), values)
-        for group, own in effective["workers"].items():
-            effective["workers"][group] = overlaid(effective["workerDefaults"], own)
-        current = at(effective, concrete(place.path))
-        wanted = list(samples(place, current)) if left is None else left
-        left = []
-        for value in wanted:
-            changed = put(values, concrete(place.path), value)
-            before, after = outcome(values), outcome(changed)
-            differs = isinstance(after, Manifests) and (
-                isinstance(before, RenderError) or after.text != before.text
-            )
-            if not differs:
-                said = "no change" if isinstance(after, Manifests) else str(after)[:400]
-                tried.append(f"{name} with {value!r}: {said}")
-                left.append(value)
-        if not left:
-            return
-    pytest.fail(
-        f"{place} changes no manifest when set to {left!r}: use it in a template, remove it from the schema, "
-        "or give the reason in SILENT (or a base in which it works in BASES). Tried:\n" + "\n".join(tried)
-    )
-
-
-def outcome(values: dict[str, Any]) -> Manifests | RenderError:
-    """What it renders to, or why it does not: a value may be what makes others valid."""
-    try:
-        return render(values)
-    except RenderError as error:
-        return error
-
-
-def with_group(base: dict[str, Any], place: Place) -> dict[str, Any]:
-    """The base with a worker group `sample` of the mode that the leaf belongs to."""
-    if place.path[0] not in ("workers", "workerDefaults"):
-        return base
-    group: dict[str, Any] = {"queues": ["sample"], "mode": "kubernetes"}
-    if "socket" in place.path:
-        group |= {"mode": "socket", "socket": {"gid": 999, "filter": place.path[-1] != "kubeletRootDir"}}
-    elif {"dind", "tmp"} & set(place.path):
-        group |= {"mode": "dind"}
-    if place.path == ("workerDefaults", "mode"):
-        del group["mode"]
-        group["socket"] = {"gid": 999}
-    if place.path == ("workers", ANY, "mode"):
-        group["socket"] = {"gid": 999}
-    if place.path[0] == "workerDefaults":
-        group.pop(place.path[1], None) if place.path[1] != "socket" else None
-    if place.path == ("workerDefaults", "socket", "gid"):
-        group["socket"] = {}
-    values = {"workers": {"default": None, "sample": group}}
-    return overlaid(base, values)  # type: ignore[no-any-return]
-
-
-def at(values: Any, path: tuple[str, ...]) -> Any:
-    for step in path:
-        values = values.get(step) if isinstance(values, dict) else None
-    return values
-
-
-def put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
-    for step in reversed(path):
-        value = {step: value}
-    merged: dict[str, Any] = overlaid(values, value)
-    return merged
-
-
-def test_silent_leaves_are_there() -> None:
-    assert set(SILENT) <= {str(leaf) for leaf in LEAVES}
 
 
 def test_samples_are_valid() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from scripts.chart import Manifests, render
-from tests.render.test_schema import BASES, concrete, defaults, put
+from tests.render.test_leaves import BASES
 from tests.render.values import TASK_NAMESPACES, overlaid
-from tests.render.values_schema import places, samples
+from tests.render.values_schema import concrete, defaults, places, put, samples
 
 #: Where they stand decides what they mean: the tests below say it.
 ELSEWHERE = {"tasks.namespace", "tasks.extraNamespaces"}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jsonschema
 
+from scripts.chart import CHART, load_yaml
 from scripts.chart.values_schema import KUBERNETES, properties, resolved, schema
+from tests.render.values import overlaid
 
 #: Any key of a map stands for all: in a path it is this one.
 ANY = "*"
@@ -83,77 +86,132 @@ def map_items(found: Mapping[str, Any]) -> Any:
     return next(iter(found.get("patternProperties", {}).values()), found.get("additionalProperties"))
 
 
-#: Values for what a type alone does not tell, by the key or its last two: Kubernetes' blocks and the like.
-SAMPLES: Mapping[str, Any] = {
-    "affinity": {
-        "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}
-    },
-    "bundles": [{"name": "b", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle"}],
-    "claims": [{"name": "gpu"}],
-    "config": {"core": {"parallelism": 7}},
-    "connections": {"sample": "http://sample.example.com"},
-    "dataVolume": {"emptyDir": {"sizeLimit": "7Gi"}},
-    "defaultAddressPools": [{"base": "10.7.0.0/16", "size": 24}],
-    "highThresholdPercent": 77,
-    "limits.ulimits": {"nofile": 7},
-    "registryCAs": {"registry.example.com:5000": {"name": "sample", "key": "ca.crt"}},
-    "egressRules": [{"ports": [{"port": 7}]}],
-    "metadataAddresses": ["10.7.0.0/16"],
-    "dns": [{"podSelector": {}}],
-    "env": {"SAMPLE": "1"},
-    "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "sample"}}],
-    "limits": {"cpu": "7"},
-    "limitRange.limits": [{"type": "Container", "default": {"ephemeral-storage": "7Gi"}}],
-    "queues.docker": "docker",
-    "queues.kubernetes": "kubernetes",
-    "requests": {"cpu": "7m"},
-    "tolerations": [{"key": "sample", "operator": "Exists"}],
-    "topologySpreadConstraints": [
-        {"maxSkew": 7, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
-    ],
-    "uiFrom": [{"podSelector": {}}],
-    "logsFrom": [{"podSelector": {}}],
-    "metricsFrom": [{"podSelector": {}}],
-    "interval": "7s",
-    "maxUnavailable": 7,
-    "volume": {"emptyDir": {}},
-    "volumeMounts": {"tmp": {"mountPath": "/sample"}},
-    "volumes": {"sample": {"emptyDir": {}}},
-}
-STRINGS = (
-    "sample",
-    "sample7",
-    "/sample",
-    "https://sample.example.com/x",
-    "sha256:" + "7" * 64,
-    "7Gi",
-    "7m",
-    "10.7.0.0/16",
-    "v1.31",
-    "7",
-    "airdock.dev/sample",
-    "sample@example.com",
-)
+PLACES = tuple(places())
+LEAVES = tuple(place for place in PLACES if place.leaf)
 
 
-def samples(place: Place, current: Any) -> Iterator[Any]:
-    """Valid values for a leaf that are not its current one: all others of an enum, else one."""
+@lru_cache
+def defaults() -> dict[str, Any]:
+    """The chart's own values."""
+    found: dict[str, Any] = load_yaml((CHART / "values.yaml").read_text(), "values.yaml")[0]
+    return found
+
+
+def concrete(path: tuple[str, ...]) -> tuple[str, ...]:
+    """A path with a group's name for workers.*, and a key for any other map."""
+    return tuple(("/sample" if path[1] == "binds" else "sample") if step == ANY else step for step in path)
+
+
+def at(values: Any, path: tuple[str, ...]) -> Any:
+    """The value at a path; None where there is none."""
+    for step in path:
+        values = values.get(step) if isinstance(values, dict) else None
+    return values
+
+
+def put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """A copy with another value at a path."""
+    for step in reversed(path):
+        value = {step: value}
+    merged: dict[str, Any] = overlaid(values, value)
+    return merged
+
+
+def known_samples(number: int) -> dict[str, Any]:
+    """Values for what a type alone does not tell, by the key or its last two: Kubernetes' blocks, say."""
+    return {
+        "affinity": {
+            "nodeAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {
+                        "weight": 7,
+                        "preference": {
+                            "matchExpressions": [{"key": f"samples{number}", "operator": "Exists"}]
+                        },
+                    }
+                ]
+            }
+        },
+        "bundles": [
+            {"name": f"bundles{number}", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle"}
+        ],
+        "claims": [{"name": f"gpus{number}"}],
+        "config": {"core": {"parallelism": number}},
+        "connections": {"sample": f"http://samples{number}.example.com"},
+        "dataVolume": {"emptyDir": {"sizeLimit": f"{number}Gi"}},
+        "defaultAddressPools": [{"base": "10.7.0.0/16", "size": 24}],
+        "highThresholdPercent": 77,
+        "registryCAs": {"registry.example.com:5000": {"name": f"samples{number}", "key": "ca.crt"}},
+        "egressRules": [{"ports": [{"port": number}]}],
+        "metadataAddresses": ["10.7.0.0/16"],
+        "dns": [{"podSelector": {"matchLabels": {"sample": f"samples{number}"}}}],
+        "env": {"SAMPLE": str(number)},
+        "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"samples{number}"}}],
+        "limits": {"cpu": str(number)},
+        "limits.ulimits": {"nofile": number},
+        "limitRange.limits": [{"type": "Container", "default": {"ephemeral-storage": f"{number}Gi"}}],
+        "queues.docker": "docker",
+        "queues.kubernetes": "kubernetes",
+        "requests": {"memory": f"{number}k"},
+        "tolerations": [{"key": f"samples{number}", "operator": "Exists"}],
+        "topologySpreadConstraints": [
+            {"maxSkew": number, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
+        ],
+        "uiFrom": [{"podSelector": {"matchLabels": {"sample": f"samples{number}"}}}],
+        "logsFrom": [{"podSelector": {"matchLabels": {"sample": f"samples{number}"}}}],
+        "metricsFrom": [{"podSelector": {"matchLabels": {"sample": f"samples{number}"}}}],
+        "interval": f"{number}s",
+        "maxUnavailable": number,
+        "volume": {"emptyDir": {"sizeLimit": f"{number}Gi"}},
+        "volumeMounts": {"tmp": {"mountPath": f"/samples{number}"}},
+        "volumes": {f"samples{number}": {"emptyDir": {}}},
+    }
+
+
+def strings(number: int) -> tuple[str, ...]:
+    """One of each form that a string of the values may have to have. No number ends a hexadecimal one."""
+    return (
+        f"samples{number}",
+        f"/samples{number}",
+        f"https://samples{number}.example.com/x",
+        "sha256:" + "7" * 64,
+        f"{number}Gi",
+        f"{number}m",
+        f"airdock.dev/samples{number}",
+        "10.7.0.0/16",
+        "v1.31",
+        str(number),
+        f"samples{number}@example.com",
+    )
+
+
+def samples(place: Place, current: Any, number: int = 7) -> Iterator[Any]:
+    """Valid values for a leaf that are not its current one: all others of an enum, else one.
+
+    Where it can be, the number is in the value.
+    """
     found = place.schema
     if "enum" in found:
         yield from (value for value in found["enum"] if value != current)
         return
+    known, texts = known_samples(number), strings(number)
     keys = (".".join(place.path[-2:]), place.path[-1])
-    candidates: list[Any] = [SAMPLES[key] for key in keys if key in SAMPLES][:1]
+    candidates: list[Any] = [known[key] for key in keys if key in known][:1]
     if place.types & {"boolean"} or isinstance(current, bool):
         candidates.append(not current)
     if place.types & {"integer", "number"}:
-        candidates += [found.get("minimum", 0) + 7, 7]
+        candidates += [number, found.get("minimum", 0) + 7, 7]
     if "array" in place.types:
         words = resolved(found.get("items", {})).get("enum", ())
-        candidates += [[item] for item in (*words, *STRINGS, 7, {"sample": "7"})]
+        candidates += [[item] for item in (*words, *texts, number, {"sample": str(number)})]
     if "object" in place.types:
-        candidates += [{"sample": "7"}, {"SAMPLE": "7"}, {"sample": {}}, {"sample": True}]
-    for candidate in (*candidates, *STRINGS):
+        candidates += [
+            {"sample": str(number)},
+            {"SAMPLE": str(number)},
+            {f"samples{number}": {}},
+            {f"samples{number}": True},
+        ]
+    for candidate in (*candidates, *texts):
         if candidate != current and valid(place, candidate):
             yield candidate
             return
