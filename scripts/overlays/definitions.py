@@ -109,7 +109,7 @@ COMPONENTS: Mapping[str, Component] = {
         lambda manifest: not _is_namespace(manifest) and not _is_gateway(manifest),
     ),
     "docker-gateway": Component(
-        "The Docker gateway's code, for the components mode-kubernetes and mode-socket.",
+        "What the components mode-kubernetes and mode-socket share: code of the Docker gateway.",
         {"workers": {NO_GROUP: {"socket": {"filter": True}}}},
         _is_gateway,
     ),

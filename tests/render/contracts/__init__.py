@@ -4,7 +4,7 @@ A contract takes (manifests, scenario) and yields one sentence for each fault, n
 and what was expected. CONTRACTS has them all by name.
 """
 
-from tests.render.contracts import names, numbers, ports, references, secrets, selection, volumes
+from tests.render.contracts import names, numbers, ports, references, secrets, selection, sizes, volumes
 from tests.render.contracts.registry import CONTRACTS, Contract
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "references",
     "secrets",
     "selection",
+    "sizes",
     "volumes",
 ]

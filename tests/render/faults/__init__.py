@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.render.faults import names, numbers, ports, references, secrets, selection, volumes
+from tests.render.faults import names, numbers, ports, references, secrets, selection, sizes, volumes
 from tests.render.faults.model import Fault
 
 FAULTS: tuple[Fault, ...] = (
@@ -12,5 +12,6 @@ FAULTS: tuple[Fault, ...] = (
     *references.FAULTS,
     *secrets.FAULTS,
     *selection.FAULTS,
+    *sizes.FAULTS,
     *volumes.FAULTS,
 )

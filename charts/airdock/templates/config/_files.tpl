@@ -20,8 +20,20 @@ airdock_user_settings.py: |
 
 {{- /* The data of the ConfigMap of scripts, mounted at /opt/airdock. */ -}}
 {{- define "airdock.scriptsData" -}}
-{{- range $path, $_ := .Files.Glob "files/scripts/*.py" }}
-{{ base $path }}: |
-  {{- $.Files.Get $path | nindent 2 }}
+{{- include "airdock.filesData" (list . "files/scripts/*.py") -}}
+{{- end }}
+
+{{- /* Files of the chart as the data of a ConfigMap. Call with (list $ GLOB), and prefixes of the names to leave out. */ -}}
+{{- define "airdock.filesData" -}}
+{{- $root := first . -}}
+{{- $without := slice . 2 -}}
+{{- range $path, $_ := $root.Files.Glob (index . 1) }}
+{{- $name := base $path }}
+{{- $wanted := true }}
+{{- range $without }}{{ if hasPrefix . $name }}{{ $wanted = false }}{{ end }}{{ end }}
+{{- if $wanted }}
+{{ $name }}: |
+  {{- $root.Files.Get $path | nindent 2 }}
+{{- end }}
 {{- end }}
 {{- end }}

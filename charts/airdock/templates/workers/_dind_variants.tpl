@@ -40,8 +40,5 @@ securityContext: {{ merge (dict "allowPrivilegeEscalation" true) $root | toJson 
 
 {{- /* The data of the ConfigMap with the scripts of the containers. */ -}}
 {{- define "airdock.dindScripts" -}}
-{{- range $path, $_ := .Files.Glob "files/dind/*.sh" }}
-{{ base $path }}: |
-  {{- $.Files.Get $path | nindent 2 }}
-{{- end }}
+{{- include "airdock.filesData" (list . "files/dind/*.sh") -}}
 {{- end }}

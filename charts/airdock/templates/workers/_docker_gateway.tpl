@@ -36,23 +36,39 @@ The settings file of a group's gateway, as JSON. The names of the release's obje
 {{- toJson $settings -}}
 {{- end }}
 
-{{- /* The gateway's code, as the data of its ConfigMap. */ -}}
+{{- /*
+The gateway's code, as the data of two ConfigMaps: what both backends share, and the files of one backend. The pod mounts both into one
+directory. One ConfigMap would be too large: a client-side kubectl apply keeps each object in an annotation, of 256 KiB at most.
+*/ -}}
 {{- define "airdock.dockerGatewayCode" -}}
-{{- range $path, $_ := .Files.Glob "files/docker_gateway/*.py" }}
-{{ base $path }}: |
-  {{- $.Files.Get $path | nindent 2 }}
+{{- include "airdock.filesData" (list . "files/docker_gateway/*.py" "cluster" "daemon") -}}
 {{- end }}
+
+{{- define "airdock.dockerGatewayClusterCode" -}}
+{{- include "airdock.filesData" (list . "files/docker_gateway/cluster*.py") -}}
+{{- end }}
+
+{{- define "airdock.dockerGatewayDaemonCode" -}}
+{{- include "airdock.filesData" (list . "files/docker_gateway/daemon*.py") -}}
+{{- end }}
+
+{{- /* The ConfigMaps of a mode with a gateway, for its facts. Call with the backend: cluster or daemon. */ -}}
+{{- define "airdock.dockerGatewayConfigMaps" -}}
+docker-gateway: {component: worker, data: airdock.dockerGatewayCode}
+docker-gateway-{{ . }}: {component: worker, data: airdock.dockerGateway{{ title . }}Code}
 {{- end }}
 
 {{- /* What the gateway adds to a worker's pod, in the format of airdock.mode.<name>. Call with (dict "root" $ "name" $name "group" $group). */ -}}
 {{- define "airdock.dockerGateway" -}}
 {{- $cluster := include "airdock.serves" (dict "group" .group "what" "clusterGateway") -}}
+{{- $backend := empty $cluster | ternary "daemon" "cluster" -}}
+{{- $own := eq $backend "cluster" | ternary "airdock.dockerGatewayClusterCode" "airdock.dockerGatewayDaemonCode" -}}
 env:
   DOCKER_HOST: unix:///run/airdock/docker.sock
   # The cluster policy then labels the containers of DockerOperator.
   AIRDOCK_DOCKER_GATEWAY: "true"
 podAnnotations:
-  checksum/docker-gateway: {{ printf "%s%s" (include "airdock.dockerGatewayCode" .root) (include "airdock.dockerGatewaySettings" .) | sha256sum }}
+  checksum/docker-gateway: {{ printf "%s%s%s" (include "airdock.dockerGatewayCode" .root) (include $own .root) (include "airdock.dockerGatewaySettings" .) | sha256sum }}
 volumes:
   {{- if not $cluster }}
   # With the type, a missing socket is an error. Without it, the kubelet would create a directory on the node.
@@ -62,7 +78,11 @@ volumes:
     {{- include "airdock.tokenVolume" . | nindent 4 }}
   {{- end }}
   docker-socket: {emptyDir: {sizeLimit: 1Mi}}
-  docker-gateway: {configMap: {name: {{ include "airdock.fullname" .root }}-docker-gateway}}
+  docker-gateway:
+    projected:
+      sources:
+        - configMap: {name: {{ include "airdock.fullname" .root }}-docker-gateway}
+        - configMap: {name: {{ include "airdock.fullname" .root }}-docker-gateway-{{ $backend }}}
   docker-gateway-settings: {configMap: {name: {{ include "airdock.fullname" .root }}-worker-{{ .name }}-docker-gateway}}
 volumeMounts:
   docker-socket: {mountPath: /run/airdock, readOnly: true}

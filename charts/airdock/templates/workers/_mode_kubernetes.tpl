@@ -20,7 +20,8 @@ podSecurity: restricted
 apiServer: true
 taskPods: true
 {{- if $gateway }}
-configMaps: {docker-gateway: {component: worker, data: airdock.dockerGatewayCode}}
+configMaps:
+  {{- include "airdock.dockerGatewayConfigMaps" "cluster" | nindent 2 }}
 {{- end }}
 {{- end }}
 

@@ -14,7 +14,8 @@ podSecurity: privileged
 apiServer: false
 taskPods: false
 {{- if $filter }}
-configMaps: {docker-gateway: {component: worker, data: airdock.dockerGatewayCode}}
+configMaps:
+  {{- include "airdock.dockerGatewayConfigMaps" "daemon" | nindent 2 }}
 {{- end }}
 {{- end }}
 
