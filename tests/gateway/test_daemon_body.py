@@ -49,7 +49,8 @@ def write(
     """Give the request that the daemon would get."""
     writer = BodyWriter(Settings(owner="pod-uid", worker_group="g", daemon=rules), lambda: parent, in_pod)
     text = {"Image": "busybox:1.37", **config, "HostConfig": host or {}}
-    return writer.write(parse_create(json.dumps(text).encode(), platform=platform), image)
+    checked = writer.check(parse_create(json.dumps(text).encode(), platform=platform))
+    return writer.write(checked, image)
 
 
 def refusal(**arguments: Any) -> str:

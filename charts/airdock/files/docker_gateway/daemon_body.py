@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NewType
 
 from . import daemon_mounts, daemon_policy, devices, fields
 from .backend import Refusal
@@ -15,6 +15,9 @@ from .daemon_names import write_labels
 from .labels import GROUP, IMAGE, OWNER
 from .model import Create, HostConfig, to_json
 from .settings import Settings
+
+#: A request that `BodyWriter.check` has let through.
+Checked = NewType("Checked", Create)
 
 
 class BodyWriter:
@@ -33,7 +36,7 @@ class BodyWriter:
         self.limits = Limits(settings.daemon, self.values)
         self._mounts = daemon_mounts.MountWriter(settings.daemon, self._not_allowed)
 
-    def check(self, request: Create) -> None:
+    def check(self, request: Create) -> Checked:
         """Refuse what needs no look at the image. Raises Refusal."""
         daemon_policy.check(request)
         host, rules = request.host, self._rules
@@ -51,10 +54,10 @@ class BodyWriter:
                 f" {self.values}.allowed.gpus",
             )
         devices.check(host.device_requests)
+        return Checked(request)
 
-    def write(self, request: Create, image: Image) -> dict[str, Any]:
+    def write(self, request: Checked, image: Image) -> dict[str, Any]:
         """Write the body of a request. Raises Refusal."""
-        self.check(request)
         check_platform(request.platform, image)
         host, parent, limits = request.host, self._parent(), self.limits
         mounts = self._mounts.write(host)

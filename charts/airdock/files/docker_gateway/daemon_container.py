@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -10,11 +11,10 @@ from typing import Any
 
 from .backend import ApiError
 from .daemon_api import DaemonApi
-from .health import log
 from .labels import DAG, TASK
+from .loops import Endings
 
-#: Stops under way at a time; the others wait for the next look at the containers.
-_stops = threading.BoundedSemaphore(64)
+_stops = Endings()
 
 
 @dataclass
@@ -36,9 +36,10 @@ class Container:
     attached: int = 0
     #: Why this gateway ended it, if it did.
     fate: str = ""
-    #: Monotonic time at which it is stopped again, unless `stopped`.
-    stop_due: float = 0.0
-    stopped: bool = False
+    #: Monotonic time at which it is stopped again; infinite once it is stopped.
+    end_due: float = 0.0
+    #: Why it could not be stopped, if so.
+    end_error: str = ""
     #: Why its exit code is not its own, if so.
     lost: str = ""
     died: threading.Event = field(default_factory=threading.Event)
@@ -58,32 +59,14 @@ class Container:
         }
 
     def end(self, api: DaemonApi, grace: int, why: str) -> None:
-        """Stop it in the background; what fails is tried again at `stop_due`."""
+        """Stop it in the background."""
         self.fate = self.fate or why
-        self.stopped, self.stop_due = False, time.monotonic() + grace + 60.0
+        _stops.begin(self, grace + 60.0, lambda: self._stop(api, grace))
 
-        def work() -> None:
-            try:
-                api.call("POST", f"/containers/{self.id}/stop", {"t": str(grace)}, timeout=grace + 30.0)
-                self.stopped = True
-            except ApiError as error:
-                self.stopped = error.status == 404
-                if not self.stopped:
-                    log("stop-failed", error=error.message, **self.names())
-            finally:
-                if not self.stopped:
-                    self.stop_due = time.monotonic()
-                _stops.release()
-
-        if not _stops.acquire(blocking=False):
-            self.stop_due = 0.0
-            return
-        thread = threading.Thread(target=work, name="stop", daemon=True)
+    def _stop(self, api: DaemonApi, grace: int) -> None:
         try:
-            thread.start()
-        except Exception as error:
-            log("stop-failed", error=repr(error), **self.names())
-        finally:
-            if not thread.ident:
-                self.stop_due = 0.0
-                _stops.release()
+            api.call("POST", f"/containers/{self.id}/stop", {"t": str(grace)}, timeout=grace + 30.0)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+        self.end_due = math.inf

@@ -19,18 +19,21 @@ class Hangups:
         self._lock = threading.Lock()
         self._epoll: select.epoll | None = None
         self._watched: dict[int, tuple[socket.socket, Callable[[], None]]] = {}
-        self._loop = Loop("hangups", self._step)
+        self._loop = Loop("hangups", self._step, failing=10.0)
 
     def problem(self) -> str:
         """Empty while they are noticed."""
         return self._loop.problem()
 
     def watch(self, sock: socket.socket, callback: Callable[[], None]) -> None:
-        """Call `callback` once when the peer has closed both directions of `sock`. Raises OSError."""
+        """Call `callback` once when the peer has closed both directions of `sock`.
+
+        Raises OSError, and RuntimeError if there is no thread to notice it.
+        """
         with self._lock:
             if self._epoll is None:
                 self._epoll = select.epoll()
-                self._loop.start()
+            self._loop.start()
             self._watched[sock.fileno()] = sock, callback
             # No event is asked for: hangup and error are always reported, a half-closed peer is neither.
             self._epoll.register(sock.fileno(), 0)

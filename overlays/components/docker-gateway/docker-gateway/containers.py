@@ -22,6 +22,10 @@ class Named(Protocol):
     def name(self) -> str:
         """The name that the client gave; may be empty."""
 
+    @property
+    def end_error(self) -> str:
+        """Why it could not be ended, if so."""
+
 
 C = TypeVar("C", bound=Named)
 
@@ -75,6 +79,10 @@ class Containers(Generic[C]):
         if found is None:
             raise ApiError(404, f"No such container: {wanted[:80]}", "not-found")
         return found
+
+    def unended(self) -> str:
+        """Empty unless one could not be ended, else why."""
+        return next((c.end_error for c in self.all() if c.end_error), "")
 
     def states(self, state: Callable[[C], str]) -> dict[str, float]:
         """Count them by state, for the metrics."""

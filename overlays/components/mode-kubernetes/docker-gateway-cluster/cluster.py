@@ -65,7 +65,7 @@ class Cluster:
 
     def ready(self) -> str:
         """Empty when pods can be created and watched, and another gateway would delete what this one left."""
-        return self._watch.ready() or self._leases.ready()
+        return self._watch.ready() or self._leases.ready() or self.containers.unended()
 
     def alive(self) -> str:
         """Empty unless a thread hangs or has ended."""
@@ -78,10 +78,10 @@ class Cluster:
         left = [c for c in self.containers.all() if c.started and not c.gone]
         for container in left:
             self._pods.delete(container, "the worker's pod ended", 10)
-            while not container.delete_due and not container.gone and time.monotonic() < deadline:
+            while not container.end_due and not container.gone and time.monotonic() < deadline:
                 time.sleep(0.1)
                 self._pods.delete(container, "the worker's pod ended", 10)
-        self._pods.finish(max(deadline - time.monotonic(), 0.0))
+        self._pods.deletions.finish(max(deadline - time.monotonic(), 0.0))
         # A pod may still come of a request that nobody has answered: another gateway is to see to it.
         if all(c.uid or c.gone for c in left):
             self._leases.release()

@@ -68,10 +68,12 @@ class Cleanup:
         unseen = container.started and container.pod is None and not container.ended
         if unseen and now - container.begun > (_UNSEEN if container.uid else _UNANSWERED):
             self._watch.look_for(container)
-        if container.fate and container.started and not container.gone and now >= container.delete_due:
+        if container.fate and container.started and not container.gone and now >= container.end_due:
             self._pods.delete(container, container.fate, 1)
-        if self._containers.hidden(container) and container.gone:
-            self._containers.forget(container)
+        if container.gone:
+            container.end_error = ""
+            if self._containers.hidden(container):
+                self._containers.forget(container)
 
     # The steps, called with `changed` held.
 

@@ -39,7 +39,8 @@ class Container:
     deleted_at: float = 0.0
     trouble_since: float = 0.0
     fate: str = ""  # why this gateway deletes the pod, if it does
-    delete_due: float = 0.0  # monotonic time at which the pod is deleted again, if it is still there
+    end_due: float = 0.0  # monotonic time at which the pod is deleted again, if it is still there
+    end_error: str = ""  # why it could not be deleted, if so
     removed: bool = False
     attached: int = 0
     output_lost: str = ""

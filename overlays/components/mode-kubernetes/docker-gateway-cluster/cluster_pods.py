@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any
 
@@ -10,13 +9,11 @@ from .backend import ApiError
 from .cluster_api import ApiStatus, KubernetesApi, Object, pods_path
 from .cluster_container import Container
 from .fields import without_temporary
-from .health import log
+from .loops import Endings
 from .model import Create
 
 #: Seconds that the API server may be unavailable; `start` must answer before docker-py's 60 s.
 _PATIENCE = 45.0
-#: Deletions under way at a time; the others wait for the next look at the containers.
-_DELETIONS = 64
 #: Seconds that a deletion may take, beyond the pod's grace, before it is sent again.
 _AGAIN = 60.0
 
@@ -26,7 +23,7 @@ class Pods:
 
     def __init__(self, api: KubernetesApi, namespace: str) -> None:
         self._api, self._namespace = api, namespace
-        self._deletions = threading.BoundedSemaphore(_DELETIONS)
+        self.deletions = Endings()
 
     def post(self, manifest: Object, request: Create, dry_run: bool = False) -> Object:
         """Create a pod, or let the API server judge it only. Raises ApiError."""
@@ -49,54 +46,30 @@ class Pods:
         return self._api.request("GET", pods_path(self._namespace, name), patience=patience)
 
     def delete(self, container: Container, why: str, grace: int | None) -> None:
-        """Delete a container's pod in the background; `grace` None leaves the pod's own.
-
-        What fails is tried again at `delete_due`, by who looks at the containers.
-        """
+        """Delete a container's pod in the background; `grace` None leaves the pod's own."""
         with container.changed:
             container.fate = container.fate or why
             if not container.started:
                 container.never_ran(f"the container never ran: {why}")
                 return
-            container.delete_due = 0.0
-        if not self._deletions.acquire(blocking=False):
-            return
-        container.delete_due = time.monotonic() + (container.grace if grace is None else grace) + _AGAIN
-        work = threading.Thread(target=self._delete, args=(container, grace), name="delete", daemon=True)
-        try:
-            work.start()
-        except Exception as error:
-            log("delete-failed", error=repr(error), **container.names())
-        finally:
-            if not work.ident:
-                container.delete_due = 0.0
-                self._deletions.release()
+        seconds = (container.grace if grace is None else grace) + _AGAIN
+        self.deletions.begin(container, seconds, lambda: self._delete(container, grace))
 
     def _delete(self, container: Container, grace: int | None) -> None:
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if grace is not None:
             options["gracePeriodSeconds"] = grace
-        if container.uid:
-            options["preconditions"] = {"uid": container.uid}
-        done = False
+        if uid := container.uid:
+            options["preconditions"] = {"uid": uid}
         try:
             self._api.request("DELETE", pods_path(self._namespace, container.pod_name), None, options, 5.0)
-            done = True
         except ApiStatus as status:
             # A conflict: the pod of this name is another one.
-            if done := status.code in (404, 409):
-                with container.changed:
+            if status.code not in (404, 409):
+                raise
+            with container.changed:
+                # The pod of a `start` that is under way may come yet: then it is deleted at once.
+                container.end_due = time.monotonic()
+                if container.uid == uid:
                     container.gone = True
                     container.never_ran(f"the pod was deleted: {container.fate}")
-            else:
-                log("delete-failed", error=status.message, **container.names())
-        finally:
-            if not done:
-                container.delete_due = time.monotonic()
-            self._deletions.release()
-
-    def finish(self, seconds: float) -> None:
-        """Wait for the deletions that are under way; there can be none afterwards."""
-        deadline = time.monotonic() + seconds
-        for _ in range(_DELETIONS):
-            self._deletions.acquire(timeout=max(deadline - time.monotonic(), 0.0))

@@ -57,7 +57,7 @@ class Daemon:
 
     def ready(self) -> str:
         """Empty when the daemon answers."""
-        return self._cleanup.problem
+        return self._cleanup.problem or self.containers.unended()
 
     def alive(self) -> str:
         """Empty unless the daemon has been unavailable for long."""
@@ -106,12 +106,12 @@ class Daemon:
 
     def create(self, request: Create) -> tuple[str, list[str]]:
         """Create a container from known fields."""
-        self._body.check(request)
+        checked = self._body.check(request)
         name = self._images.check(request.image)
         query = {"name": self._names.written(request.name)} if request.name else {}
         with self._room:
             image = daemon_images.look(self._api, name)
-            body = self._body.write(request, image)
+            body = self._body.write(checked, image)
             try:
                 answer = self._api.call("POST", "/containers/create", query, body)
             except ApiError as error:

@@ -1,0 +1,234 @@
+"""The gateway's own threads: what could not begin, or failed, is tried again, and liveness knows."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker_gateway import cluster_cleanup, cluster_pods, daemon_cleanup, loops
+from docker_gateway.backend import ApiError
+from docker_gateway.cluster_api import ApiStatus
+from docker_gateway.hangups import Hangups
+from docker_gateway.loops import Endings, Loop
+
+from tests.gateway.stand_ins.cluster import ClusterWorld
+from tests.gateway.stand_ins.gateway import BACKENDS, Gateway, running
+from tests.support.waiting import wait_until
+
+PATIENCE = 20
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_cleanup, "_TICK", 0.02)
+    monkeypatch.setattr(daemon_cleanup, "TICK", 0.02)
+    monkeypatch.setattr(loops, "_RETRY", 0.01)
+    monkeypatch.setattr(loops, "_LONGEST_RETRY", 0.01)
+
+
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
+    """Let the next `count` threads of a name fail to start."""
+    left: dict[str, int] = {}
+    begin = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if left.get(thread.name, 0):
+            left[thread.name] -= 1
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    return left.__setitem__
+
+
+# ---- loops
+
+
+def test_a_loop_is_well_from_its_start_on() -> None:
+    """A thread has an identity some time before it counts as alive."""
+    loop = Loop("x", lambda: None, lambda: 60.0)
+    thread, told = loop._thread, []
+    alive = thread._started.set  # type: ignore[attr-defined]
+
+    def set_started() -> None:
+        told.append(loop.problem())
+        alive()
+
+    thread._started.set = set_started  # type: ignore[attr-defined]
+    loop.start()
+    loop.closing = True
+    assert told == [""]
+
+
+def test_a_loop_of_which_each_step_fails_says_so() -> None:
+    failing = True
+
+    def step() -> None:
+        if failing:
+            raise OSError("injected")
+
+    loop = Loop("x", step, lambda: 0.01, failing=0.1)
+    loop.start()
+    assert "fails" in wait_until(loop.problem, PATIENCE, "the problem is told", 0.01)
+    failing = False
+    wait_until(lambda: not loop.problem(), PATIENCE, "it has recovered", 0.01)
+    loop.closing = True
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_loop_that_has_ended_says_so() -> None:
+    def step() -> None:
+        raise SystemExit
+
+    loop = Loop("x", step)
+    loop.start()
+    assert "has ended" in wait_until(loop.problem, PATIENCE, "the problem is told", 0.01)
+
+
+def test_a_thread_for_hangups_that_could_not_start_is_tried_again(
+    no_threads: Callable[[str, int], None],
+) -> None:
+    no_threads("hangups", 1)
+    hangups, called = Hangups(), threading.Event()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        with pytest.raises(RuntimeError, match="new thread"):
+            hangups.watch(ours, called.set)
+        hangups.watch(ours, called.set)
+        theirs.close()
+        assert called.wait(20)
+    hangups._loop.closing = True
+
+
+# ---- containers that end
+
+
+class Container:
+    id, end_due, end_error = "c0ffee" * 10, 0.0, ""
+
+    def names(self) -> dict[str, Any]:
+        return {"container": self.id[:12]}
+
+
+def fail() -> None:
+    raise ApiError(500, "injected")
+
+
+def die() -> None:
+    raise SystemExit
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("work", [fail, die])
+def test_what_fails_to_end_is_due_at_once(work: Callable[[], None]) -> None:
+    endings, container = Endings(), Container()
+    # The place of each is free again.
+    for _ in range(2 * loops._ENDINGS):
+        endings.begin(container, 60.0, work)
+        wait_until(lambda: container.end_error, PATIENCE, "the error is noted", 0.001)
+        assert 0 < container.end_due <= time.monotonic()
+        container.end_error = ""
+
+
+def test_what_ends_is_due_later() -> None:
+    endings, container = Endings(), Container()
+    container.end_error = "of before"
+    endings.begin(container, 60.0, lambda: None)
+    endings.finish(20.0)
+    assert container.end_due > time.monotonic() + 50
+    assert container.end_error == ""
+
+
+def test_what_has_no_thread_is_due_at_once(no_threads: Callable[[str, int], None]) -> None:
+    endings, container = Endings(), Container()
+    no_threads("end", 2 * loops._ENDINGS)
+    for _ in range(2 * loops._ENDINGS):
+        endings.begin(container, 60.0, lambda: None)
+        assert container.end_due == 0.0
+        assert "new thread" in container.end_error
+    endings.begin(container, 60.0, lambda: None)
+    assert container.end_due > 0
+
+
+def test_what_finds_no_place_is_due_at_once() -> None:
+    endings, container, full = Endings(), Container(), threading.Event()
+    for _ in range(loops._ENDINGS):
+        endings.begin(container, 60.0, full.wait)
+        assert container.end_due > 0
+    endings.begin(container, 60.0, lambda: None)
+    assert container.end_due == 0.0
+    full.set()
+    endings.finish(20.0)
+
+
+def started(gateway: Gateway) -> Any:
+    client, other = gateway.client(), gateway.client()
+    container = other.create()
+    client.attach(container)
+    assert other.ask("POST", f"/containers/{container}/start")[0] == 204
+    other.close()
+    return client
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_container_that_cannot_be_ended_makes_the_gateway_unready(
+    backend: str, tmp_path: Path, no_threads: Callable[[str, int], None]
+) -> None:
+    with running(backend, tmp_path) as gateway:
+        wait_until(lambda: not gateway.server.ready(), PATIENCE, "ready", 0.01)
+        client = started(gateway)
+        no_threads("end", 10**6)
+        client.close()
+        assert "cannot be ended" in wait_until(gateway.server.ready, PATIENCE, "the problem is told", 0.01)
+        assert gateway.world.alive()
+        no_threads("end", 0)
+        wait_until(lambda: not gateway.world.alive(), PATIENCE, "the container has ended", 0.01)
+        wait_until(lambda: not gateway.server.ready(), PATIENCE, "ready", 0.01)
+
+
+def test_a_pod_that_comes_after_its_deletion_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to its creation was lost, and it could not be found yet when it was deleted."""
+    monkeypatch.setattr(cluster_pods, "_PATIENCE", 0.0)
+    with running("cluster", tmp_path, direct=True) as gateway:
+        world = gateway.world
+        assert isinstance(world, ClusterWorld)
+        wait_until(lambda: not gateway.server.ready(), PATIENCE, "ready", 0.01)
+        client = gateway.client()
+        container = client.create()
+        manifest: dict[str, Any] = {}
+        handle = world.handle
+
+        def lose(method: str, path: str, query: dict[str, str], body: Any) -> Any:
+            if method == "POST" and path.endswith("/pods"):
+                manifest.update(body)
+                raise ApiStatus(0, "Unreachable", "injected")
+            return handle(method, path, query, body)
+
+        monkeypatch.setattr(world, "handle", lose)
+        assert client.ask("POST", f"/containers/{container}/start")[0] == 503
+        found = gateway.backend.containers.get(container)
+        wait_until(lambda: found and found.gone, PATIENCE, "the deletion found nothing", 0.01)  # type: ignore[union-attr]
+        world.add(manifest)
+        wait_until(lambda: not world.alive(), PATIENCE, "the pod has ended", 0.01)
+
+
+def test_a_container_of_a_former_life_is_stopped_until_it_has_ended(
+    tmp_path: Path, no_threads: Callable[[str, int], None]
+) -> None:
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    with running("daemon", tmp_path / "first") as gateway:
+        wait_until(lambda: not gateway.server.ready(), PATIENCE, "ready", 0.01)
+        client = started(gateway)
+        no_threads("end", 1)
+        with running("daemon", tmp_path / "second", world=gateway.world):
+            wait_until(lambda: not gateway.world.alive(), PATIENCE, "the container has ended", 0.01)
+        client.close()
