@@ -23,5 +23,6 @@ def object_sizes(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
         size = len(json.dumps(manifest.raw, separators=(",", ":")).encode())
         if not manifest.source.endswith(EXTRA) and size > ANNOTATIONS - ROOM:
             yield (
-                f"{manifest}: is {size} bytes of JSON, over the {ANNOTATIONS - ROOM} that fit into an annotation"
+                f"{manifest}: is {size} bytes of JSON, over the {ANNOTATIONS - ROOM} that fit into an"
+                " annotation"
             )
