@@ -184,6 +184,13 @@ ACCEPTED: tuple[Acceptance, ...] = (
     ),
     Acceptance(
         "network-world",
+        "Only you know which addresses containers of tasks need. Set tasks.networkPolicy.egress: strict to "
+        "list them.",
+        kind="NetworkPolicy",
+        component="tasks",
+    ),
+    Acceptance(
+        "network-world",
         "The address of the external database or broker is in a Secret, which the chart cannot read. Set "
         "networkPolicy.egress: strict to list the addresses.",
         component="scheduler",

@@ -206,6 +206,7 @@ PRODUCTION: Values = {
         }
     },
     "podDisruptionBudget": {"enabled": True},
+    "tasks": {"networkPolicy": {"egress": "strict"}},
 }
 
 

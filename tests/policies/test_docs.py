@@ -38,13 +38,20 @@ def test_flows_are_exact(scenario: Scenario) -> None:
         for port in ports
         if start is not end and reach.connects(manifests, start, end, port)
     }
-    stranger = Endpoint("elsewhere", {"app": "other"}, "10.1.2.3")
-    to_all = {
-        (target, port)
-        for target, end in pods
-        for port in ports
-        if reach.connects(manifests, stranger, end, port)
-    }
+    strangers = [Endpoint("elsewhere", {"app": "other"}, "10.1.2.3")]
+    strangers += [Endpoint(each.namespace, {}, "10.1.2.4") for each in manifests.all("ServiceAccount") if
+                  each.name.endswith("-task")]  # fmt: skip
+    reached = [
+        {
+            (target, port)
+            for target, end in pods
+            for port in ports
+            if reach.connects(manifests, stranger, end, port)
+        }
+        for stranger in strangers
+    ]
+    to_all = reached[0]
+    assert all(each <= to_all for each in reached), "a task pod reaches more than others"
     exposed = scenario.effective["ingress"]["enabled"] and not scenario.effective["networkPolicy"]["uiFrom"]
     assert to_all == ({("api-server", 8080)} if exposed else set())
     expected = {flow for flow in FLOWS if flow[0] in there and flow[1] in there}
@@ -55,8 +62,8 @@ def test_flows_are_exact(scenario: Scenario) -> None:
 
 
 def test_dockers_network_none_reaches_nothing() -> None:
-    """And every other task pod reaches the cluster's DNS, and port 53 of nothing else."""
-    manifests = BY_NAME["default"].render()
+    """And with strict egress every other task pod reaches the cluster's DNS, and port 53 of nothing else."""
+    manifests = Scenario("strict", {"tasks": {"networkPolicy": {"egress": "strict"}}}).render()
     servers = (
         Endpoint("kube-system", {"k8s-app": "kube-dns"}, "10.1.2.5"),
         Endpoint(address="169.254.20.10"),
@@ -73,6 +80,24 @@ def test_dockers_network_none_reaches_nothing() -> None:
         for other in others:
             assert not reach.allowed(manifests, pod, other, 53, "Egress", "UDP"), other
         assert not reach.allowed(manifests, pod, Endpoint("airdock", {}, "10.1.2.4"), 8080, "Ingress")
+
+
+def test_task_pods_reach_the_world_and_neither_the_release_nor_metadata() -> None:
+    """By default, as workers do. The last one is a pod of the release in a plugin whose ipBlocks match no pods."""
+    manifests = BY_NAME["default"].render()
+    task = Endpoint("airdock-tasks", {}, "10.1.2.3")
+    release = {"app.kubernetes.io/name": "airdock", "app.kubernetes.io/component": "postgres"}
+    for peer, reached in (
+        (Endpoint(address="203.0.113.7"), True),
+        (Endpoint(address="2001:db8::7"), True),
+        (Endpoint("elsewhere", {"app": "database"}), True),
+        (Endpoint(address="169.254.169.254"), False),
+        (Endpoint(address="fd00:ec2::254"), False),
+        (Endpoint("airdock", release), False),
+    ):
+        assert reach.allowed(manifests, task, peer, 443, "Egress") == reached, peer
+    alone = Endpoint("airdock-tasks", {"airdock.dev/network": "none"}, "10.1.2.3")
+    assert not reach.allowed(manifests, alone, Endpoint(address="203.0.113.7"), 443, "Egress")
 
 
 def test_metrics_are_for_whom_the_values_name() -> None:

@@ -54,6 +54,22 @@ def test_strict_without_rules_opens_only_dns_to_the_world() -> None:
     assert manifests.one("NetworkPolicy", name="airdock-tasks-egress").get("spec", "egress")
 
 
+@pytest.mark.parametrize("egress_of_tasks", ["open", "strict"])
+def test_egress_of_tasks_is_a_switch_per_task_namespace(egress_of_tasks: str) -> None:
+    """Strict leaves DNS and the rules of the values. The gateway learns which policy it is."""
+    rule = {"to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}]}
+    policy = {"egress": egress_of_tasks, "egressRules": [rule]}
+    own = {"mode": "kubernetes", "queues": ["own"], "tasks": {"namespace": "own", "networkPolicy": policy}}
+    manifests = render({"workers": {"own": own}})
+    rules = manifests.one("NetworkPolicy", name="airdock-tasks-egress", namespace="own").get("spec", "egress")
+    assert rules[-1] == rule
+    assert len(rules) == (3 if egress_of_tasks == "open" else 2)
+    default = manifests.one("NetworkPolicy", name="airdock-tasks-egress", namespace="airdock-tasks")
+    assert len(default.get("spec", "egress")) == 2
+    settings_file = manifests.one("ConfigMap", name="airdock-worker-own-docker-gateway").raw["data"]
+    assert ("airdock-tasks-egress" in settings_file["settings.json"]) == (egress_of_tasks == "strict")
+
+
 @pytest.mark.parametrize("name", ["default", "modes", "kubernetes-executor", "both-executors", "namespaces"])
 def test_cilium_allows_the_api_server_to_pods_with_a_token(name: str) -> None:
     scenario = BY_NAME[name]

@@ -288,7 +288,8 @@ POLICIES: tuple[Policy, ...] = (
         "Egress only to named peers",
         "low",
         "A pod that can connect to any address can send data to any address.",
-        "Set networkPolicy.egress: strict and list the peers in networkPolicy.egressRules.",
+        "Set networkPolicy.egress: strict and list the peers in networkPolicy.egressRules (for task pods: "
+        "tasks.networkPolicy.egress and tasks.networkPolicy.egressRules).",
         (nsa("C-0030"),),
         check_release=_to_anywhere,
     ),

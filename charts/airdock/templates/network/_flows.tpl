@@ -91,6 +91,10 @@ apiServer:
     {{- else }}
     to: {{ toJson $any }}
     {{- end }}
+{{- /* Without the pods of Airdock releases. Their ingress rules deny these connections, too: in many network plugins an ipBlock matches pods. */}}
+{{- $others := dict "matchExpressions" (list (dict "key" "app.kubernetes.io/name" "operator" "NotIn" "values" (list (.Values.nameOverride | default .Chart.Name)))) }}
+foreign:
+  - to: {{ prepend $any (dict "namespaceSelector" dict "podSelector" $others) | toJson }}
 {{- $world := list }}
 {{- if eq .Values.networkPolicy.egress "open" }}
 {{- $world = list (dict "to" (prepend $any (dict "namespaceSelector" dict))) }}

@@ -21,6 +21,7 @@ The settings file of a group's gateway, as JSON. The names of the release's obje
 {{- $_ := set $tasks "pullTimeoutSeconds" $given.timeouts.pullSeconds -}}
 {{- /* The admission policy judges images; where it exists, the gateway refuses the same ones, before it creates a pod. */ -}}
 {{- $_ := set $tasks "images" (eq true $given.admission.enabled | ternary $given.admission.images list) -}}
+{{- if and .root.Values.networkPolicy.enabled (ne $given.networkPolicy.egress "open") }}{{ $_ := set $tasks "egressPolicy" (printf "%s-tasks-egress" (include "airdock.fullname" .root)) }}{{ end -}}
 {{- if $lease }}{{ $_ := set $tasks "leaseSeconds" $lease }}{{ end -}}
 {{- $settings = merge $settings (dict "backend" "cluster" "tasks" $tasks) -}}
 {{- else -}}

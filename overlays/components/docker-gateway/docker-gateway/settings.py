@@ -86,7 +86,8 @@ class Tasks:
     limits of a container that asks for none. `claims` are volumes by their Docker name, `binds` are sources
     of bind mounts by their path, `networks` are networks by name. `pod` is merged into the pod's spec
     (nodeSelector, tolerations, ...). `reserved_labels` are keys that no author may set. `images` are
-    allowed images, as the admission policy lists them; empty for any. Times are in seconds.
+    allowed images, as the admission policy lists them; empty for any. `egress_policy` is the NetworkPolicy
+    that restricts egress, empty if none does. Times are in seconds.
     """
 
     namespace: str = "airdock-tasks"
@@ -106,6 +107,7 @@ class Tasks:
     binds: dict[str, Volume] = field(default_factory=dict)
     networks: dict[str, Network] = field(default_factory=dict)
     images: list[str] = field(default_factory=list)
+    egress_policy: str = ""
     gpu_resource: str = "nvidia.com/gpu"
     ulimits: str = "ignore"
     pod_labels: dict[str, str] = field(default_factory=dict)

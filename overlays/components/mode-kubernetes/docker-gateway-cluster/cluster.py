@@ -207,7 +207,7 @@ class Cluster:
             stream = upgrade(container.request.tty)
             stream.on_hangup(leave)
             if not nothing:
-                Output(self._api, self._tasks.namespace, container, stream).send(options.stream)
+                Output(self._api, self._tasks, container, stream).send(options.stream)
         except BaseException as error:
             # It left, or it is cut off, which must not look like the end of the output.
             leave()

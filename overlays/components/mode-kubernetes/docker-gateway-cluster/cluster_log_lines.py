@@ -44,6 +44,11 @@ class LineReader:
         """The sinceTime of the next request; empty for all."""
         return (self._last[:19] + self._last[29:]).decode("ascii")
 
+    @property
+    def within_line(self) -> bool:
+        """Tell whether the last line that was given has no end yet."""
+        return self._open
+
     def reconnect(self) -> None:
         """Say that the next bytes are those of a new stream, which begins at `since`."""
         self._pending, self._in_line, self._mute, self._hide = b"", False, False, 0

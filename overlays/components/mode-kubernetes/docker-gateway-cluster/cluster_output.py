@@ -10,7 +10,9 @@ from .cluster_api import ApiStatus, KubernetesApi, pods_path
 from .cluster_container import Container
 from .cluster_judgement import MAIN
 from .cluster_log_lines import LineReader
+from .cluster_remarks import closing
 from .health import log
+from .settings import Tasks
 
 #: An orderly end of a log stream is believed if the container's own end is known within this many seconds.
 END_AGREES = 2.0
@@ -23,8 +25,9 @@ LOG_GRACE = 60.0
 class Output:
     """Sends the output of one container to one client."""
 
-    def __init__(self, api: KubernetesApi, namespace: str, container: Container, stream: Stream) -> None:
-        self._api, self._path = api, pods_path(namespace, container.pod_name, "log")
+    def __init__(self, api: KubernetesApi, tasks: Tasks, container: Container, stream: Stream) -> None:
+        self._api, self._path = api, pods_path(tasks.namespace, container.pod_name, "log")
+        self._tasks = tasks
         self._container, self._stream, self._reader = container, stream, LineReader()
         self._delay = 0.1
 
@@ -42,10 +45,19 @@ class Output:
             self._delay = min(self._delay * 2, 5.0)
             self._reader.reconnect()
         self._stream.flush()
+        if follow:
+            self._remark()
         if self._reader.gap:
             log("output-gap", **container.names())
             if container.xcom_all:
                 container.lost_output("lines are missing in it")
+
+    def _remark(self) -> None:
+        """Send what the gateway itself says about a container's end, from a new line on."""
+        lines = closing(self._container.ended, self._container.request, self._tasks)
+        if lines:
+            text = "".join(f"[airdock] {line}\n" for line in lines)
+            self._stream.write(("\n" * self._reader.within_line + text).encode())
 
     def _attempt(self, follow: bool) -> bool:
         """Read the log until its stream ends; True if there is nothing more to read."""
