@@ -433,5 +433,5 @@ def test_limits_are_filled_in(installed: Installed) -> None:
     resources = created["spec"]["containers"][0]["resources"]
     assert resources == {
         "requests": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "0"},
-        "limits": {"cpu": "1", "memory": "512Mi", "ephemeral-storage": "10Gi"},
+        "limits": {"cpu": "2", "memory": "4Gi", "ephemeral-storage": "10Gi"},
     }

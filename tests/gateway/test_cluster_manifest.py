@@ -91,18 +91,18 @@ def test_user_namespaces_let_root_in() -> None:
 
 
 def test_resources() -> None:
-    default = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}
+    default = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "4Gi"}}
     assert main()["resources"] == default
     assert main(host={"CpuShares": 1024})["resources"] == default
     assert main(host={"CpuShares": 2048})["resources"]["requests"]["cpu"] == "2000m"
-    assert main(host={"CpuShares": 2048})["resources"]["limits"]["cpu"] == "2000m"
-    assert main(host={"CpuShares": 512})["resources"]["limits"]["cpu"] == "1"
+    assert main(host={"CpuShares": 2048})["resources"]["limits"]["cpu"] == "2"
+    assert main(host={"CpuShares": 4096})["resources"]["limits"]["cpu"] == "4000m"
     small = main(host={"Memory": 64 << 20})["resources"]
     assert (small["limits"]["memory"], small["requests"]["memory"]) == (str(64 << 20), str(64 << 20))
     assert main(host={"Memory": 1 << 30})["resources"]["requests"]["memory"] == "128Mi"
     assert main(host={"NanoCpus": 50_000_000})["resources"] == {
         "requests": {"cpu": "50m", "memory": "128Mi"},
-        "limits": {"cpu": "50m", "memory": "512Mi"},
+        "limits": {"cpu": "50m", "memory": "4Gi"},
     }
     assert main(host={"CpuQuota": 150_000})["resources"]["limits"]["cpu"] == "1500m"
     assert "mem_limit" in refusal(host={"Memory": -1})

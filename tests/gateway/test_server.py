@@ -13,7 +13,7 @@ from typing import Any
 import docker
 import pytest
 from docker.errors import APIError
-from docker_gateway.backend import ApiError, Archive, AttachOptions, Disconnect, Refusal, Stream
+from docker_gateway.backend import ApiError, Archive, AttachOptions, Disconnect, Exit, Refusal, Stream
 from docker_gateway.health import Metrics
 from docker_gateway.model import Create
 from docker_gateway.server import Server
@@ -65,10 +65,10 @@ class Recorder:
         self.started.set()
         return first
 
-    def wait(self, container: str, condition: str, gone: Callable[[], bool]) -> int:
+    def wait(self, container: str, condition: str, gone: Callable[[], bool]) -> Exit:
         if container == "lost":
             raise ApiError(500, "the node is gone", "infrastructure")
-        return 3
+        return Exit(137, "no memory") if container == "killed" else Exit(3)
 
     def inspect(self, container: str) -> dict[str, Any]:
         return {"Id": container, "Config": {"Tty": self.requests[-1].tty if self.requests else False}}
@@ -152,6 +152,7 @@ def test_what_docker_operator_does(client: docker.APIClient, backend: Recorder) 
     client.start(container)
     assert b"".join(lines).decode() == "äone\ntwo\n"
     assert client.wait(container) == {"StatusCode": 3}
+    assert client.wait("killed") == {"StatusCode": 137, "Reason": "no memory"}
     client.stop(container)
     client.stop(container, timeout=7)
     client.remove_container(container)

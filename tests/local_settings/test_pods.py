@@ -219,5 +219,5 @@ def test_two_pods_share_nothing() -> None:
     first.spec.containers[0].resources.limits["memory"] = "9Gi"
     first.spec.containers[0].security_context.capabilities.drop.append("X")
     settings.pod_mutation_hook(second)
-    assert wire(second)["containers"][0]["resources"]["limits"]["memory"] == "512Mi"
+    assert wire(second)["containers"][0]["resources"]["limits"]["memory"] == "4Gi"
     assert wire(second)["containers"][0]["securityContext"] == RESTRICTED

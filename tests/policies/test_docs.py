@@ -83,7 +83,7 @@ def test_dockers_network_none_reaches_nothing() -> None:
 
 
 def test_task_pods_reach_the_world_and_neither_the_release_nor_metadata() -> None:
-    """By default, as workers do. The last one is a pod of the release in a plugin whose ipBlocks match no pods."""
+    """By default, as workers do. The last peer is a pod for a plugin whose ipBlocks match no pods."""
     manifests = BY_NAME["default"].render()
     task = Endpoint("airdock-tasks", {}, "10.1.2.3")
     release = {"app.kubernetes.io/name": "airdock", "app.kubernetes.io/component": "postgres"}

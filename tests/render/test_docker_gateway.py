@@ -11,13 +11,14 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from scripts.chart import Manifests, RenderError, render
+from scripts.chart import CHART, Manifests, RenderError, load_yaml, render
 from scripts.chart.values_schema import schema
 from tests.render.scenarios import SOCKET, overlaid
 from tests.support.image_references import CASES, MALFORMED_ENTRIES
 from tests.support.paths import FILES
 
 sys.path.insert(0, str(FILES))
+import airflow_local_settings
 from docker_gateway import settings as gateway
 
 #: What the chart fixes for every gateway, or writes to the container's environment.
@@ -56,6 +57,7 @@ TASKS: dict[str, Any] = {
     "ttlSeconds": 7,
     "timeouts": {"scheduleSeconds": 7, "pullSeconds": 7},
     "admission": {"images": ["example.com/*"]},
+    "networkPolicy": {"egress": "strict"},
 }
 NODE: dict[str, Any] = {
     "allowed": {
@@ -144,6 +146,18 @@ def test_defaults_of_chart_and_gateway_are_the_same(group: str) -> None:
         value = at(found, path)
         if path not in FIXED and value is not None:
             assert value == default, path
+
+
+def test_a_container_without_limits_gets_the_same_in_each_mode() -> None:
+    """In mode dind, the containers of a worker share the limits of their daemon."""
+    values = load_yaml((CHART / "values.yaml").read_text(), "values.yaml")[0]
+    tasks, defaults = values["tasks"], values["workerDefaults"]
+    limits = {"cpu": "2", "memory": "4Gi"}
+    assert tasks["resources"]["limits"] == limits
+    assert limits.items() <= tasks["limitRange"]["limits"][0]["default"].items()
+    assert limits.items() <= defaults["socket"]["limits"].items()
+    assert defaults["dind"]["resources"]["limits"] == limits
+    assert tasks["resources"] == json.loads(airflow_local_settings.DEFAULT_RESOURCES)
 
 
 def test_the_gateway_takes_what_the_chart_writes(tmp_path: Any) -> None:

@@ -196,9 +196,9 @@ def _reachable(url: Any, host: str) -> Any:
     return url
 
 
-# What a container of the task namespace gets if its author asked for nothing: enough for a small script.
+# What a container of the task namespace gets if its author asked for nothing: the limits of all modes.
 DEFAULT_RESOURCES = (
-    '{"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}'
+    '{"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "4Gi"}}'
 )
 # The XCom sidecar of the provider sleeps and prints one file; it comes with requests and without limits.
 XCOM_SIDECAR = "airflow-xcom-sidecar"

@@ -177,7 +177,7 @@ class ClusterWorld(World):
             task.state, task.code, task.killed = "exited", code, killed
             if ran:
                 phase = "Failed" if code else "Succeeded"
-                self._state(task, phase, {"terminated": {"exitCode": code, "reason": "Completed"}})
+                self._state(task, phase, {"terminated": {"exitCode": code, "reason": killed or "Completed"}})
             for each in task.followers:
                 each.put(END)
             task.followers.clear()

@@ -86,7 +86,9 @@ class DaemonWorld(World):
             task.waiters.append(pieces := Pieces())
             return Reply(pieces=pieces)
         if verb == "json":
-            return Reply(body={"Id": task.id, "State": {"Status": task.state}, "Config": {"Tty": False}})
+            state = {"Status": task.state, "ExitCode": task.code, "OOMKilled": task.killed == "OOMKilled"}
+            host = {"Memory": task.spec["HostConfig"]["Memory"]}
+            return Reply(body={"Id": task.id, "State": state, "Config": {"Tty": False}, "HostConfig": host})
         if verb == "archive":
             return Reply(404, {"message": "Could not find the file"})
         if method == "DELETE":

@@ -232,7 +232,7 @@ CONTRADICTIONS = (
             "controlPlane": {"scheduler": {"resources": {"requests": {"cpu": "2001m"}}}},
             "database": {"embedded": {"resources": {"requests": {"memory": 1073741825}}}},
             "broker": {"embedded": {"resources": {"limits": {"memory": "31Mi"}}}},
-            "tasks": {"resources": {"requests": {"memory": "1Gi"}}},
+            "tasks": {"resources": {"requests": {"memory": "5Gi"}}},
             "workers": {
                 "a": {"queues": ["a"], "tasks": {"namespace": "a", "resources": {"limits": {"cpu": 0}}}},
                 "b": {
@@ -250,7 +250,7 @@ CONTRADICTIONS = (
             "controlPlane.scheduler.resources.requests.cpu: 2001m is higher than the limit, 2,",
             "database.embedded.resources.requests.memory: 1073741825 is higher than the limit, 1Gi,",
             "broker.embedded.resources.requests.memory: 32Mi is higher than the limit, 31Mi,",
-            "- tasks.resources.requests.memory: 1Gi is higher than the limit, 512Mi,",
+            "- tasks.resources.requests.memory: 5Gi is higher than the limit, 4Gi,",
             "workers.a.tasks.resources.requests.cpu: 100m is higher than the limit, 0,",
             "workers.b.dockerGateway.resources.requests.cpu: 2 is higher than the limit, 1,",
             "workers.b.dind.prune.resources.requests.memory: 1G is higher than the limit, 128Mi,",

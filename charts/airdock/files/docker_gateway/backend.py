@@ -55,6 +55,14 @@ class AttachOptions:
 
 
 @dataclass(frozen=True)
+class Exit:
+    """The exit code of a container that ended by itself. `reason`: why, if its program did not choose it."""
+
+    code: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Archive:
     """One file or directory of a container, as `archive` gives it: `tar` holds just that entry."""
 
@@ -110,7 +118,7 @@ class Backend(Protocol):
     def start(self, container: str) -> bool:
         """Start; False if it was started before."""
 
-    def wait(self, container: str, condition: str, gone: Callable[[], bool]) -> int:
+    def wait(self, container: str, condition: str, gone: Callable[[], bool]) -> Exit:
         """Give the exit code once ended. An end that is not the container's own is an ApiError."""
 
     def inspect(self, container: str) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from . import cluster_manifest, cluster_retrieval
+from . import cluster_manifest, cluster_remarks, cluster_retrieval
 from .api_versions import API
-from .backend import ApiError, Archive, AttachOptions, Disconnect, Refusal, Stream
+from .backend import ApiError, Archive, AttachOptions, Disconnect, Exit, Refusal, Stream
 from .cluster_api import ApiStatus, KubernetesApi, pods_path
 from .cluster_cleanup import Cleanup
 from .cluster_container import Container
@@ -216,7 +216,7 @@ class Cluster:
             raise
         attachment.leave()
 
-    def wait(self, container_id: str, condition: str, gone: Callable[[], bool]) -> int:
+    def wait(self, container_id: str, condition: str, gone: Callable[[], bool]) -> Exit:
         """Give the exit code of a container that ended by itself; all other ends are a 500 that says why."""
         container = self.containers.find(container_id)
         with container.changed:
@@ -231,7 +231,7 @@ class Cluster:
             raise ApiError(500, container.output_lost, "output-lost")
         if container.request.host.auto_remove:
             self.remove(container.id, force=True)
-        return ended.code
+        return Exit(ended.code, cluster_remarks.memory(container))
 
     def inspect(self, container_id: str) -> dict[str, Any]:
         """Describe a container."""

@@ -40,10 +40,14 @@ _PULLING = {
 
 @dataclass(frozen=True)
 class Ended:
-    """How a container ended: its own exit code, or None and the reason in `message`."""
+    """How a container ended: its own exit code, or None and the reason in `message`.
+
+    `out_of_memory`: the kernel killed it, or a process in it, at its memory limit.
+    """
 
     code: int | None
     message: str = ""
+    out_of_memory: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def judge(pod: Object, deleted: bool, fate: str) -> Ended | None:
             return Ended(None, by_cluster)
         if reason in _NEVER_RAN:
             return Ended(None, f"the container could not be run: {message or reason}")
-        return Ended(int(terminated["exitCode"]))
+        return Ended(int(terminated["exitCode"]), out_of_memory=reason == "OOMKilled")
     if deleted:
         return Ended(None, by_cluster)
     if status.get("phase") in ("Failed", "Succeeded"):

@@ -12,6 +12,7 @@ from .cluster_judgement import MAIN
 from .cluster_log_lines import LineReader
 from .cluster_remarks import closing
 from .health import log
+from .remarks import lines
 from .settings import Tasks
 
 #: An orderly end of a log stream is believed if the container's own end is known within this many seconds.
@@ -54,10 +55,8 @@ class Output:
 
     def _remark(self) -> None:
         """Send what the gateway itself says about a container's end, from a new line on."""
-        lines = closing(self._container.ended, self._container.request, self._tasks)
-        if lines:
-            text = "".join(f"[airdock] {line}\n" for line in lines)
-            self._stream.write(("\n" * self._reader.within_line + text).encode())
+        if text := lines(closing(self._container, self._tasks), self._reader.within_line):
+            self._stream.write(text)
 
     def _attempt(self, follow: bool) -> bool:
         """Read the log until its stream ends; True if there is nothing more to read."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import daemon_images, daemon_output
 from .api_versions import API, spoken_with
-from .backend import ApiError, Archive, AttachOptions, Stream
+from .backend import ApiError, Archive, AttachOptions, Exit, Stream
 from .containers import Containers
 from .daemon_api import DaemonApi
 from .daemon_body import BodyWriter
@@ -39,6 +39,7 @@ class Daemon:
         self.containers: Containers[Container] = Containers()
         parent = CgroupParent(self._api, settings.daemon.cgroup_parent)
         self._body = BodyWriter(settings, parent, parent.auto)
+        self._memory_key = f"{self._body.values}.limits.memory"
         self._images = daemon_images.Images(settings.daemon, self._body.values)
         self._names = Names(settings.owner)
         self._room = Room(self._api, self.containers, self._body.limits, settings.daemon.containers)
@@ -119,7 +120,7 @@ class Daemon:
                 raise
             container = Container(
                 answer["Id"], request.name, request.labels, request.tty, request.image, image.labels,
-                auto_remove=request.host.auto_remove,
+                auto_remove=request.host.auto_remove, memory=request.host.memory,
             )  # fmt: skip
             self.containers.add(container)
         return container.id, list(answer.get("Warnings") or [])
@@ -148,9 +149,10 @@ class Daemon:
 
     def attach(self, container_id: str, options: AttachOptions, upgrade: Callable[[bool], Stream]) -> None:
         """Pass the output on until the container ends."""
-        daemon_output.attach(self._api, self.containers.find(container_id), options, upgrade)
+        container = self.containers.find(container_id)
+        daemon_output.attach(self._api, container, options, upgrade, self._memory_key)
 
-    def wait(self, container_id: str, condition: str, gone: Callable[[], bool]) -> int:
+    def wait(self, container_id: str, condition: str, gone: Callable[[], bool]) -> Exit:
         """Wait with the daemon, which may take any time."""
         container = self.containers.find(container_id)
         if container.adopted:
@@ -173,7 +175,7 @@ class Daemon:
             **container.names())  # fmt: skip
         if reason or code is None:
             raise ApiError(500, reason, "infrastructure")
-        return code
+        return Exit(code, daemon_output.memory(self._api, container, self._memory_key) if code else "")
 
     def inspect(self, container_id: str) -> dict[str, Any]:
         """Describe it, without what tells about the node."""

@@ -32,6 +32,8 @@ class Container:
     begun: float = 0.0
     ended_at: float = 0.0
     auto_remove: bool = False
+    #: The author's mem_limit in bytes, 0 for the default.
+    memory: int = 0
     adopted: bool = False
     attached: int = 0
     #: Why this gateway ended it, if it did.

@@ -15,12 +15,16 @@ from .containers import Attachment
 from .daemon_api import DaemonApi
 from .daemon_container import Container
 from .health import log
+from .remarks import lines, out_of_memory, size
 
 
 def attach(
-    api: DaemonApi, container: Container, options: AttachOptions, upgrade: Callable[[bool], Stream]
+    api: DaemonApi, container: Container, options: AttachOptions, upgrade: Callable[[bool], Stream], key: str
 ) -> None:
-    """Join the client's connection with one to the daemon; the client's leaving ends the container."""
+    """Join the client's connection with one to the daemon; the client's leaving ends the container.
+
+    `key` is the value of the chart for the memory limit.
+    """
     query = {
         "stdout": "1", "stderr": "1", "logs": str(int(options.logs)), "stream": str(int(options.stream)),
     }  # fmt: skip
@@ -39,8 +43,12 @@ def attach(
         try:
             stream = upgrade(container.tty)
             stream.on_hangup(leave)
+            last = b"\n"
             while data := daemon.recv(16 * 1024):
                 stream.relay(data)
+                last = data[-1:]
+            if options.stream and container.died.wait(5) and (killed := memory(api, container, key)):
+                stream.write(lines([killed], within_line=last != b"\n"))
         except BaseException as error:
             # It left, or it is cut off, which must not look like the end of the output.
             leave()
@@ -48,6 +56,18 @@ def attach(
                 container.lost = container.lost or f"the connection to the client broke ({error!r})"
             raise
         attachment.leave()
+
+
+def memory(api: DaemonApi, container: Container, key: str) -> str:
+    """Say that a container was killed for its memory; empty if it was not, or is removed."""
+    try:
+        found = api.call("GET", f"/containers/{container.id}/json")
+    except ApiError:
+        return ""
+    state, host = found.get("State") or {}, found.get("HostConfig") or {}
+    if not state.get("OOMKilled") or not state.get("ExitCode"):
+        return ""
+    return out_of_memory(size(host["Memory"]) if host.get("Memory") else "", container.memory > 0, key)
 
 
 def archive(api: DaemonApi, container: Container, path: str) -> Archive:

@@ -224,8 +224,11 @@ class Server:
             condition = request.query.get("condition", "") or "not-running"
             if condition not in ("not-running", "next-exit", "removed"):
                 raise ApiError(400, f"the condition {condition[:40]!r} is not known", "body")
-            code = backend.wait(container, condition, lambda: hung_up(connection.socket))
-            connection.respond_json(200, {"StatusCode": code})
+            ended = backend.wait(container, condition, lambda: hung_up(connection.socket))
+            # Not Docker's Error, which the docker program takes for a failure of its own. DockerOperator
+            # shows every key of the answer in its exception.
+            reason = {"Reason": ended.reason} if ended.reason else {}
+            connection.respond_json(200, {"StatusCode": ended.code, **reason})
         elif (method, verb) == ("POST", "stop"):
             grace = request.query.get("t", "")
             if grace and not re.fullmatch(r"-?[0-9]{1,6}", grace):

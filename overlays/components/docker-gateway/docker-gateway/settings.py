@@ -97,7 +97,7 @@ class Tasks:
     resources: dict[str, Any] = field(
         default_factory=lambda: {
             "requests": {"cpu": "100m", "memory": "128Mi"},
-            "limits": {"cpu": "1", "memory": "512Mi"},
+            "limits": {"cpu": "2", "memory": "4Gi"},
         }
     )
     tmp_size_limit: str = "2Gi"

@@ -43,6 +43,7 @@ class Container:
     end_error: str = ""  # why it could not be deleted, if so
     removed: bool = False
     attached: int = 0
+    memory_limit: str = ""  # known from the end on
     output_lost: str = ""
     log: LogStream | None = None
 
@@ -74,6 +75,8 @@ class Container:
         if ended is None or self.ended is not None:
             return
         self.ended, self.ended_at = ended, time.monotonic()
+        for main in self.manifest.get("spec", {}).get("containers", ()):
+            self.memory_limit = main["resources"]["limits"].get("memory", "")
         # What only the start needed: the environment may be large.
         self.manifest, self.request = {}, replace(self.request, env=())
         self.changed.notify_all()
