@@ -306,7 +306,7 @@ def _bindings(*names: str) -> list[dict[str, Any]]:
     ]
 
 
-POLICIES = ("airdock-airdock-task-pods", "airdock-airdock-task-connections")
+POLICIES = tuple(f"airdock-airdock-task-{part}" for part in ("pods", "connections", "leases"))
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
 TASK_NAMESPACE = f"{RELEASE}-tasks"
 PEER = r"namespaceSelector.matchLabels.airdock\.dev/release"

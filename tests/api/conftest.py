@@ -89,6 +89,32 @@ class Installed:
         assert pod
         return self.plane.service_account(self.namespace, pod.service_account)
 
+    def bound(self, name: str, *, group: str = "") -> tuple[Client, str]:
+        """Create a worker's pod, and give the API as the holder of its token sees it, and the pod's uid.
+
+        The token is a real one, bound to the pod as the kubelet's are. No node runs the pod.
+        """
+        worker = worker_of(self.manifests, group)
+        assert worker.pod
+        account = worker.pod.service_account
+        container = {"name": "worker", "image": "busybox:1.37"}
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": worker.namespace or self.namespace},
+            "spec": {"serviceAccountName": account, "containers": [container]},
+        }
+        uid = self.plane.admin.create(pod)["metadata"]["uid"]
+        reference = {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid}
+        path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/serviceaccounts/{account}/token"
+        request = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"boundObjectRef": reference},
+        }
+        token = self.plane.admin.request("POST", path, request)["status"]["token"]
+        return self.plane.bearer(token), uid
+
     @property
     def worker(self) -> Client:
         """The API as the only worker group sees it, and with it whoever writes a DAG."""

@@ -99,12 +99,13 @@ def kpo_pod(
 
 
 def gateway_pod(
-    manifests: Manifests, directory: Path, *, group: str = "default", **body: Any
+    manifests: Manifests, directory: Path, *, owner: str, group: str = "default", **body: Any
 ) -> dict[str, Any]:
     """The pod that the Docker gateway makes of a create request, with the settings that the chart renders.
 
     body        what the request has besides an image and a command; HostConfig among it
     directory   where the settings file is written
+    owner       the uid of the gateway's pod
     """
     sys.path.insert(0, str(CHART / "files"))
     from docker_gateway import cluster_manifest, model, settings
@@ -114,7 +115,7 @@ def gateway_pod(
     file.write_text(rendered.raw["data"]["settings.json"])
     given = {
         "AIRDOCK_GATEWAY_CONFIG": str(file),
-        "AIRDOCK_GATEWAY_OWNER": "0b5e1d3c-5f0e-4a7e-9d56-6b0a0f3d7a11",
+        "AIRDOCK_GATEWAY_OWNER": owner,
     }
     loaded = settings.load(worker_env(manifests, group) | given)
     request = {"Image": "busybox:1.37", "Cmd": ["echo", "hello"], "HostConfig": {}, **body}

@@ -135,5 +135,6 @@ def test_every_rule_has_an_attack(control_plane: ControlPlane, installed: Instal
     }
     rules |= {each["name"] for each in variables if "(no value allows this)" in each["expression"]}
     tested = {attack.rule for attack in ATTACKS} | set(UPDATES) | {"ephemeralContainers", "podSecurity"}
-    tested |= {"problems"}  # the size, of test_size_of_a_pod
+    # The size, of test_size_of_a_pod; the label, of test_fence_gateways.py.
+    tested |= {"problems", "gateway"}
     assert rules <= tested

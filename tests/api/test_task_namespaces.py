@@ -71,10 +71,11 @@ def test_a_pod_in_anothers_namespace(colours: Installed, group: str, other: str)
 
 
 def test_the_gateways_pods_are_let_in(colours: Installed, tmp_path: Path) -> None:
-    pod = gateway_pod(colours.manifests, tmp_path, group="blue")
+    gateway, uid = colours.bound("blue", group="blue")
+    pod = gateway_pod(colours.manifests, tmp_path, owner=uid, group="blue")
     assert pod["metadata"].get("namespace", "blue-tasks") == "blue-tasks"
     pod["metadata"]["namespace"] = "blue-tasks"
-    colours.group("blue").create(pod, dry_run=True)
+    gateway.create(pod, dry_run=True)
 
 
 def test_one_groups_list_is_not_the_others(colours: Installed) -> None:

@@ -12,6 +12,7 @@ account: |
 controller: |
   request.userInfo.username == "system:kube-controller-manager" || request.userInfo.username in {{ toJson .tasks.admission.controllers }}
     || request.userInfo.?groups.orValue([]).exists(g, g in ["system:serviceaccounts:kube-system", "system:nodes"])
+{{ include "airdock.fenceCaller" . }}
 changed: |
   request.operation == "CREATE" || object.spec != oldObject.spec
 containers: |
@@ -42,4 +43,13 @@ configMapNames: |
 imageNames: |
   variables.containers.map(c, c.?image.orValue(""))
     + variables.volumes.map(v, v.?image.?reference.orValue("")).filter(i, i != "")
+{{- end }}
+
+{{- /*
+The uid of the pod that the request comes from, empty for a user or for a token that is not bound to a pod. The API server takes it from the
+token, which contains it since Kubernetes 1.22.
+*/ -}}
+{{- define "airdock.fenceCaller" -}}
+caller: |
+  request.userInfo.?extra[?"authentication.kubernetes.io/pod-uid"].orValue([]).join(",")
 {{- end }}

@@ -15,6 +15,11 @@ labels: |
       || k == "app.kubernetes.io/instance" && object.metadata.labels[k] == {{ toJson .root.Release.Name }})
     .filter(k, request.operation == "CREATE" || oldObject.metadata.?labels[?k].orValue("") != object.metadata.labels[k])
     .map(k, "label " + k + " (tasks.admission.labels)")
+# It decides which Docker gateway watches a pod and which one deletes it. A gateway changes no label of a pod that exists.
+gateway: |
+  object.metadata.?labels[?"airdock.dev/gateway"].orValue("") in (request.operation == "CREATE" ?
+      ["", variables.caller] : [oldObject.metadata.?labels[?"airdock.dev/gateway"].orValue("")]) ? [] :
+    ["label airdock.dev/gateway, which only the Docker gateway in the pod with this uid may set, with the token of its pod (no value allows this)"]
 # Runtimes, network plugins and webhooks read annotations with a dot or a slash.
 annotations: |
   object.metadata.?annotations.orValue({})
