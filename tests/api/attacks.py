@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.support import annotation_keys
+
 Pod = dict[str, Any]
 POD_SECURITY = "Pod Security"
 
@@ -102,16 +104,6 @@ _PROFILE = {"type": "Localhost", "localhostProfile": "lax.json"}
 _OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "theirs", "uid": "1"}
 _EVERYWHERE = {"topologyKey": "kubernetes.io/os", "labelSelector": {}, "namespaceSelector": {}}
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
-#: What network plugins, runtimes, clouds and webhooks read.
-ANNOTATIONS = (
-    "k8s.v1.cni.cncf.io/networks",
-    "cni.projectcalico.org/ipAddrs",
-    "iam.amazonaws.com/role",
-    "sidecar.istio.io/inject",
-    "container.apparmor.security.beta.kubernetes.io/base",
-    "io.katacontainers.config.hypervisor.kernel_params",
-    "cpu-quota.crio.io",
-)
 
 
 def _affinity(kind: str, when: str) -> Attack:
@@ -332,7 +324,7 @@ ATTACKS = (
         for kind in ("seccompProfile", "appArmorProfile")
     ),
     # Metadata
-    *(Attack(f"annotation {key}", "annotations", _annotation(key), key) for key in ANNOTATIONS),
+    *(Attack(f"annotation {key}", "annotations", _annotation(key), key) for key in annotation_keys.REFUSED),
     Attack("label that a webhook reads", "labels", _label("sidecar.istio.io/inject", "true")),
     Attack("finalizer", "finalizers", lambda pod: pod["metadata"].update(finalizers=["example.com/x"])),
     Attack("owner", "ownerReferences", lambda pod: pod["metadata"].update(ownerReferences=[_OWNER])),

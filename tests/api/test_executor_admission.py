@@ -16,6 +16,7 @@ from kubernetes.client import models
 
 from tests.api.conftest import Install, Installed
 from tests.api.control_plane import Client, ControlPlane, Refused
+from tests.support import annotation_keys
 from tests.support.attacks import AUTHOR
 from tests.support.waiting import wait_until
 
@@ -221,6 +222,10 @@ def _container(where: str, field: str, pod: dict[str, Any]) -> None:
         del container[field]
 
 
+def _annotate(key: str, pod: dict[str, Any]) -> None:
+    pod["metadata"]["annotations"][key] = "unconfined" if "apparmor" in key else "x"
+
+
 ATTACKS: dict[str, Callable[[dict[str, Any]], Any]] = {
     f"spec.{field}": partial(_spec, field) for field in SPEC
 }
@@ -239,9 +244,7 @@ ATTACKS |= {
     "a component's label": lambda pod: pod["metadata"]["labels"].update(
         {"app.kubernetes.io/component": "postgres"}
     ),
-    "a CNI plugin's annotation": lambda pod: pod["metadata"]["annotations"].update(
-        {"k8s.v1.cni.cncf.io/networks": "storage"}
-    ),
+    **{f"annotation {key}": partial(_annotate, key) for key in annotation_keys.REFUSED},
     "finalizers": lambda pod: pod["metadata"].update(finalizers=["example.com/theirs"]),
     "an owner": lambda pod: pod["metadata"].update(
         ownerReferences=[{"apiVersion": "v1", "kind": "ConfigMap", "name": "theirs", "uid": "1"}]
@@ -307,7 +310,8 @@ def test_allowed_overrides_are_taken(install: Install, control_plane: ControlPla
         change(pod)
         assert said(scheduler, pod) == "", name
     pod = task(there, group)
-    pod["metadata"]["annotations"] |= {"webhook.example.com/added": "x", "note": "by the author"}
+    pod["metadata"]["annotations"] |= {"webhook.example.com/added": "x"}
+    pod["metadata"]["annotations"] |= dict.fromkeys(annotation_keys.ADMITTED, "by the author")
     assert said(scheduler, pod) == ""
     pod["spec"]["volumes"].append({"name": "node", "hostPath": {"path": "/"}})
     assert "spec.volumes[node]" in said(scheduler, pod)

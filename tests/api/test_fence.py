@@ -17,6 +17,7 @@ from tests.api.attacks import ATTACKS, POD_SECURITY, Attack, Pod, base
 from tests.api.conftest import GIVEN, UNFENCED, UNGUARDED, Installed
 from tests.api.fence import TASKS, attempt, by_name, refusal
 from tests.api.pods import gateway_pod, kpo_pod
+from tests.support import annotation_keys
 from tests.support.attacks import AUTHOR
 
 
@@ -150,7 +151,7 @@ PROPER = {
     "annotations": proper(
         lambda pod: pod["metadata"].update(
             annotations={
-                "note": "x",
+                **dict.fromkeys(annotation_keys.ADMITTED, "x"),
                 "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
                 "prometheus.io/scrape": "true",
             }
@@ -241,7 +242,8 @@ GATEWAY = {
 def test_pod_of_the_docker_gateway(install: Callable[..., Installed], tmp_path: Path, body: Any) -> None:
     """What the release's own values let DockerOperator have is let in without being listed again."""
     release = install(GATEWAY, release="airdock", namespace="docker")
-    release.worker.create(gateway_pod(release.manifests, tmp_path, **body), dry_run=True)
+    gateway, uid = release.bound(f"worker-{len(str(body))}")
+    gateway.create(gateway_pod(release.manifests, tmp_path, owner=uid, **body), dry_run=True)
 
 
 def test_size_of_a_pod(installed: Installed) -> None:

@@ -16,6 +16,7 @@ from kubernetes.client import models
 
 from scripts.chart import Manifests
 from tests.render.scenarios import BY_NAME
+from tests.support import annotation_keys
 from tests.support.attacks import AUTHOR
 from tests.support.paths import FILES
 
@@ -200,16 +201,19 @@ METADATA: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["metadata.labels[kubernetes_executor]"],
     ),
     "the executor's annotation": ({"annotations": {"dag_id": "other"}}, ["metadata.annotations[dag_id]"]),
-    "a CNI plugin's annotation": (
-        {"annotations": {"k8s.v1.cni.cncf.io/networks": "storage"}},
-        ["metadata.annotations[k8s.v1.cni.cncf.io/networks]"],
-    ),
     "a controller's label": (
         {"labels": {"example.com/inject": "1"}},
         ["metadata.labels[example.com/inject]"],
     ),
     "finalizers": ({"finalizers": ["keep.example.com/me"]}, ["metadata.finalizers"]),
-    "words of the author's own": ({"labels": {"team": "a"}, "annotations": {"note": "b"}}, []),
+    "words of the author's own": (
+        {"labels": {"team": "a"}, "annotations": dict.fromkeys(annotation_keys.ADMITTED, "b")},
+        [],
+    ),
+    **{
+        f"annotation {key}": ({"annotations": {key: "x"}}, [f"metadata.annotations[{key}]"])
+        for key in annotation_keys.REFUSED
+    },
 }
 
 

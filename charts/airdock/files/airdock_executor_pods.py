@@ -27,6 +27,10 @@ VOLUMES = {"configMap", "downwardAPI", "emptyDir", "ephemeral", "persistentVolum
 # Of kubernetesExecutor.allowedOverrides, those that are fields of the container; the others are the pod's.
 CONTAINER = {"image", "imagePullPolicy", "resources", "env", "envFrom", "volumeMounts"}
 
+# What keys of metadata contain that others act on. Some runtimes read annotations without a slash, such as
+# cpu-quota.crio.io.
+METADATA = {"labels": {"/"}, "annotations": {"/", "."}}
+
 
 class PodOverrideError(Exception):
     """A pod differs from its worker group's template in a field that is not allowed; names the fields."""
@@ -102,8 +106,8 @@ def _compare(pod: Any, expected: Any) -> None:
 def refused(pod: dict[str, Any], expected: dict[str, Any], allowed: set[str]) -> list[str]:
     """Give the fields of a pod that differ from what is expected and are not allowed to.
 
-    Both pods are in the API's JSON form. Labels and annotations may be added if their keys have no domain:
-    CNI plugins, runtimes and controllers act on keys with one.
+    Both pods are in the API's JSON form. Labels may be added if their keys have no slash, annotations if
+    theirs have neither a slash nor a dot: network plugins, runtimes and controllers act on the others.
     """
     found = [key for key in _different(pod, expected) if key not in ("metadata", "spec")]
     found += [
@@ -111,10 +115,10 @@ def refused(pod: dict[str, Any], expected: dict[str, Any], allowed: set[str]) ->
         for key in _different(pod["metadata"], expected["metadata"])
         if key not in ("labels", "annotations")
     ]
-    for key in ("labels", "annotations"):
+    for key, marks in METADATA.items():
         given, ours = pod["metadata"].get(key) or {}, expected["metadata"].get(key) or {}
         found += [
-            f"metadata.{key}[{name}]" for name in _different(given, ours) if name in ours or "/" in name
+            f"metadata.{key}[{name}]" for name in _different(given, ours) if name in ours or marks & {*name}
         ]
 
     spec, ours = pod["spec"], expected["spec"]

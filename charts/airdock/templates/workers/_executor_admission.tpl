@@ -66,7 +66,7 @@ labels: |
     + variables.ours.labels.filter(k, !(k in object.metadata.?labels.orValue({}))).map(k, "metadata.labels[" + k + "]")
 annotations: |
   object.metadata.?annotations.orValue({})
-    .filter(k, k.contains("/") && k != "kubernetes.io/limit-ranger" && !{{ toJson .Values.kubernetesExecutor.admission.annotations }}.exists(a, a == k)
+    .filter(k, k.matches("[./]") && k != "kubernetes.io/limit-ranger" && !{{ toJson .Values.kubernetesExecutor.admission.annotations }}.exists(a, a == k)
       && variables.ours.annotations[?k].orValue(dyn("")) != dyn(object.metadata.annotations[k]))
     .map(k, "metadata.annotations[" + k + "]")
 metadata: |
