@@ -161,3 +161,36 @@ def test_namespaces_beside_the_releases_are_not_beside_a_groups() -> None:
 def test_worker_defaults_have_tasks_too() -> None:
     found = render({"workerDefaults": {"tasks": {"namespace": "others"}}})
     assert [namespace.name for namespace in found.all("Namespace")] == ["others"]
+
+
+OPTIONS = ("AIRFLOW__KUBERNETES__NAMESPACE", "AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE")
+
+
+def test_dags_that_ask_airflow_for_the_namespace_get_the_task_namespace() -> None:
+    """Where authors' code is parsed and run. KubernetesExecutor has its pods elsewhere."""
+    groups = {
+        "default": {"mode": "kubernetes", "queues": ["default"]},
+        "own": {"mode": "kubernetes", "queues": ["own"], "tasks": {"namespace": "team"}},
+        "dind": {"mode": "dind", "queues": ["dind"]},
+        "pods": {"mode": "kubernetes", "queues": ["pods"], "executor": "KubernetesExecutor"},
+    }
+    executors = {"executor": "CeleryExecutor,KubernetesExecutor"}
+    manifests = render({**executors, "workers": groups})
+    environments = [
+        (pod.labels.get("airdock.dev/worker-group", manifest.component), manifests.environment(manifest, c))
+        for manifest, pod in manifests.pods
+        for c in pod.containers
+    ]
+    found = {
+        who: "/".join(sorted({variables[name] for name in OPTIONS if name in variables}))
+        for who, variables in environments
+        if set(OPTIONS) & set(variables)
+    }
+    shared = dict.fromkeys(("default", "dind", "pods", "dag-processor", "triggerer"), "airdock-tasks")
+    executor = dict.fromkeys(("api-server", "scheduler"), "airdock-executor")
+    assert found == {**shared, **executor, "own": "team"}
+
+
+def test_without_task_pods_airflows_options_stay() -> None:
+    manifests = render({"workers": {"default": {"mode": "dind", "queues": ["default"]}}})
+    assert not any(name in str(manifest.raw) for manifest in manifests for name in OPTIONS)

@@ -33,6 +33,20 @@ AIRFLOW__{{ join "__" $path | upper }}: {{ . | quote }}
 {{- end }}
 {{- end }}
 
+{{- /*
+Airflow's options for the namespace of KubernetesExecutor, today's and Airflow 2.4's, as environment variables of the components that run
+authors' code: DAGs read them to find the namespace of their pods. The scheduler, which runs the executor, does not get them.
+*/ -}}
+{{- define "airdock.namespaceEnv" -}}
+{{- if include "airdock.anyTaskPods" . -}}
+# $(NAME) is defined in airdock.envData, and for a group with its own task namespace in airdock.groupTasksEnv.
+AIRFLOW__KUBERNETES__NAMESPACE: $(AIRDOCK_TASK_NAMESPACE)
+AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE: $(AIRDOCK_TASK_NAMESPACE)
+{{- else -}}
+{}
+{{- end -}}
+{{- end }}
+
 {{- /* The environment of every Airflow container, as a YAML map; airflow.env overrides it. */ -}}
 {{- define "airdock.airflowEnv" -}}
 AIRFLOW_CONFIG: /opt/airflow/config/airflow.cfg

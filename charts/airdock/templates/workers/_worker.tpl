@@ -35,5 +35,5 @@ hostUsers: {{ $mode.hostUsers }}
 runtimeClassName: {{ $mode.runtimeClassName | default "" | quote }}
 initContainers: {{ concat (include "airdock.waitForFence" . | fromYamlArray) ($mode.initContainers | default list) | toJson }}
 volumes: {{ toJson $mode.volumes }}
-container: {{ mustMerge $container (dict "env" (include "airdock.overlay" (list $queues (include "airdock.workerPolicyEnv" . | fromYaml) $mode.env) | fromJson) "volumeMounts" ($mode.volumeMounts | default dict)) | toJson }}
+container: {{ mustMerge $container (dict "env" (include "airdock.overlay" (list $queues (include "airdock.namespaceEnv" .root | fromYaml) (include "airdock.workerPolicyEnv" . | fromYaml) $mode.env) | fromJson) "volumeMounts" ($mode.volumeMounts | default dict)) | toJson }}
 {{- end -}}
