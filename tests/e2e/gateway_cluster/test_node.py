@@ -56,7 +56,7 @@ def test_its_node_falls_silent(starter: Start) -> None:
     os.kill(kubelet, signal.SIGSTOP)
     try:
         # 50 s until the node counts as lost, 60 s and the pod's grace until the gateway gives it up.
-        with pytest.raises(APIError, match="its node does not say how its container ended") as error:
+        with pytest.raises(APIError, match="its node does not report how its container ended") as error:
             task.wait()
         assert error.value.status_code == 500
     finally:
