@@ -121,6 +121,16 @@ CONFIG: dict[str, Any] = {
 }
 #: Parameters that docker-py takes and refuses itself for this version.
 NEVER_SENT = {"self", "version", "init_path"}
+#: Fields of HostConfig that docker-py does not have or does not send, and the docker program sends.
+BY_THE_PROGRAM: dict[str, Any] = {
+    "InitPath": "/init",
+    "Annotations": {"a": "b"},
+    "Cgroup": "container:a",
+    "IOMaximumIOps": 1,
+    "IOMaximumBandwidth": 1,
+    "MaskedPaths": [],
+    "ReadonlyPaths": [],
+}
 
 
 def body(**overrides: Any) -> dict[str, Any]:

@@ -14,14 +14,14 @@ from docker_gateway.settings import Settings
 from tests.support.attacks import AUTHOR
 
 from .cluster_pods import KEYS, TASKS, build, main, refusal
-from .docker_py import HOST, body
+from .docker_py import BY_THE_PROGRAM, HOST, body
 from .escapes import ESCAPES
 
 
 def test_the_tables_name_every_field_once() -> None:
     own = cluster_policy
-    host = [policy.HOST_REFUSED, own.HOST_REFUSED, own.HOST_IGNORED, own.HOST_MAPPED]
-    rest = [policy.REFUSED, own.REFUSED, own.IGNORED, own.MAPPED]
+    host = [policy.HOST_REFUSED, policy.HOST_CLIENT, own.HOST_REFUSED, own.HOST_IGNORED, own.HOST_MAPPED]
+    rest = [policy.REFUSED, own.CLIENT, own.REFUSED, own.IGNORED, own.MAPPED]
     for tables, kind in ((host, HostConfig), (rest, Create)):
         names = sorted(name for table in tables for name in table)
         assert names == sorted(field.name for field in dataclasses.fields(kind))
@@ -30,7 +30,7 @@ def test_the_tables_name_every_field_once() -> None:
 @pytest.mark.parametrize("name", sorted({**policy.HOST_REFUSED, **cluster_policy.HOST_REFUSED}))
 @pytest.mark.attack(actor=AUTHOR)
 def test_each_field_that_a_pod_cannot_honour_is_refused_by_name(name: str) -> None:
-    values = {**body()["HostConfig"], "InitPath": "/init"}
+    values = {**body()["HostConfig"], **BY_THE_PROGRAM}
     message = refusal(host={KEYS[name]: values[KEYS[name]]})
     assert message.startswith(f"{name}: ")
     assert len(message) > len(name) + 20
@@ -38,8 +38,7 @@ def test_each_field_that_a_pod_cannot_honour_is_refused_by_name(name: str) -> No
 
 @pytest.mark.parametrize("name", sorted({**policy.REFUSED, **cluster_policy.REFUSED}))
 def test_each_other_field_too(name: str) -> None:
-    values = {**body(), "StdinOnce": True, "AttachStdin": True}
-    assert ": " in refusal(**{KEYS[name]: values[KEYS[name]]})
+    assert ": " in refusal(**{KEYS[name]: body()[KEYS[name]]})
 
 
 def test_what_docker_py_sends_by_default_is_not_refused() -> None:

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from .cluster_pods import KEYS
-from .docker_py import HOST, body
+from .docker_py import BY_THE_PROGRAM, HOST, body
 from .escapes import ESCAPES, TMP_MOUNT
 
 IMAGE = Image("sha256:" + "1" * 64, ("linux", "amd64", ""))
@@ -60,7 +60,7 @@ def refusal(**arguments: Any) -> str:
 
 
 def test_the_tables_name_every_field_once() -> None:
-    host = [policy.HOST_REFUSED, daemon_policy.HOST_REFUSED, daemon_policy.HOST_PASSED]
+    host = [policy.HOST_REFUSED, policy.HOST_CLIENT, daemon_policy.HOST_REFUSED, daemon_policy.HOST_PASSED]
     rest = [policy.REFUSED, daemon_policy.REFUSED, daemon_policy.PASSED]
     for tables, kind in ((host, HostConfig), (rest, Create)):
         names = sorted(name for table in tables for name in table)
@@ -77,7 +77,7 @@ def test_escapes_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted({**policy.HOST_REFUSED, **daemon_policy.HOST_REFUSED}))
 def test_each_refused_field_is_named(name: str) -> None:
-    values = {**body()["HostConfig"], "InitPath": "/init"}
+    values = {**body()["HostConfig"], **BY_THE_PROGRAM}
     assert refusal(host={KEYS[name]: values[KEYS[name]]}).startswith(f"{name}: ")
 
 

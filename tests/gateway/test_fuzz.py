@@ -43,7 +43,7 @@ PLANTED = {
         "wire", "daemon.py", 'f"/containers/{container.id}/json"', 'f"/containers/{container_id}/json"',
     ),
     "a number is not looked at": (
-        "wire", "server.py", "if grace and not re.fullmatch", "if False and not re.fullmatch",
+        "wire", "queries.py", "if text and not re.fullmatch", "if False and not re.fullmatch",
     ),
     "a key may come twice": ("body", "model.py", "if len(result) != len(pairs):", "if False:"),
     "a spelling is passed over": (

@@ -6,10 +6,12 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import docker
 import pytest
 from docker.errors import APIError
 from docker.types import Mount
@@ -27,6 +29,7 @@ from tests.e2e.gateway_daemon.support import (
     run,
 )
 from tests.support.attacks import AUTHOR
+from tests.support.paths import ROOT
 from tests.support.waiting import wait_until
 
 pytestmark = needs_daemon
@@ -244,3 +247,47 @@ def test_many_at_once(gateway: Gateway) -> None:
     for number, (code, output) in enumerate(results):
         assert code == number
         assert output.split() == [f"{number}-{i}".encode() for i in range(1, 51)]
+
+
+def test_the_docker_program_runs_containers(gateway: Gateway) -> None:
+    """As tests/gateway/test_clients.py does it in front of a stand-in."""
+
+    def docker(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        environment = {"DOCKER_HOST": f"unix://{gateway.socket}", "HOME": str(gateway.directory)}
+        command = [str(ROOT / ".tools/bin/docker"), *words]
+        return subprocess.run(
+            command, env=environment, input=stdin, capture_output=True, text=True, timeout=60
+        )
+
+    network = ["--network", NETWORK] if NETWORK != "default" else []
+    run_words = ("run", *network, "--rm", BUSYBOX)
+    assert docker(*run_words, "echo", "a").stdout == "a\n"
+    assert docker(*run_words, "sh", "-c", "exit 3").returncode == 3
+    interactive = docker("run", *network, "--rm", "-i", BUSYBOX, "cat", stdin="a\nb\n")
+    assert (interactive.returncode, interactive.stdout) == (0, "a\nb\n")
+    assert docker("run", *network, "-d", "--name", "p", BUSYBOX, "sleep", "60").returncode == 0
+    assert docker("ps", "--format", "{{.Names}} {{.Image}}").stdout == f"p {BUSYBOX}\n"
+    inspected = docker("inspect", "p").stdout
+    assert "/kubepods" not in inspected
+    assert "airdock-" not in inspected
+    assert docker("kill", "-s", "USR1", "p").returncode == 0
+    assert docker("stop", "-t", "1", "p").returncode == 0
+    assert docker("inspect", "-f", "{{.State.Running}} {{.State.ExitCode}}", "p").stdout == "false 137\n"
+    assert docker("rm", "p").returncode == 0
+    assert docker("ps", "-aq").stdout == ""
+    assert docker("container", "inspect", "p").returncode == 1
+
+
+def test_nothing_of_the_nodes_other_containers_is_listed(gateway: Gateway, raw: docker.APIClient) -> None:
+    client = gateway.client()
+    other = raw.create_container(BUSYBOX, ["true"], labels={"team": "other"})["Id"]
+    try:
+        own = create(client, ["true"], labels={"team": "own"})
+        assert [each["Id"] for each in client.containers(all=True)] == [own]
+        assert client.containers(all=True, filters={"label": "team=other"}) == []
+        assert client.containers(all=True, filters={"id": other}) == []
+        assert client.info()["Containers"] == 1
+        events = list(client.events(since=1, until=int(time.time()), decode=True))
+        assert {each["id"] for each in events} <= {own}
+    finally:
+        raw.remove_container(other, force=True)

@@ -49,6 +49,7 @@ TOP = frozenset(
     (
         "Image Entrypoint Cmd Env User WorkingDir Hostname Domainname Labels Tty AttachStdout AttachStderr"
         " ExposedPorts Volumes NetworkDisabled StopSignal StopTimeout Healthcheck HostConfig"
+        " AttachStdin OpenStdin StdinOnce"
     ).split()
 )
 HOST = frozenset(
@@ -59,10 +60,11 @@ HOST = frozenset(
         " AutoRemove"
     ).split()
 )
-KNOWN_TOP = TOP | {"OpenStdin", "StdinOnce", "AttachStdin", "MacAddress", "Runtime", "NetworkingConfig"}
-KNOWN_HOST = {f.metadata["key"] for f in model.dataclasses.fields(model.HostConfig)}
+KNOWN_TOP = TOP | {"MacAddress", "Runtime", "NetworkingConfig"}
+KNOWN_HOST = {f.metadata[key] for f in model.dataclasses.fields(model.HostConfig) for key in ("key", "also")}
 ENDPOINTS = re.compile(
-    r"GET /version|GET /_ping|GET /images/json|POST /images/create|POST /containers/create"
+    r"GET /version|GET /_ping|GET /info|GET /images/json|GET /containers/json"
+    r"|POST /images/create|POST /containers/create"
     r"|GET /images/[A-Za-z0-9][A-Za-z0-9._:/@-]*/json\Z"
     r"|(GET|POST|DELETE) /containers/[0-9a-f]{64}(/[a-z]+)?\Z"
 )
@@ -198,6 +200,8 @@ class Answer:
 
     def close(self) -> None: ...
 
+    cut = close
+
 
 class Api(daemon_api.DaemonApi):
     """A client of a daemon whose requests are looked at, not sent."""
@@ -212,6 +216,7 @@ class Api(daemon_api.DaemonApi):
             "/version": {"ApiVersion": "1.47"},
             "/containers/create": {"Id": "f" * 64},
             "/images/json": [],
+            "/containers/json": [{"Id": "f" * 64, "Names": ["/a"]}, {"Id": "e" * 64}],
         }
         labels = {"io.kubernetes.docker.type": "container"}
         config = {"Labels": labels, "Env": ["NVIDIA_VISIBLE_DEVICES=all"]}
@@ -266,7 +271,8 @@ def one_message(data: bytes, request: wire.Request) -> None:
     lines = head.split(b"\r\n")
     assert not re.search(rb"[\r\n\0]", b"".join(lines)), "a bare line end"
     names = [line.split(b":")[0].lower() for line in lines[1:]]
-    assert len(set(names)) == len(names), "a header twice"
+    single = [name for name in names if name != b"accept"]
+    assert len(set(single)) == len(single), "a header twice"
     fields = {name: line.partition(b":")[2].strip() for name, line in zip(names, lines[1:], strict=True)}
     assert not {b"content-length", b"transfer-encoding"} <= fields.keys(), "two lengths"
     if b"transfer-encoding" in fields:
@@ -319,6 +325,8 @@ filtered = daemon.Daemon(
     Settings(backend="daemon", owner="owner", daemon=RULES), health.Metrics(), Api("/nowhere")
 )
 filtered.watch.listening.set()
+# They come for as long as the client is there, which is for ever here.
+filtered.events = lambda options, gone: iter(())  # type: ignore[method-assign]
 fronts = front(filtered), front(Manifests())
 
 

@@ -32,6 +32,9 @@ def messages() -> list[bytes]:
         b"GET /v1.47/images/json?filters=%7B%22reference%22%3A%5B%22a%22%5D%7D",
     ]
     paths += [b"POST /v1.47/images/create?fromImage=a&tag=b", b"DELETE " + container + b"?force=1"]
+    paths += [b"GET /v1.47/containers/json?all=1", b"GET /info", b"GET /events?since=1&until=2"]
+    paths += [b"GET /v1.47/images/a/b:c/json", b"GET " + container + b"/logs?stdout=1&tail=5&since=1.5"]
+    paths += [b"POST " + container + verb for verb in (b"/kill?signal=TERM", b"/resize?h=1&w=2")]
     paths += [b"GET " + container + b"/json", b"GET " + container + b"/archive?path=%2Ftmp%2Fa"]
     paths += [b"POST " + container + verb for verb in (b"/start", b"/wait?condition=removed", b"/stop?t=1")]
     paths += [b"POST " + container + b"/attach?stream=1&stdout=1&stderr=1&logs=0"]

@@ -84,6 +84,8 @@ class ClusterWorld(World):
         lines = list(task.output)
         if since := query.get("sinceTime", "").encode():
             lines = [line for line in lines if line[:19] >= since[:19]]
+        if tail := query.get("tailLines"):
+            lines = lines[len(lines) - int(tail) :] if int(tail) else []
         pieces = Pieces(lines)
         if query.get("follow") and task.state == "running":
             task.followers.append(pieces)
@@ -156,7 +158,9 @@ class ClusterWorld(World):
 
     def _state(self, task: Task, phase: str, state: dict[str, Any]) -> None:
         statuses = [{"name": "container", "state": state}]
-        self.pods[task.id]["status"] = {"phase": phase, "containerStatuses": statuses}
+        self.pods[task.id]["status"] = {
+            "phase": phase, "containerStatuses": statuses, "podIP": "10.0.0.7",
+        }  # fmt: skip
         self._event("MODIFIED", task.id)
 
     def print(self, task: Task, data: bytes) -> None:

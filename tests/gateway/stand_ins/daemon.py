@@ -8,11 +8,14 @@ import os
 import re
 import socket
 import struct
+import threading
 from typing import Any
 
 from .world import BREAK, END, Pieces, Reply, Task, World
 
 _CONTAINER = re.compile(r"/containers/(?P<id>[0-9a-f]{64})(?:/(?P<verb>[a-z]+))?\Z")
+
+IMAGE: dict[str, Any] = {"Id": "sha256:" + "1" * 64, "Created": 0, "Size": 1, "Os": "linux"}
 
 
 def frame(data: bytes) -> bytes:
@@ -44,7 +47,7 @@ class DaemonWorld(World):
             self.listeners.append(pieces := Pieces())
             return Reply(pieces=pieces)
         if path == "/containers/create":
-            task = Task(os.urandom(32).hex(), body)
+            task = Task(os.urandom(32).hex(), body, name=query.get("name", ""))
             self.tasks[task.id] = task
             return Reply(201, {"Id": task.id, "Warnings": []})
         if path == "/containers/json":
@@ -52,9 +55,7 @@ class DaemonWorld(World):
             key, _, value = label.partition("=")
             found = [t for t in self.tasks.values() if key in t.spec["Labels"]]
             found = [t for t in found if not value or t.spec["Labels"][key] == value]
-            return Reply(
-                body=[{"Id": t.id, "Names": ["/" + t.id[:9]], "Labels": t.spec["Labels"]} for t in found]
-            )
+            return Reply(body=list(map(self._listed, found)))
         if path == "/volumes/create":
             self.volumes[body["Name"]] = {**body, "CreatedAt": os.urandom(4).hex()}
             return Reply(201, self.volumes[body["Name"]])
@@ -64,15 +65,66 @@ class DaemonWorld(World):
             self.volumes.pop(path.rpartition("/")[2], None)
             return Reply(204)
         if path.startswith("/images/") and path.endswith("/json") and path != "/images/json":
-            return Reply(body={"Id": "sha256:" + "1" * 64, "Config": {}})
-        answers = {"/version": {"ApiVersion": "1.47"}, "/info": {}, "/images/json": []}
+            if "nosuch" in path:
+                return Reply(404, {"message": f"No such image: {path[8:-5]}"})
+            return Reply(
+                body={
+                    **IMAGE,
+                    "Created": "2026-01-01T00:00:00Z",
+                    "RepoTags": ["busybox:1.37", "other-team/secret:1"],
+                    "Config": {},
+                }
+            )
+        if path == "/images/create":
+            if "nosuch" in query["fromImage"]:
+                return Reply(404, {"message": "pull access denied for nosuchimage"})
+            return Reply(body={"status": "Pull complete"})
+        if path == "/images/json":
+            names = json.loads(query["filters"])["reference"]
+            return Reply(body=[{**IMAGE, "RepoTags": [*names, "other-team/secret:1"]}])
+        answers = {"/version": {"ApiVersion": "1.47"}, "/info": {"Containers": 99, "ServerVersion": "29.0"}}
         return Reply(body=answers.get(path, {}))
+
+    def _listed(self, task: Task) -> dict[str, Any]:
+        status = {"created": "Created", "running": "Up 1 second"}.get(
+            task.state, f"Exited ({task.code}) 1 second ago"
+        )
+        return {
+            "Id": task.id, "Names": ["/" + (task.name or task.id[:9])], "Labels": task.spec["Labels"],
+            "Image": task.spec["Image"], "ImageID": IMAGE["Id"], "Created": task.created,
+            "Command": " ".join(task.spec.get("Cmd") or ()), "State": task.state, "Status": status,
+            "Mounts": [{"Type": "bind", "Source": "/srv/secret", "Destination": "/d"}],
+        }  # fmt: skip
+
+    def _logs(self, task: Task, query: dict[str, str]) -> Reply:
+        lines = [f"2026-01-01T00:00:{n:02}.000000001Z ".encode() * (query["timestamps"] == "1") + line
+                 for n, line in enumerate(task.output)]  # fmt: skip
+        if query["tail"] != "all":
+            lines = lines[len(lines) - int(query["tail"]) :]
+        pieces = Pieces([frame(line) for line in lines])
+        if query["follow"] == "1" and task.state == "running":
+            task.followers.append(pieces)
+        else:
+            pieces.put(END)
+        return Reply(pieces=pieces)
 
     def _container(self, method: str, verb: str, task: Task, query: dict[str, str]) -> Reply:
         if verb == "start":
             if task.state != "created":
                 return Reply(304)
             task.state = "running"
+            self._event(task, "start")
+            return Reply(204)
+        if verb == "logs":
+            return self._logs(task, query)
+        if verb == "resize":
+            return Reply(200, {})
+        if verb == "kill":
+            if not task.alive:
+                return Reply(409, {"message": f"container {task.name or task.id} is not running"})
+            self._event(task, "kill")
+            if query["signal"] in ("SIGKILL", "SIGTERM", "SIGINT"):
+                self.exit(task, 137, "killed")
             return Reply(204)
         if verb == "stop":
             if not task.alive:
@@ -86,9 +138,15 @@ class DaemonWorld(World):
             task.waiters.append(pieces := Pieces())
             return Reply(pieces=pieces)
         if verb == "json":
-            state = {"Status": task.state, "ExitCode": task.code, "OOMKilled": task.killed == "OOMKilled"}
-            host = {"Memory": task.spec["HostConfig"]["Memory"]}
-            return Reply(body={"Id": task.id, "State": state, "Config": {"Tty": False}, "HostConfig": host})
+            name = task.name or "festive_curie"
+            state = {"Status": task.state, "Running": task.alive, "ExitCode": task.code, "Pid": 4711,
+                     "OOMKilled": task.killed == "OOMKilled"}  # fmt: skip
+            return Reply(body={
+                "Id": task.id, "Name": f"/{name}", "State": state, "Image": IMAGE["Id"],
+                "Config": {"Tty": False, **{k: v for k, v in task.spec.items() if k != "HostConfig"}},
+                "HostConfig": {**task.spec["HostConfig"], "CgroupParent": "/kubepods/secret"},
+                "LogPath": "/var/lib/docker/secret",
+            })  # fmt: skip
         if verb == "archive":
             return Reply(404, {"message": "Could not find the file"})
         if method == "DELETE":
@@ -97,11 +155,15 @@ class DaemonWorld(World):
                     return Reply(409, {"message": "container is running: stop it, or force"})
                 self._event(task, "kill")
                 self.exit(task, 137, "removed")
-            del self.tasks[task.id]
+            self._remove(task)
             for waiter in task.waiters:
                 waiter.put(BREAK)
             return Reply(204)
         return Reply(501, {"message": f"{method} {verb}"})
+
+    def _remove(self, task: Task) -> None:
+        self.tasks.pop(task.id, None)
+        self._event(task, "destroy")
 
     def attach(self, container: str, sock: socket.socket) -> bool:
         """Send the output to a socket from now on; False if there is no such container."""
@@ -113,17 +175,30 @@ class DaemonWorld(World):
                 sock.close()
             else:
                 task.sockets.append(sock)
+                if task.spec.get("OpenStdin"):
+                    threading.Thread(target=self._hear, args=(task, sock), daemon=True).start()
             return True
 
+    def _hear(self, task: Task, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := sock.recv(65536):
+                task.input += data
+        task.input_ended.set()
+
     def _event(self, task: Task, action: str) -> None:
+        said = {"exitCode": str(task.code)} if action == "die" else {}
         for each in self.listeners:
-            each.put(json.dumps({"Action": action, "Actor": {"ID": task.id}}).encode() + b"\n")
+            each.put(
+                json.dumps({"Action": action, "Actor": {"ID": task.id, "Attributes": said}}).encode() + b"\n"
+            )
 
     def print(self, task: Task, data: bytes) -> None:
         with self.lock:
             if task.state != "running":
                 return
             task.output.append(data)
+            for each in task.followers:
+                each.put(frame(data))
             for sock in task.sockets:
                 with contextlib.suppress(OSError):
                     sock.sendall(frame(data))
@@ -139,9 +214,13 @@ class DaemonWorld(World):
                 sock.close()
             task.sockets.clear()
             self._event(task, "die")
+            for each in task.followers:
+                each.put(END)
             for waiter in task.waiters:
                 waiter.put(json.dumps({"StatusCode": code}).encode())
                 waiter.put(END)
+            if task.spec.get("HostConfig", {}).get("AutoRemove"):
+                self._remove(task)
 
     def break_events(self) -> None:
         """Cut the connection that the gateway hears events on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,6 +59,10 @@ class Task:
     code: int = 0
     #: Why it ended, if not by itself.
     killed: str = ""
+    name: str = ""
+    created: float = field(default_factory=time.time)
+    input: bytes = b""
+    input_ended: threading.Event = field(default_factory=threading.Event)
     output: list[bytes] = field(default_factory=list)
     sockets: list[socket.socket] = field(default_factory=list)
     followers: list[Pieces] = field(default_factory=list)

@@ -5,15 +5,10 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .model import Create
-
-#: What `version` advertises; docker-py takes it as its own version.
-API_VERSION = "1.47"
-#: Versions that a client may name in its paths.
-OLDEST_API, NEWEST_API = (1, 40), (1, 56)
 
 
 class ApiError(Exception):
@@ -46,12 +41,50 @@ class Disconnect(Exception):
     """
 
 
+#: Filters of a list: names to values, any of which will do; of labels, all must hold.
+Filters = Mapping[str, tuple[str, ...]]
+
+
 @dataclass(frozen=True)
 class AttachOptions:
     """The query of `attach`: `logs` asks for what was printed before, `stream` for what will be."""
 
     logs: bool
     stream: bool
+    stdin: bool = False
+    stdout: bool = True
+    stderr: bool = True
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """The query of `logs`: times in nanoseconds since 1970, `tail` in lines, None for no limit."""
+
+    stdout: bool = True
+    stderr: bool = True
+    follow: bool = False
+    timestamps: bool = False
+    tail: int | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """Which containers to list: the `limit` newest ones, 0 for all; without `every`, only those that run."""
+
+    every: bool = False
+    limit: int = 0
+    filters: Filters = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EventOptions:
+    """Which events to give: times in nanoseconds since 1970, None for from now on, and for ever."""
+
+    since: int | None = None
+    until: int | None = None
+    filters: Filters = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,6 +123,12 @@ class Stream(Protocol):
     def flush(self) -> None:
         """Send what was held back to keep a character whole."""
 
+    def read(self) -> bytes:
+        """Give what the client has sent for the container's input, empty at its end. Raises OSError."""
+
+    def close_input(self) -> None:
+        """Let a `read` that waits return, in any thread."""
+
     def on_hangup(self, callback: Callable[[], None]) -> None:
         """Call once, from another thread, when the client closes both directions."""
 
@@ -100,8 +139,20 @@ class Backend(Protocol):
     def version(self) -> dict[str, Any]:
         """Answer `GET /version`."""
 
+    def info(self) -> dict[str, Any]:
+        """Answer `GET /info`, of this gateway's own containers."""
+
+    def events(self, options: EventOptions, gone: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        """Answer `GET /events`, of this gateway's own containers."""
+
     def images(self, name: str) -> list[dict[str, Any]]:
-        """Answer `GET /images/json` for one image name. Empty makes the client pull."""
+        """Answer `GET /images/json` for one image name. Empty makes the client pull.
+
+        Without a name, the images that this gateway's containers were created from.
+        """
+
+    def image(self, name: str) -> dict[str, Any]:
+        """Answer `GET /images/{name}/json`."""
 
     def pull(self, image: str, registry_auth: str) -> Iterator[Mapping[str, Any]]:
         """Make the image fresh; yields progress messages."""
@@ -118,14 +169,34 @@ class Backend(Protocol):
     def start(self, container: str) -> bool:
         """Start; False if it was started before."""
 
-    def wait(self, container: str, condition: str, gone: Callable[[], bool]) -> Exit:
-        """Give the exit code once ended. An end that is not the container's own is an ApiError."""
+    def wait(
+        self, container: str, condition: str, gone: Callable[[], bool], begun: Callable[[], None]
+    ) -> Exit:
+        """Give the exit code once ended. An end that is not the container's own is an ApiError.
+
+        `begun` is called once the end cannot be missed any more.
+        """
+
+    def list_containers(self, options: ListOptions) -> list[dict[str, Any]]:
+        """Answer `GET /containers/json`, of this gateway's own containers."""
+
+    def logs(self, container: str, options: LogOptions, begin: Callable[[bool], Stream]) -> None:
+        """Send output that was printed. `begin(tty)` answers 200 and gives the stream."""
 
     def inspect(self, container: str) -> dict[str, Any]:
         """Answer `GET /containers/{id}/json`."""
 
-    def stop(self, container: str, grace: int | None) -> bool:
-        """End it: SIGTERM, then SIGKILL after `grace` seconds; False if it had ended."""
+    def stop(self, container: str, grace: int | None, gone: Callable[[], bool]) -> bool:
+        """End it: SIGTERM, then SIGKILL after `grace` seconds; False if it had ended.
+
+        Returns once it has ended.
+        """
+
+    def kill(self, container: str, signal: str) -> None:
+        """Send it a signal, by its name without SIG."""
+
+    def resize(self, container: str, height: int, width: int) -> None:
+        """Set the size of its terminal in characters."""
 
     def remove(self, container: str, force: bool) -> None:
         """Forget it; `force` also when it runs."""

@@ -12,22 +12,36 @@ import os
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from . import cluster_manifest, cluster_remarks, cluster_retrieval
+from . import cluster_manifest, cluster_remarks, cluster_retrieval, listing, references
 from .api_versions import API
-from .backend import ApiError, Archive, AttachOptions, Disconnect, Exit, Refusal, Stream
+from .backend import (
+    ApiError,
+    Archive,
+    AttachOptions,
+    Disconnect,
+    EventOptions,
+    Exit,
+    ListOptions,
+    LogOptions,
+    Refusal,
+    Stream,
+)
 from .cluster_api import ApiStatus, KubernetesApi, pods_path
 from .cluster_cleanup import Cleanup
-from .cluster_container import Container
+from .cluster_container import Container, image_id
 from .cluster_leases import Leases
+from .cluster_logs import Logs
 from .cluster_output import Output
 from .cluster_pods import Pods
+from .cluster_removal import Removal
 from .cluster_user_namespaces import UserNamespaces
 from .cluster_watch import Watch
 from .containers import Attachment, Containers
+from .events import Events
 from .health import Metrics, log
 from .labels import RETRIEVE
 from .model import Create
@@ -35,6 +49,10 @@ from .settings import Settings
 
 #: Seconds that `close` may take.
 _CLOSE = 15.0
+#: Seconds beyond its grace after which `stop` no longer waits for a container's end.
+_STOP = 30.0
+#: Names of pulled images that are remembered.
+_PULLED = 1000
 
 
 class Cluster:
@@ -46,7 +64,10 @@ class Cluster:
         self.containers: Containers[Container] = Containers()
         self._lock = threading.Lock()
         self._always_pull: Counter[str] = Counter()
+        self._pulled: deque[str] = deque(maxlen=_PULLED)
+        self._events = Events()
         self._pods = Pods(self._api, settings.tasks.namespace)
+        self._removal = Removal(self._pods, self.containers)
         self._watch = Watch(self._api, self._pods, settings, self.containers, metrics)
         self._leases = Leases(self._api, settings)
         self._cleanup = Cleanup(self._pods, self._watch, self._leases, settings, self.containers, metrics)
@@ -103,18 +124,50 @@ class Cluster:
             "Experimental": False,
         }
 
+    def info(self) -> dict[str, Any]:
+        """Answer for this gateway's own containers."""
+        entries = [each.entry() for each in self.containers.shown()]
+        version = self.version()
+        return listing.info(
+            entries, len(self.images("")), ServerVersion=version["Version"], Architecture=version["Arch"]
+        )
+
+    def events(self, options: EventOptions, gone: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        """Give the events of this gateway's own containers."""
+        return self._events.read(options, gone)
+
     def images(self, name: str) -> list[dict[str, Any]]:
         """Say that an image is there: the node pulls what it does not have, once the pod is on it."""
+        names = [name] if name else sorted(self._known_images())
         return [
             {
-                "Id": "sha256:" + "0" * 64,
-                "RepoTags": [_full_name(name)],
+                "Id": image_id(each),
+                "RepoTags": [_shown(each)],
                 "RepoDigests": [],
                 "Created": 0,
                 "Size": 0,
                 "Labels": {},
             }
+            for each in names
         ]
+
+    def image(self, name: str) -> dict[str, Any]:
+        """Describe an image that was used or pulled here, as far as it is known without its node."""
+        for each in self._known_images():
+            if listing.same_image(each, image_id(each), name):
+                (found,) = self.images(each)
+                return {
+                    **found, "Created": "0001-01-01T00:00:00Z", "Os": "linux",
+                    "Architecture": self.version()["Arch"], "Config": {},
+                    "Comment": "only the node that runs a container knows more of its image",
+                }  # fmt: skip
+        raise ApiError(
+            404, f"No such image: {name[:200]}; nodes pull images when a container starts", "not-found"
+        )
+
+    def _known_images(self) -> set[str]:
+        used = (each.request.image for each in self.containers.shown())
+        return {str(references.parse(each) or each) for each in (*used, *tuple(self._pulled)) if each}
 
     def pull(self, image: str, registry_auth: str) -> Iterator[Mapping[str, Any]]:
         """Take note that the next container of this image wants a fresh one."""
@@ -122,7 +175,13 @@ class Cluster:
         with self._lock:
             if len(self._always_pull) < 10_000:
                 self._always_pull[_full_name(image)] += 1
-        return iter(({"status": f"{image} will be pulled by the node that runs the task"},))
+            if _full_name(image) not in self._pulled:
+                self._pulled.append(_full_name(image))
+        status = (
+            f"{image} was neither pulled nor looked for: nodes pull images when a container starts, and a"
+            " name that no registry has fails there"
+        )
+        return iter(({"status": status},))
 
     def login(self, registry: str, body: Mapping[str, str]) -> None:
         """Accept a registry that has a pull secret; credentials of a request go nowhere."""
@@ -147,9 +206,12 @@ class Cluster:
         )  # fmt: skip
         self._pods.post(built.manifest, request, dry_run=True)
         name, grace = built.manifest["metadata"]["name"], cluster_manifest.grace(request)
-        self.containers.add(
-            Container(container_id, request, name, grace, built.manifest, built.retrieve, built.xcom_all)
-        )
+        container = Container(
+            container_id, request, name, grace, built.manifest, built.retrieve, built.xcom_all,
+            events=self._events,
+        )  # fmt: skip
+        self.containers.add(container)
+        container.tell("create")
         return container_id, built.notes
 
     def _wants_fresh(self, image: str) -> bool:
@@ -181,7 +243,9 @@ class Cluster:
             raise
         with container.changed:
             container.uid, container.gone = container.uid or pod["metadata"]["uid"], False
-        if container.fate or container.removed or container.ended:  # the client left in the meantime
+        container.tell("start")
+        ended = container.ended and not container.has_output
+        if container.fate or container.removed or ended:  # the client left in the meantime
             # It may have been forgotten, too, when there was no pod yet.
             self.containers.add(container)
             if container.removed:
@@ -192,6 +256,11 @@ class Cluster:
     def attach(self, container_id: str, options: AttachOptions, upgrade: Callable[[bool], Stream]) -> None:
         """Send the output from the beginning; the client's leaving ends the container."""
         container = self.containers.find(container_id)
+        if options.stdin:
+            raise ApiError(
+                501, "input cannot be sent to a pod: run it without -i (stdin_open), and pass the input in"
+                " the command, in an environment variable or on a volume", "endpoint",
+            )  # fmt: skip
         with container.changed:
             attachment = Attachment(container, container.changed)
             # As the daemon: without `logs`, only what is printed from now on.
@@ -214,11 +283,37 @@ class Cluster:
             if not container.attached:
                 container.lost_output(f"the connection to the client broke ({error!r})")
             raise
-        attachment.leave()
+        finally:
+            attachment.leave()
+            self._removal.look_at(container)
 
-    def wait(self, container_id: str, condition: str, gone: Callable[[], bool]) -> Exit:
+    def logs(self, container_id: str, options: LogOptions, begin: Callable[[bool], Stream]) -> None:
+        """Send what was printed; both streams come as the one that is asked for."""
+        container = self.containers.find(container_id)
+        if container.gone:
+            raise ApiError(
+                500, "the output was deleted with the pod: read it before the container is stopped", "gone"
+            )
+        with container.changed:
+            container.readers += 1
+        try:
+            stream = begin(container.request.tty)
+            Logs(self._api, self._tasks, container, options, stream).run()
+        finally:
+            with container.changed:
+                container.readers -= 1
+            self._removal.look_at(container)
+
+    def list_containers(self, options: ListOptions) -> list[dict[str, Any]]:
+        """List this gateway's own containers."""
+        return listing.select((each.entry() for each in self.containers.shown()), options)
+
+    def wait(
+        self, container_id: str, condition: str, gone: Callable[[], bool], begun: Callable[[], None]
+    ) -> Exit:
         """Give the exit code of a container that ended by itself; all other ends are a 500 that says why."""
         container = self.containers.find(container_id)
+        begun()
         with container.changed:
             while not container.ended or (condition == "removed" and not container.removed):
                 container.changed.wait(timeout=5)
@@ -229,43 +324,54 @@ class Cluster:
             raise ApiError(500, ended.message, "infrastructure")
         if container.output_lost:
             raise ApiError(500, container.output_lost, "output-lost")
-        if container.request.host.auto_remove:
-            self.remove(container.id, force=True)
         return Exit(ended.code, cluster_remarks.memory(container))
 
     def inspect(self, container_id: str) -> dict[str, Any]:
         """Describe a container."""
         return self.containers.find(container_id).describe()
 
-    def stop(self, container_id: str, grace: int | None) -> bool:
-        """Delete the pod, in the background.
-
-        Airflow's supervisor kills the task 5 s after it asked it to end.
-        """
+    def stop(self, container_id: str, grace: int | None, gone: Callable[[], bool]) -> bool:
+        """Delete the pod, and wait until its container has ended, which it also does if the client leaves."""
         container = self.containers.find(container_id)
         with container.changed:
             if container.ended or not container.started:
                 return False
-        self._pods.delete(container, "it was stopped", container.grace if grace is None else grace)
+        seconds = container.grace if grace is None else grace
+        self._end(container, "it was stopped", seconds, gone)
         return True
+
+    def kill(self, container_id: str, signal: str) -> None:
+        """End a container: a pod gets SIGTERM and SIGKILL, and no other signal."""
+        container = self.containers.find(container_id)
+        with container.changed:
+            if container.ended or not container.started:
+                raise ApiError(409, f"container {container.id[:12]} is not running", "state")
+        if signal not in ("KILL", "TERM", "INT", "QUIT", "HUP"):
+            raise ApiError(
+                501, f"a pod cannot be sent SIG{signal}; SIGTERM and SIGKILL end the container", "endpoint"
+            )
+        self._end(container, f"it was killed (SIG{signal})", 1 if signal == "KILL" else container.grace, bool)
+
+    def _end(self, container: Container, why: str, grace: int, gone: Callable[[], bool]) -> None:
+        self._pods.delete(container, why, grace)
+        container.tell("kill")
+        deadline = time.monotonic() + grace + _STOP
+        with container.changed:
+            while not container.ended:
+                if time.monotonic() > deadline:
+                    raise ApiError(500, "the container is being ended, and has not ended yet", "slow")
+                container.changed.wait(timeout=1)
+                if gone():
+                    raise Disconnect("the client of stop left")
+
+    def resize(self, container_id: str, height: int, width: int) -> None:
+        """Refuse it: only who sends input to a pod can set the size of its terminal."""
+        self.containers.find(container_id)
+        raise ApiError(501, "the size of a pod's terminal cannot be set", "endpoint")
 
     def remove(self, container_id: str, force: bool) -> None:
         """Forget a container and delete its pod."""
-        container = self.containers.find(container_id)
-        with container.changed:
-            running = container.started and not container.ended
-            if running and not force:
-                raise ApiError(
-                    409,
-                    f"cannot remove container {container.id[:12]}: container is running: stop it, or force",
-                )
-            container.removed = True
-            container.changed.notify_all()
-        if container.started and not container.gone:
-            self.containers.hide(container)
-            self._pods.delete(container, "removed", 1 if running else None)
-        else:
-            self.containers.forget(container)
+        self._removal.remove(self.containers.find(container_id), force)
 
     def archive(self, container_id: str, path: str) -> Archive:
         """Give the file that the task retrieves."""
@@ -292,4 +398,9 @@ class Cluster:
 
 
 def _full_name(image: str) -> str:
-    return image if "@" in image or ":" in image.rpartition("/")[2] else f"{image}:latest"
+    return str(references.parse(image) or image)
+
+
+def _shown(image: str) -> str:
+    read = references.parse(image)
+    return references.familiar(read) if read else image

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import time
+from collections.abc import Mapping
 
 from .backend import Stream
 from .cluster_api import ApiStatus, KubernetesApi, pods_path
+from .cluster_api import Stream as LogStream
 from .cluster_container import Container
 from .cluster_judgement import MAIN
 from .cluster_log_lines import LineReader
@@ -26,17 +28,22 @@ LOG_GRACE = 60.0
 class Output:
     """Sends the output of one container to one client."""
 
-    def __init__(self, api: KubernetesApi, tasks: Tasks, container: Container, stream: Stream) -> None:
+    def __init__(
+        self, api: KubernetesApi, tasks: Tasks, container: Container, stream: Stream,
+        reader: LineReader | None = None, first: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """`first` is the query for the log until there is a line to go on from."""
         self._api, self._path = api, pods_path(tasks.namespace, container.pod_name, "log")
         self._tasks = tasks
-        self._container, self._stream, self._reader = container, stream, LineReader()
-        self._delay = 0.1
+        self._container, self._stream, self._reader = container, stream, reader or LineReader()
+        self._first, self._delay = first or {}, 0.1
+        self._current: LogStream | None = None
 
     def send(self, follow: bool) -> None:
         """Send the whole output, and return once the container has ended; or what there is by now."""
         container = self._container
         with container.changed:
-            while not container.has_output and not container.ended and not container.removed:
+            while not (container.has_output or container.ended or container.removed or self._left()):
                 container.changed.wait()
             # Its pod never ran a container: the reason is the answer to `wait`.
             if not container.has_output:
@@ -51,12 +58,20 @@ class Output:
         if self._reader.gap:
             log("output-gap", **container.names())
             if container.xcom_all:
-                container.lost_output("lines are missing in it")
+                self._lose("lines are missing in it")
 
     def _remark(self) -> None:
         """Send what the gateway itself says about a container's end, from a new line on."""
         if text := lines(closing(self._container, self._tasks), self._reader.within_line):
             self._stream.write(text)
+
+    def _left(self) -> bool:
+        """Tell whether nobody reads any more."""
+        return False
+
+    def _lose(self, why: str) -> None:
+        """Take note that not all of the output could be read."""
+        self._container.lost_output(why)
 
     def _attempt(self, follow: bool) -> bool:
         """Read the log until its stream ends; True if there is nothing more to read."""
@@ -68,21 +83,24 @@ class Output:
             return whole
         except ApiStatus as status:
             if status.code in (403, 404):
-                self._container.lost_output(status.message)
+                self._lose(status.message)
                 return True
-        except http.client.HTTPException:
-            pass
+            why = status.message
+        except http.client.HTTPException as error:
+            why = str(error)
+        if not follow:
+            self._lose(why)
         return False
 
     def _given_up(self) -> bool:
         """Tell whether the rest of the output cannot be had any more."""
         container = self._container
         with container.changed:
-            if container.gone or container.removed:
+            if container.gone or container.removed or self._left():
                 return True
             late = bool(container.ended) and time.monotonic() - container.ended_at > LOG_GRACE
         if late:
-            container.lost_output("its node did not send it")
+            self._lose("its node did not send it")
         return late
 
     def _read_rest(self) -> None:
@@ -107,12 +125,12 @@ class Output:
         query = {"container": MAIN, "timestamps": "true"}
         if follow:
             query["follow"] = "true"
-        if self._reader.since:
-            query["sinceTime"] = self._reader.since
+        query |= {"sinceTime": self._reader.since} if self._reader.since else self._first
         log_stream = self._api.stream(self._path, query, timeout=None)
-        container.log = log_stream
+        self._current = log_stream
+        container.logs.add(log_stream)
         try:
-            while True:
+            while not self._left():
                 try:
                     data = log_stream.read()
                 except OSError as error:
@@ -122,10 +140,11 @@ class Output:
                 if new := self._reader.feed(data):
                     self._stream.write(new)
         finally:
-            container.log = None
+            self._current = None
+            container.logs.discard(log_stream)
             log_stream.release()
         # An orderly end may also be that of the kubelet behind the API server.
         with container.changed:
-            if not container.ended:
+            if follow and not container.ended:
                 container.changed.wait_for(lambda: container.ended is not None, timeout=END_AGREES)
             return container.ended is not None

@@ -45,17 +45,19 @@ REFUSED = {
     "domainname": "pods have no NIS domain; use extra_hosts or dns_search",
     "volumes": "anonymous volumes cannot be filled from the image; use a tmpfs mount, or a volume that the"
     " administrator allows",
+    "attach_stdin": "no input can be sent to a pod; run without -i (stdin_open), or detached (-di), and pass"
+    " the input in the command, in a variable or on a volume",
     "mac_address": "the cluster assigns a pod's network address; remove it",
 }
+#: Output can always be attached to.
+CLIENT = frozenset({"attach_stdout", "attach_stderr"})
 IGNORED = {
-    "attach_stdout": "output can always be attached to",
-    "attach_stderr": "output can always be attached to",
     "exposed_ports": "it is documentation only",
     "healthcheck": "nothing checks a task's health",
 }
 MAPPED = frozenset(
     "name platform image entrypoint cmd env user working_dir hostname labels tty network_disabled"
-    " stop_signal stop_timeout host".split()
+    " stop_signal stop_timeout open_stdin stdin_once host".split()
 )
 
 
@@ -68,5 +70,5 @@ def check(request: Create) -> list[str]:
         f"{name}: ignored, {why}"
         for owner, table in ((request.host, HOST_IGNORED), (request, IGNORED))
         for name, why in table.items()
-        if is_set(owner, name) and name not in ("attach_stdout", "attach_stderr")
+        if is_set(owner, name)
     ]

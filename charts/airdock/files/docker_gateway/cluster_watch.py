@@ -13,6 +13,7 @@ from .cluster_api import ApiStatus, KubernetesApi, Object, pods_path
 from .cluster_container import Container
 from .cluster_judgement import Ended, judge
 from .cluster_pods import Pods
+from .cluster_removal import Removal
 from .containers import Containers
 from .health import Metrics, log
 from .labels import CONTAINER, OWNER
@@ -35,6 +36,7 @@ class Watch:
         metrics: Metrics,
     ) -> None:
         self._api, self._pods, self._containers, self._metrics = api, pods, containers, metrics
+        self._removal = Removal(pods, containers)
         self._namespace = settings.tasks.namespace
         self._selector = f"{OWNER}={settings.owner}"
         self._problem = self._version = ""
@@ -136,6 +138,7 @@ class Watch:
                 self._metrics.start_seconds(container.running - container.begun)
             container.end(judge(container.pod, deleted, container.fate), self._metrics)
             container.changed.notify_all()
+        self._removal.look_at(container)
 
     def _adopt(self, container_id: str, pod: Object) -> None:
         """Take over a pod that this gateway created before its restart.
@@ -151,6 +154,12 @@ class Watch:
         running = judge(pod, False, "") is None
         container.ended, container.ended_at = Ended(None, reason), time.monotonic()
         self._containers.add(container)
+        if self._containers.knew(container_id):
+            # It was removed in this life, before the pod was seen: nobody is to find it again.
+            container.removed = True
+            self._containers.hide(container)
+            self._pods.delete(container, "removed", 1)
+            return
         log("adopted", running=running, **container.names())
         if running:
             self._pods.delete(container, reason, 10)

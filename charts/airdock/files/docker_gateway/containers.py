@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Generic, Protocol, TypeVar
@@ -27,6 +27,8 @@ class Named(Protocol):
         """Why it could not be ended, if so."""
 
 
+#: Containers that were removed, and are remembered as such.
+_REMEMBERED = 1000
 C = TypeVar("C", bound=Named)
 
 
@@ -37,17 +39,27 @@ class Containers(Generic[C]):
         self._lock = threading.Lock()
         self._by_id: dict[str, C] = {}
         self._hidden: set[str] = set()
+        #: The last ones that were forgotten.
+        self._forgotten: deque[str] = deque(maxlen=_REMEMBERED)
 
     def add(self, container: C) -> bool:
         """Add a container; False if its id is known."""
         with self._lock:
             return self._by_id.setdefault(container.id, container) is container
 
-    def forget(self, container: C) -> None:
-        """Remove a container, if it is there."""
+    def forget(self, container: C) -> bool:
+        """Remove a container; False if it is not there."""
         with self._lock:
-            self._by_id.pop(container.id, None)
+            found = self._by_id.pop(container.id, None) is not None
+            if found:
+                self._forgotten.append(container.id)
             self._hidden.discard(container.id)
+            return found
+
+    def knew(self, container_id: str) -> bool:
+        """Tell whether a container was forgotten not long ago."""
+        with self._lock:
+            return container_id in self._forgotten
 
     def hide(self, container: C) -> None:
         """Let no client find a container that is to be forgotten once it is gone."""
@@ -59,6 +71,10 @@ class Containers(Generic[C]):
         """Give all of them, as they are now, hidden ones too."""
         with self._lock:
             return list(self._by_id.values())
+
+    def shown(self) -> list[C]:
+        """Give those that clients find."""
+        return [each for each in self.all() if not self.hidden(each)]
 
     def hidden(self, container: C) -> bool:
         """Tell whether no client finds it."""
@@ -73,7 +89,7 @@ class Containers(Generic[C]):
         """Give one by id, name or unique prefix. Raises ApiError 404."""
         found = self.get(wanted)
         if found is None or self.hidden(found):
-            shown = [c for c in self.all() if not self.hidden(c)] if wanted else []
+            shown = self.shown() if wanted else []
             matches = [c for c in shown if c.id.startswith(wanted) or c.name == wanted]
             found = matches[0] if len(matches) == 1 else None
         if found is None:

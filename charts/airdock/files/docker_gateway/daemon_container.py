@@ -11,6 +11,7 @@ from typing import Any
 
 from .backend import ApiError
 from .daemon_api import DaemonApi
+from .events import Events
 from .labels import DAG, TASK
 from .loops import Endings
 
@@ -28,6 +29,7 @@ class Container:
     #: As the author named it.
     image: str = ""
     image_labels: Mapping[str, str] = field(default_factory=dict)
+    image_id: str = ""
     created: float = field(default_factory=time.monotonic)
     begun: float = 0.0
     ended_at: float = 0.0
@@ -36,6 +38,10 @@ class Container:
     memory: int = 0
     adopted: bool = False
     attached: int = 0
+    #: Signals of clients that the daemon has not told of yet.
+    kills: int = 0
+    #: Its end was counted and logged.
+    reported: bool = False
     #: Why this gateway ended it, if it did.
     fate: str = ""
     #: Monotonic time at which it is stopped again; infinite once it is stopped.
@@ -46,11 +52,17 @@ class Container:
     lost: str = ""
     died: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    events: Events = field(default_factory=Events)
 
     @property
     def state(self) -> str:
         """The state that the metrics count."""
         return "exited" if self.ended_at else "running" if self.begun else "created"
+
+    def tell(self, action: str, **more: str) -> None:
+        """Add an event, with names and labels as the author knows them."""
+        labels = {**self.image_labels, **self.labels}
+        self.events.add(action, self.id, self.name, self.image, labels, **more)
 
     def names(self) -> dict[str, Any]:
         """Give what a line of the log says about it."""

@@ -7,10 +7,11 @@ import contextlib
 import http.client
 import json
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from urllib.parse import urlencode
 
-from .backend import ApiError, Archive, AttachOptions, Disconnect, Stream
+from .backend import ApiError, Archive, AttachOptions, Disconnect, LogOptions, Stream
 from .containers import Attachment
 from .daemon_api import DaemonApi
 from .daemon_container import Container
@@ -26,10 +27,12 @@ def attach(
     `key` is the value of the chart for the memory limit.
     """
     query = {
-        "stdout": "1", "stderr": "1", "logs": str(int(options.logs)), "stream": str(int(options.stream)),
-    }  # fmt: skip
+        name: str(int(getattr(options, name))) for name in ("stdout", "stderr", "stdin", "logs", "stream")
+    }
     with api.hijack(f"/containers/{container.id}/attach?{urlencode(query)}") as daemon:
         attachment = Attachment(container, container.lock)
+        stream: Stream | None = None
+        sending: threading.Thread | None = None
 
         def leave() -> None:
             """End the container if the last of its clients has left."""
@@ -44,6 +47,9 @@ def attach(
             stream = upgrade(container.tty)
             stream.on_hangup(leave)
             last = b"\n"
+            if options.stdin:
+                sending = threading.Thread(target=_send, args=(stream, daemon), name="input", daemon=True)
+                sending.start()
             while data := daemon.recv(16 * 1024):
                 stream.relay(data)
                 last = data[-1:]
@@ -55,6 +61,10 @@ def attach(
             if not container.attached:
                 container.lost = container.lost or f"the connection to the client broke ({error!r})"
             raise
+        finally:
+            if stream and sending and sending.ident:
+                stream.close_input()
+                sending.join()
         attachment.leave()
 
 
@@ -68,6 +78,34 @@ def memory(api: DaemonApi, container: Container, key: str) -> str:
     if not state.get("OOMKilled") or not state.get("ExitCode"):
         return ""
     return out_of_memory(size(host["Memory"]) if host.get("Memory") else "", container.memory > 0, key)
+
+
+def _send(stream: Stream, daemon: socket.socket) -> None:
+    """Pass a client's input on to its end."""
+    with contextlib.suppress(OSError):
+        while data := stream.read():
+            daemon.sendall(data)
+        daemon.shutdown(socket.SHUT_WR)
+
+
+def logs(api: DaemonApi, container: Container, options: LogOptions, begin: Callable[[bool], Stream]) -> None:
+    """Pass on what was printed. Raises Disconnect if it breaks."""
+    flags = ("stdout", "stderr", "follow", "timestamps")
+    query = {name: str(int(getattr(options, name))) for name in flags}
+    query["tail"] = "all" if options.tail is None else str(options.tail)
+    for name, moment in (("since", options.since), ("until", options.until)):
+        if moment is not None:
+            query[name] = f"{moment // 1_000_000_000}.{moment % 1_000_000_000:09}"
+    connection, response = api.open("GET", f"/containers/{container.id}/logs", query, timeout=None)
+    try:
+        stream = begin(container.tty)
+        stream.on_hangup(connection.cut)
+        while data := response.read1(16 * 1024):
+            stream.relay(data)
+    except (http.client.HTTPException, ValueError) as error:
+        raise Disconnect(f"the log broke: {error!r}") from None
+    finally:
+        connection.close()
 
 
 def archive(api: DaemonApi, container: Container, path: str) -> Archive:

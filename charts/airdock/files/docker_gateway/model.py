@@ -1,4 +1,6 @@
-"""The body of `POST /containers/create` as typed fields: all that docker-py 7.2 can send, and nothing else.
+"""The body of `POST /containers/create` as typed fields.
+
+All that docker-py 7.2 and the docker program 29.5 send for running a container, and nothing else.
 
 Each field knows its JSON key and how to read it, so that the same declaration reads a request strictly, tells
 which keys are known, and writes a new request from known fields alone (`to_json`). Keys match exactly: the
@@ -53,6 +55,11 @@ def mapping(value: Any, where: str) -> dict[str, Any]:
     return {string(key, f"a key of {where}"): item for key, item in value.items()}
 
 
+def swappiness(value: Any, where: str) -> int | None:
+    """Read a number of which -1 means that none is set, as the docker program sends it."""
+    return None if value == -1 else integer(value, where)
+
+
 def list_of(read: Callable[[Any, str], T]) -> Callable[[Any, str], tuple[T, ...]]:
     """Read a list, each item by `read`."""
 
@@ -84,9 +91,12 @@ strings = list_of(string)
 string_map = map_of(string)
 
 
-def json_field(key: str, read: Callable[[Any, str], T], default: T) -> T:
-    """Declare a field: its JSON key, its reader, and what an absent or null value means."""
-    metadata = {"key": key, "read": read}
+def json_field(key: str, read: Callable[[Any, str], T], default: T, also: str = "") -> T:
+    """Declare a field: its JSON key, its reader, and what an absent or null value means.
+
+    `also` is the key as another client spells it.
+    """
+    metadata = {"key": key, "read": read, "also": also or key}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=dict, metadata=metadata)  # type: ignore[return-value]
     return dataclasses.field(default=default, metadata=metadata)
@@ -98,7 +108,8 @@ def struct(cls: type[T]) -> Callable[[Any, str], T]:
     def reader(value: Any, where: str) -> T:
         if not isinstance(value, dict):
             raise BadBody(f"{where or 'the body'} must be an object")
-        known = {f.metadata["key"]: f for f in dataclasses.fields(cls) if f.metadata}  # type: ignore[arg-type]
+        declared = [f for f in dataclasses.fields(cls) if f.metadata]  # type: ignore[arg-type]
+        known = {f.metadata[spelling]: f for spelling in ("also", "key") for f in declared}
         values: dict[str, Any] = {}
         for key, item in value.items():
             here = f"{where}.{key}" if where else key
@@ -106,6 +117,8 @@ def struct(cls: type[T]) -> Callable[[Any, str], T]:
                 close = next((k for k in known if k.casefold() == key.casefold()), None)
                 hint = f" (it is spelled {close!r})" if close else ""
                 raise BadBody(f"{here[:200]!r} is not a field that this gateway knows{hint}; remove it")
+            if known[key].name in values:
+                raise BadBody(f"{here!r} is given twice")
             if item is not None:
                 values[known[key].name] = known[key].metadata["read"](item, here)
         return cls(**values)
@@ -234,7 +247,7 @@ class Healthcheck:
 
 @dataclass(frozen=True)
 class NetworkingConfig:
-    """Endpoints by network name; what an endpoint holds is not read, as any endpoint is refused."""
+    """Endpoints by network name; one that asks for anything is refused unread."""
 
     endpoints: dict[str, Any] = json_field("EndpointsConfig", mapping, {})
 
@@ -258,7 +271,7 @@ class HostConfig:
     memory_swap: int = json_field("MemorySwap", integer, 0)
     memory_reservation: int = json_field("MemoryReservation", integer, 0)
     kernel_memory: int = json_field("KernelMemory", integer, 0)
-    memory_swappiness: int | None = json_field("MemorySwappiness", integer, None)
+    memory_swappiness: int | None = json_field("MemorySwappiness", swappiness, None)
     oom_kill_disable: bool = json_field("OomKillDisable", boolean, False)
     oom_score_adj: int = json_field("OomScoreAdj", integer, 0)
     shm_size: int = json_field("ShmSize", integer, 0)
@@ -269,8 +282,8 @@ class HostConfig:
     nano_cpus: int = json_field("NanoCpus", integer, 0)
     cpuset_cpus: str = json_field("CpusetCpus", string, "")
     cpuset_mems: str = json_field("CpusetMems", string, "")
-    cpu_realtime_period: int = json_field("CPURealtimePeriod", integer, 0)
-    cpu_realtime_runtime: int = json_field("CPURealtimeRuntime", integer, 0)
+    cpu_realtime_period: int = json_field("CPURealtimePeriod", integer, 0, "CpuRealtimePeriod")
+    cpu_realtime_runtime: int = json_field("CPURealtimeRuntime", integer, 0, "CpuRealtimeRuntime")
     cpu_count: int = json_field("CpuCount", integer, 0)
     cpu_percent: int = json_field("CpuPercent", integer, 0)
     blkio_weight: int = json_field("BlkioWeight", integer, 0)
@@ -323,6 +336,14 @@ class HostConfig:
     log_config: LogConfig = json_field("LogConfig", struct(LogConfig), LogConfig())
     restart_policy: RestartPolicy = json_field("RestartPolicy", struct(RestartPolicy), RestartPolicy())
     auto_remove: bool = json_field("AutoRemove", boolean, False)
+    annotations: dict[str, str] = json_field("Annotations", string_map, {})
+    cgroup: str = json_field("Cgroup", string, "")
+    console_size: tuple[int, ...] = json_field("ConsoleSize", list_of(integer), ())
+    container_id_file: str = json_field("ContainerIDFile", string, "")
+    io_maximum_iops: int = json_field("IOMaximumIOps", integer, 0)
+    io_maximum_bandwidth: int = json_field("IOMaximumBandwidth", integer, 0)
+    masked_paths: tuple[str, ...] | None = json_field("MaskedPaths", strings, None)
+    readonly_paths: tuple[str, ...] | None = json_field("ReadonlyPaths", strings, None)
     lxc_conf: tuple[dict[str, str], ...] = json_field("LxcConf", list_of(string_map), ())
 
 

@@ -6,13 +6,17 @@ Every error is JSON, as DockerOperator shows nothing else.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
+from . import events, listing, not_served, queries
 from .api_versions import API, ApiVersion
 from .backend import ApiError, AttachOptions, Backend, Disconnect, Stream
 from .fields import without_temporary
@@ -21,12 +25,19 @@ from .health import Metrics, log
 from .labels import DAG, TASK
 from .listener import Listener, max_connections
 from .model import BadBody, mapping, parse_create, parse_json, string
-from .wire import Closed, Connection, RawStream, Request, WireError
+from .wire import STDERR, STDOUT, ChunkedStream, Closed, Connection, Request, WireError
 
 _PATH = re.compile(r"(?:/v(?P<major>[0-9]{1,2})\.(?P<minor>[0-9]{1,3}))?(?P<rest>/.*)\Z")
 _CONTAINER = re.compile(r"/containers/(?P<id>[A-Za-z0-9][A-Za-z0-9_.-]{0,254})(?:/(?P<verb>[a-z]+))?\Z")
-_SWARM = re.compile(r"/(?:swarm|services|tasks|nodes|secrets|configs)(?:/|\Z)")
-Handler = Callable[[Connection, Request], None]
+_IMAGE = re.compile(r"/images/(?P<name>[A-Za-z0-9][A-Za-z0-9._:/@%+-]{0,511})/json\Z")
+#: The docker program waits for the head of an answer before it goes on.
+_PROGRAM = "Docker-Client/"
+#: The exit code of the docker program when a container did not end by itself.
+_NO_CODE = 125
+#: False ends the connection.
+Handler = Callable[[Connection, Request], "bool | None"]
+#: The same with a container's id or name.
+OfContainer = Callable[[Connection, Request, str], "bool | None"]
 
 
 class Server:
@@ -50,10 +61,25 @@ class Server:
             ("GET", "/_ping"): self._ping,
             ("HEAD", "/_ping"): self._ping,
             ("GET", "/version"): lambda c, r: c.respond_json(200, self._backend.version()),
+            ("GET", "/info"): lambda c, r: c.respond_json(200, self._backend.info()),
+            ("GET", "/events"): self._events,
+            ("GET", "/containers/json"): self._list,
             ("GET", "/images/json"): self._images,
             ("POST", "/images/create"): self._pull,
             ("POST", "/auth"): self._login,
             ("POST", "/containers/create"): self._create,
+        }
+        self._of_containers: dict[tuple[str, str], OfContainer] = {
+            ("POST", "attach"): self._attach,
+            ("POST", "start"): self._start,
+            ("POST", "wait"): self._wait,
+            ("POST", "stop"): self._stop,
+            ("POST", "kill"): self._kill,
+            ("POST", "resize"): self._resize,
+            ("GET", "logs"): self._logs,
+            ("GET", "json"): self._inspect,
+            ("GET", "archive"): self._archive,
+            ("DELETE", ""): self._remove,
         }
 
     def serve(self) -> None:
@@ -96,7 +122,7 @@ class Server:
     def _connection(self, sock: socket.socket) -> None:
         self._metrics.opened("connections")
         try:
-            connection = Connection(sock)
+            connection = Connection(sock, admit=self._admit)
             while self._request(connection):
                 pass
         except (OSError, Closed):
@@ -115,20 +141,16 @@ class Server:
             self._metrics.refused("wire")
             connection.respond_json(error.status, {"message": error.message}, close=True)
             return False
+        except ApiError as error:  # of _admit
+            self._refused(error, "")
+            connection.respond_json(error.status, {"message": error.message}, close=connection.unread)
+            if connection.unread:
+                connection.drain()
+            return not connection.unread
         try:
             return self._route(connection, request)
         except ApiError as error:
-            self._metrics.refused(error.reason)
-            if error.status != 404:
-                log(
-                    "refused",
-                    path=request.path[:200],
-                    status=error.status,
-                    reason=error.reason,
-                    message=error.message,
-                    dag=error.dag,
-                    task=error.task,
-                )
+            self._refused(error, request.path)
             connection.respond_json(error.status, {"message": error.message})
         except BadBody as error:
             self._metrics.refused("body")
@@ -136,35 +158,51 @@ class Server:
             connection.respond_json(400, {"message": str(error)})
         return request.headers.get("connection", "").lower() != "close"
 
-    def _route(self, connection: Connection, request: Request) -> bool:
-        match = _PATH.match(request.path)
+    def _refused(self, error: ApiError, path: str) -> None:
+        self._metrics.refused(error.reason)
+        if error.status != 404:
+            log(
+                "refused",
+                path=path[:200] or None,
+                status=error.status,
+                reason=error.reason,
+                message=error.message,
+                dag=error.dag,
+                task=error.task,
+            )
+
+    def _admit(self, method: str, path: str) -> None:
+        """Refuse what is not served before anything else of the request is read."""
+        match = _PATH.match(path)
         if not match:
             raise ApiError(404, "page not found", "endpoint")
         if match["major"]:
             _check_version(ApiVersion(int(match["major"]), int(match["minor"])))
-        path = match["rest"]
-        keep = request.headers.get("connection", "").lower() != "close"
-        if handler := self._fixed.get((request.method, path)):
-            handler(connection, request)
-            return keep
-        if _SWARM.match(path):
-            raise ApiError(
-                501,
-                "Docker Swarm is not available here: use DockerOperator instead of DockerSwarmOperator",
-                "endpoint",
-            )
-        container = _CONTAINER.match(path)
-        if container:
-            return self._container(connection, request, container["id"], container["verb"] or "") and keep
-        return self._unknown(request, path)
+        if self._handler(method, match["rest"]) is None:
+            raise not_served.refusal(method, match["rest"])
 
-    def _unknown(self, request: Request, path: str) -> bool:
-        raise ApiError(
-            501,
-            f"{request.method} {path[:200]} is not part of the Docker API that this gateway speaks:"
-            " it serves what Airflow's DockerOperator uses",
-            "endpoint",
-        )
+    def _handler(self, method: str, path: str) -> Handler | None:
+        """Give what serves a request; the path has no version."""
+        if handler := self._fixed.get((method, path)):
+            return handler
+        if (image := _IMAGE.match(path)) and method == "GET":
+            name = unquote(image["name"])
+            return lambda connection, request: connection.respond_json(200, self._backend.image(name))
+        match = _CONTAINER.match(path)
+        of_one = self._of_containers.get((method, match["verb"] or "")) if match else None
+        if match is None or of_one is None:
+            return None
+        container = match["id"]
+        return lambda connection, request: of_one(connection, request, container)
+
+    def _route(self, connection: Connection, request: Request) -> bool:
+        """Serve a request; False if the connection is to end."""
+        match = _PATH.match(request.path)
+        handler = self._handler(request.method, match["rest"]) if match else None
+        if match is None or handler is None:
+            raise not_served.refusal(request.method, request.path)
+        keep = handler(connection, request) is not False
+        return keep and request.headers.get("connection", "").lower() != "close"
 
     def _ping(self, connection: Connection, request: Request) -> None:
         connection.respond(
@@ -172,18 +210,20 @@ class Server:
         )
 
     def _images(self, connection: Connection, request: Request) -> None:
-        filters = mapping(parse_json(request.query.get("filters", "{}").encode()), "filters")
-        references = filters.get("reference") or []
-        if isinstance(references, dict):  # the older form: {"reference": {"name": true}}
-            references = list(references)
-        names = [string(each, "filters.reference") for each in references] or [
-            request.query.get("filter", "")
-        ]
-        if not names[0]:
-            raise ApiError(
-                501, "images are listed by name only: give `filters` with one reference", "endpoint"
-            )
+        queries.check_names(request, ("filters", "filter", "all", "only_ids", "digests", "manifests"))
+        names = queries.filters(request, ("reference",)).get("reference") or (
+            request.query.get("filter", ""),
+        )
         connection.respond_json(200, self._backend.images(names[0]))
+
+    def _list(self, connection: Connection, request: Request) -> None:
+        options = queries.list_options(request, listing.FILTERS)
+        connection.respond_json(200, self._backend.list_containers(options))
+
+    def _events(self, connection: Connection, request: Request) -> bool:
+        options = queries.event_options(request, events.FILTERS)
+        connection.respond_lines(self._backend.events(options, lambda: hung_up(connection.socket)))
+        return False
 
     def _pull(self, connection: Connection, request: Request) -> None:
         name, tag = request.query.get("fromImage", ""), request.query.get("tag", "")
@@ -212,51 +252,108 @@ class Server:
             raise
         connection.respond_json(201, {"Id": container, "Warnings": warnings})
 
-    def _container(self, connection: Connection, request: Request, container: str, verb: str) -> bool:
-        backend, method = self._backend, request.method
-        if (method, verb) == ("POST", "attach"):
-            return self._attach(connection, request, container)
-        if (method, verb) == ("POST", "start"):
-            with self._let_in():
-                first = backend.start(container)
-            connection.respond(204 if first else 304)
-        elif (method, verb) == ("POST", "wait"):
-            condition = request.query.get("condition", "") or "not-running"
-            if condition not in ("not-running", "next-exit", "removed"):
-                raise ApiError(400, f"the condition {condition[:40]!r} is not known", "body")
-            ended = backend.wait(container, condition, lambda: hung_up(connection.socket))
+    # ---- one container
+
+    def _start(self, connection: Connection, request: Request, container: str) -> None:
+        with self._let_in():
+            first = self._backend.start(container)
+        connection.respond(204 if first else 304)
+
+    def _wait(self, connection: Connection, request: Request, container: str) -> bool:
+        """Answer when the container has ended.
+
+        DockerOperator must get an error's status, which is not known before. Who names an end to come, and
+        the docker program, start the container only when the head of the answer is there: they get the reason
+        in the answer.
+        """
+        condition = request.query.get("condition", "") or "not-running"
+        if condition not in ("not-running", "next-exit", "removed"):
+            raise ApiError(400, f"the condition {condition[:40]!r} is not known", "body")
+        early = condition != "not-running" or request.headers.get("user-agent", "").startswith(_PROGRAM)
+        begun = False
+
+        def begin() -> None:
+            nonlocal begun
+            begun = early
+            if early:
+                connection.begin({"Content-Type": "application/json"})
+
+        try:
+            ended = self._backend.wait(container, condition, lambda: hung_up(connection.socket), begin)
             # Not Docker's Error, which the docker program takes for a failure of its own. DockerOperator
             # shows every key of the answer in its exception.
-            reason = {"Reason": ended.reason} if ended.reason else {}
-            connection.respond_json(200, {"StatusCode": ended.code, **reason})
-        elif (method, verb) == ("POST", "stop"):
-            grace = request.query.get("t", "")
-            if grace and not re.fullmatch(r"-?[0-9]{1,6}", grace):
-                raise ApiError(400, "the query's t is not a number of seconds", "body")
-            connection.respond(204 if backend.stop(container, max(int(grace), 0) if grace else None) else 304)
-        elif (method, verb) == ("GET", "json"):
-            connection.respond_json(200, backend.inspect(container))
-        elif (method, verb) == ("GET", "archive"):
-            archive = backend.archive(container, request.query.get("path", ""))
-            headers = {
-                "Content-Type": "application/x-tar",
-                "X-Docker-Container-Path-Stat": archive.stat(),
-            }
-            connection.respond_chunks(archive.tar, headers)
-        elif (method, verb) == ("DELETE", ""):
-            backend.remove(container, request.flag("force"))
-            connection.respond(204)
+            answer: dict[str, Any] = {"StatusCode": ended.code}
+            answer |= {"Reason": ended.reason} if ended.reason else {}
+        except ApiError as error:
+            if not begun:
+                raise
+            self._refused(error, request.path)
+            answer = {"StatusCode": _NO_CODE, "Error": {"Message": error.message}}
+        if begun:
+            connection.chunk(json.dumps(answer).encode() + b"\n")
+            connection.chunk(b"")
         else:
-            return self._unknown(request, request.path)
+            connection.respond_json(200, answer)
         return True
 
+    def _stop(self, connection: Connection, request: Request, container: str) -> None:
+        grace = queries.seconds(request, "t")
+        stopped = self._backend.stop(container, grace, lambda: hung_up(connection.socket))
+        connection.respond(204 if stopped else 304)
+
+    def _kill(self, connection: Connection, request: Request, container: str) -> None:
+        queries.check_names(request, ("signal",))
+        self._backend.kill(container, queries.signal_name(request))
+        connection.respond(204)
+
+    def _resize(self, connection: Connection, request: Request, container: str) -> None:
+        height, width = request.query.get("h", ""), request.query.get("w", "")
+        if not (re.fullmatch(r"[0-9]{1,4}", height) and re.fullmatch(r"[0-9]{1,4}", width)):
+            raise ApiError(400, "the query's h and w are not numbers of characters", "body")
+        self._backend.resize(container, int(height), int(width))
+        connection.respond(200)
+
+    def _inspect(self, connection: Connection, request: Request, container: str) -> None:
+        connection.respond_json(200, self._backend.inspect(container))
+
+    def _archive(self, connection: Connection, request: Request, container: str) -> None:
+        archive = self._backend.archive(container, request.query.get("path", ""))
+        headers = {
+            "Content-Type": "application/x-tar",
+            "X-Docker-Container-Path-Stat": archive.stat(),
+        }
+        connection.respond_chunks(archive.tar, headers)
+
+    def _remove(self, connection: Connection, request: Request, container: str) -> None:
+        self._backend.remove(container, request.flag("force"))
+        connection.respond(204)
+
+    def _logs(self, connection: Connection, request: Request, container: str) -> bool:
+        options = queries.log_options(request)
+        stream: ChunkedStream | None = None
+
+        def begin(tty: bool) -> Stream:
+            nonlocal stream
+            stream = connection.stream(tty, STDOUT if options.stdout else STDERR)
+            return stream
+
+        try:
+            self._backend.logs(container, options, begin)
+        except ApiError as error:
+            if stream is None:
+                raise
+            # An end without the last chunk, as an error is all that is left to say.
+            raise Disconnect(error.message) from None
+        if stream:
+            stream.end()
+        return False
+
     def _attach(self, connection: Connection, request: Request, container: str) -> bool:
-        if request.query.keys() - {"logs", "stream", "stdin", "stdout", "stderr", "detachKeys"}:
-            raise ApiError(400, "the query of attach holds a name that is not known", "body")
-        if request.flag("stdin"):
-            raise ApiError(501, "a task has no one at its standard input: attach without stdin", "endpoint")
-        if not (request.flag("stdout") and request.flag("stderr")):
-            raise ApiError(501, "output and errors come in one stream here: attach to both", "endpoint")
+        names = ("logs", "stream", "stdin", "stdout", "stderr", "detachKeys")
+        queries.check_names(request, names)
+        options = AttachOptions(*map(request.flag, names[:-1]))
+        if not (options.stdout or options.stderr or options.stdin):
+            raise ApiError(400, "attach to at least one of stdin, stdout and stderr", "body")
         upgraded = request.headers.get("upgrade", "").lower() == "tcp"
         entered = False
 
@@ -264,13 +361,10 @@ class Server:
             nonlocal entered
             entered = True
             self._metrics.opened("streams")
-            stream: RawStream = connection.upgrade(tty, upgraded)
-            return stream
+            return connection.upgrade(tty, upgraded, STDOUT if options.stdout else STDERR)
 
         try:
-            self._backend.attach(
-                container, AttachOptions(request.flag("logs"), request.flag("stream")), upgrade
-            )
+            self._backend.attach(container, options, upgrade)
         except ApiError:
             if not entered:
                 raise

@@ -18,6 +18,7 @@ class ApiVersion(NamedTuple):
 class ApiVersions(NamedTuple):
     """What is spoken. `oldest` to `newest` may stand in a client's paths.
 
+    What changed between them is not served here, or is read in every form: so all are answered alike.
     `advertised` is what `version` and every answer's head say; docker-py takes it as its own.
     """
 
@@ -26,7 +27,7 @@ class ApiVersions(NamedTuple):
     newest: ApiVersion
 
 
-API = ApiVersions(ApiVersion(1, 40), ApiVersion(1, 47), ApiVersion(1, 56))
+API = ApiVersions(ApiVersion(1, 24), ApiVersion(1, 47), ApiVersion(1, 56))
 
 
 def spoken_with(daemon: str) -> ApiVersion:

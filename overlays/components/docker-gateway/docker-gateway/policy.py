@@ -15,7 +15,6 @@ from .model import Create, is_set
 
 DIND = "run the task on a queue of a worker group in mode dind"
 _NODE = f"it gives access to the node, which other tasks share; remove it, or {DIND}"
-_STDIN = "tasks have no interactive input; remove it"
 _RUNTIME = "the administrator chooses the runtime; remove it"
 #: Fields of HostConfig that both backends refuse when set: name -> why, and the way out.
 HOST_REFUSED = {
@@ -29,27 +28,41 @@ HOST_REFUSED = {
     "cgroup_parent": _NODE,
     "sysctls": "tasks may not change kernel parameters; remove it",
     "runtime": _RUNTIME,
-    "isolation": "it exists on Windows only; remove it",
+    "annotations": "the administrator sets them; use labels",
+    "cgroup": _NODE,
+    "masked_paths": _NODE,
+    "readonly_paths": _NODE,
+    **dict.fromkeys(
+        ("isolation", "io_maximum_iops", "io_maximum_bandwidth"), "it exists on Windows only; remove it"
+    ),
 }
+#: Fields that say something about the client alone.
+HOST_CLIENT = frozenset({"console_size", "container_id_file"})
 #: The same for the fields outside HostConfig.
 REFUSED = {
-    "open_stdin": _STDIN,
-    "stdin_once": _STDIN,
-    "attach_stdin": _STDIN,
     "runtime": _RUNTIME,
-    "networking": "use network_mode",
+    "networking": "endpoints have no addresses, aliases or options here; use network_mode alone",
 }
 #: Names of fields as DockerOperator's authors write them, where they differ.
-_PARAMETERS = {"networking": "networking_config", "open_stdin": "stdin_open"}
+_PARAMETERS = {"networking": "networking_config"}
 
 
 def check(request: Create, host: Mapping[str, str], rest: Mapping[str, str]) -> None:
     """Refuse what both backends refuse, and what a backend's own tables name. Raises Refusal."""
     for owner, table in ((request.host, {**HOST_REFUSED, **host}), (request, {**REFUSED, **rest})):
         for name, why in table.items():
-            if is_set(owner, name):
+            if is_set(owner, name) and not (name == "networking" and _repeats_mode(request)):
                 raise Refusal(_PARAMETERS.get(name, name), why)
     _check_common(request)
+
+
+def _repeats_mode(request: Create) -> bool:
+    """Tell whether the endpoints say no more than `network_mode`, as the docker program sends them."""
+    mode = request.host.network_mode or "default"
+    return all(
+        name == mode and isinstance(endpoint, dict | None) and not any((endpoint or {}).values())
+        for name, endpoint in request.networking.endpoints.items()
+    )
 
 
 def _check_private(field: str, mode: str, allowed: Sequence[str]) -> None:
@@ -61,6 +74,9 @@ def _check_private(field: str, mode: str, allowed: Sequence[str]) -> None:
 def _check_common(request: Create) -> None:
     """Refuse values that neither backend honours."""
     host = request.host
+    for name in ("masked_paths", "readonly_paths"):
+        if getattr(host, name) is not None:
+            raise Refusal(name, _NODE)
     _check_private("pid_mode", host.pid_mode, ("", "private"))
     _check_private("ipc_mode", host.ipc_mode, ("", "private", "none"))
     _check_private("cgroupns_mode", host.cgroupns_mode, ("", "private"))

@@ -132,6 +132,12 @@ def admits(image: Reference | None, entries: Iterable[str]) -> bool:
     )
 
 
+def familiar(image: Reference) -> str:
+    """Write a name as Docker's clients show it, without the parts that are the usual ones."""
+    text = str(image).removeprefix(f"{DOCKER_HUB}/")
+    return text.removeprefix("library/") if image.registry == DOCKER_HUB else text
+
+
 def registry_of(server: str) -> str:
     """Give the registry that the address of a login means, as Docker's clients write it."""
     host = server.partition("://")[2] or server

@@ -8,6 +8,7 @@ on where a message ends are how filters are bypassed. Sources: RFC 9112 (framing
 from __future__ import annotations
 
 import codecs
+import contextlib
 import json
 import re
 import socket
@@ -35,7 +36,8 @@ REQUEST_TIMEOUT = 60.0
 #: Bytes of output in one frame, which goes out in one send. The kernel queues that in one piece, so that a
 #: reader that yields what one recv gives (docker-py) never sees half a frame, and no half character.
 MAX_FRAME = 16 * 1024
-_STDOUT = 1
+#: Kinds of frames.
+STDOUT, STDERR = 1, 2
 
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _VALUE = re.compile(rb"[\t\x20-\x7e]*\Z")
@@ -43,6 +45,9 @@ _TARGET = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*(\?[A-Za-z0-9._~!$&'()*+,
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}\Z")
 _LENGTH = re.compile(r"(0|[1-9][0-9]{0,11})\Z")
+
+#: Headers whose values are lists, which may be given in several lines (RFC 9110, 5.3).
+_LISTS = {"accept"}
 
 REASONS = {
     101: "UPGRADED", 200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified", 400: "Bad Request",
@@ -85,10 +90,15 @@ class Connection:
 
     def __init__(
         self, sock: socket.socket, idle: float | None = None, request: float = REQUEST_TIMEOUT,
-        max_body: int = MAX_BODY,
+        max_body: int = MAX_BODY, admit: Callable[[str, str], None] = lambda method, path: None,
     ) -> None:  # fmt: skip
-        """`idle` are the seconds to wait for a request's first byte and to send in, None for ever."""
-        self.socket = sock
+        """`idle` are the seconds to wait for a request's first byte and to send in, None for ever.
+
+        `admit(method, path)` raises for a request whose query and body nobody needs to read.
+        """
+        self.socket, self._admit = sock, admit
+        #: Bytes of the last request may still come, so that there can be no other one.
+        self.unread = False
         self._idle, self._request, self._max_body = idle, request, max_body
         self._buffer = bytearray()
         self._method = ""
@@ -96,7 +106,7 @@ class Connection:
     def read(self) -> Request:
         """Read the next request, waiting for its first byte as long as it takes.
 
-        Raises Closed, WireError, or OSError when the connection breaks.
+        Raises Closed, WireError, OSError when the connection breaks, or what `admit` raises.
         """
         if not self._buffer:
             self.socket.settimeout(self._idle)
@@ -106,8 +116,13 @@ class Connection:
         line, *lines = head.split(b"\r\n")
         self._method, target = _request_line(line)
         headers = _headers(lines)
-        path, query = _target(target)
+        path, text = _target(target)
+        length = headers.get("content-length", "0")
+        self.unread = bool(self._buffer) or length != "0" or "transfer-encoding" in headers
+        self._admit(self._method, path)
+        query = _query(text)
         body = self._body(headers, deadline)
+        self.unread = False
         if self._buffer:
             raise WireError(
                 400, "a second request arrived before the first was answered: pipelining is not supported"
@@ -209,26 +224,53 @@ class Connection:
 
     def respond_chunks(self, chunks: Iterable[bytes], headers: Mapping[str, str]) -> None:
         """Send a body as it comes. An error in the middle leaves it without its end."""
-        self.socket.sendall(_head(200, {**headers, "Transfer-Encoding": "chunked"}))
+        self.begin(headers)
         for chunk in filter(None, chunks):
-            self.socket.sendall(b"%x\r\n%s\r\n" % (len(chunk), chunk))
-        self.socket.sendall(b"0\r\n\r\n")
+            self.chunk(chunk)
+        self.chunk(b"")
 
-    def upgrade(self, tty: bool, upgraded: bool) -> RawStream:
+    def begin(self, headers: Mapping[str, str]) -> None:
+        """Send the head of an answer whose body comes in chunks."""
+        self.socket.sendall(_head(200, {**headers, "Transfer-Encoding": "chunked"}))
+
+    def chunk(self, data: bytes) -> None:
+        """Send a chunk of the body; an empty one is its end."""
+        self.socket.sendall(_chunk(data))
+
+    def drain(self, seconds: float = 5.0, most: int = 256 * 1024 * 1024) -> None:
+        """Say that nothing more comes, and read what the client still sends, so that it reads the answer."""
+        deadline = time.monotonic() + seconds
+        self.socket.shutdown(socket.SHUT_WR)
+        while most > 0 and (left := deadline - time.monotonic()) > 0:
+            self.socket.settimeout(left)
+            if not (data := self.socket.recv(64 * 1024)):
+                return
+            most -= len(data)
+
+    def stream(self, tty: bool, kind: int) -> ChunkedStream:
+        """Begin an answer that is output of a container, as the daemon sends `logs`."""
+        name = "raw" if tty else "multiplexed"
+        self.begin({"Content-Type": f"application/vnd.docker.{name}-stream"})
+        return ChunkedStream(self.socket, tty, kind)
+
+    def upgrade(self, tty: bool, upgraded: bool, kind: int = STDOUT) -> RawStream:
         """Leave HTTP: 101 if the client asked to upgrade, else 200 as the daemon does for old clients."""
-        kind = "raw" if tty else "multiplexed"
-        fields = {"Content-Type": f"application/vnd.docker.{kind}-stream"}
+        name = "raw" if tty else "multiplexed"
+        fields = {"Content-Type": f"application/vnd.docker.{name}-stream"}
         if upgraded:
             fields |= {"Connection": "Upgrade", "Upgrade": "tcp"}
         self.socket.sendall(_head(101 if upgraded else 200, fields))
-        return RawStream(self.socket, tty)
+        return RawStream(self.socket, tty, kind)
 
 
 class RawStream:
-    """Output of a container: Docker's frames, or bare bytes for a terminal. Implements backend.Stream."""
+    """Output of a container: Docker's frames, or bare bytes for a terminal. Implements backend.Stream.
 
-    def __init__(self, sock: socket.socket, tty: bool) -> None:
-        self._socket, self._tty = sock, tty
+    `kind` is that of the frames: STDOUT or STDERR.
+    """
+
+    def __init__(self, sock: socket.socket, tty: bool, kind: int = STDOUT) -> None:
+        self._socket, self._tty, self._kind = sock, tty, kind
         self._held = b""
 
     def write(self, data: bytes) -> None:
@@ -255,11 +297,36 @@ class RawStream:
         self._socket.sendall(data)
 
     def _frame(self, data: bytes) -> None:
-        self._socket.sendall(data if self._tty else struct.pack(">BxxxL", _STDOUT, len(data)) + data)
+        self.relay(data if self._tty else struct.pack(">BxxxL", self._kind, len(data)) + data)
+
+    def read(self) -> bytes:
+        """Give what the client has sent, empty at the end. Raises OSError."""
+        return self._socket.recv(16 * 1024)
+
+    def close_input(self) -> None:
+        """Let a `read` that waits return."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RD)
 
     def on_hangup(self, callback: Callable[[], None]) -> None:
         """Call `callback` once when the client has closed; a half-closed connection is not closed."""
         HANGUPS.watch(self._socket, callback)
+
+
+class ChunkedStream(RawStream):
+    """The same as the body of an answer, which needs its end."""
+
+    def relay(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        super().relay(_chunk(data))
+
+    def end(self) -> None:
+        """Say that this was all."""
+        self._socket.sendall(_chunk(b""))
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 def _whole(data: bytes, start: int, end: int) -> int:
@@ -306,18 +373,25 @@ def _headers(lines: list[bytes]) -> dict[str, str]:
         if not colon or not _TOKEN.match(name) or not _VALUE.match(value):
             raise WireError(400, "a header is malformed")
         key = name.decode("ascii").lower()
+        text = value.strip(b" \t").decode("ascii")
         if key in headers:
-            raise WireError(400, f"the header {key!r} is given twice")
-        headers[key] = value.strip(b" \t").decode("ascii")
+            if key not in _LISTS:
+                raise WireError(400, f"the header {key!r} is given twice")
+            text = f"{headers[key]}, {text}"
+        headers[key] = text
     if "host" not in headers:
         raise WireError(400, "the Host header is missing")
     return headers
 
 
-def _target(target: str) -> tuple[str, dict[str, str]]:
+def _target(target: str) -> tuple[str, str]:
     if not _TARGET.match(target) or _BAD_ESCAPE.search(target):
         raise WireError(400, "the request's path is malformed")
     path, _, query = target.partition("?")
+    return path, query
+
+
+def _query(query: str) -> dict[str, str]:
     try:
         pairs = parse_qsl(
             query, keep_blank_values=True, strict_parsing=bool(query), errors="strict", max_num_fields=32
@@ -327,4 +401,4 @@ def _target(target: str) -> tuple[str, dict[str, str]]:
     names = dict(pairs)
     if len(names) != len(pairs):
         raise WireError(400, "the query gives a name twice")
-    return path, names
+    return names

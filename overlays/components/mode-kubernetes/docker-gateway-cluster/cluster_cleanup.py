@@ -9,6 +9,7 @@ from .cluster_judgement import Ended, trouble
 from .cluster_leases import Leases
 from .cluster_output import LOG_GRACE
 from .cluster_pods import Pods
+from .cluster_removal import Removal
 from .cluster_watch import Watch
 from .containers import Containers
 from .health import Metrics, log
@@ -40,6 +41,7 @@ class Cleanup:
         metrics: Metrics,
     ) -> None:
         self._pods, self._watch, self._leases = pods, watch, leases
+        self._removal = Removal(pods, containers)
         self._tasks, self._containers, self._metrics = settings.tasks, containers, metrics
         self.loop = Loop("collect", self._step, lambda: _TICK)
 
@@ -70,6 +72,7 @@ class Cleanup:
             self._watch.look_for(container)
         if container.fate and container.started and not container.gone and now >= container.end_due:
             self._pods.delete(container, container.fate, 1)
+        self._removal.look_at(container)
         if container.gone:
             container.end_error = ""
             if self._containers.hidden(container):
@@ -83,8 +86,9 @@ class Cleanup:
 
     def _collect(self, container: Container, now: float) -> None:
         age = now - container.ended_at
-        if container.log and age > LOG_GRACE:
-            container.log.close()
+        if age > LOG_GRACE:
+            for stream in tuple(container.logs):
+                stream.close()
         if age > self._tasks.ttl_seconds and not container.attached:
             self._containers.hide(container)
             if not container.gone and not container.fate:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
+from . import description, references
 from .cluster_api import Object
 from .cluster_api import Stream as LogStream
 from .cluster_judgement import MAIN, Ended
+from .events import Events
 from .health import Metrics, log
 from .labels import DAG, TASK
+from .listing import Entry
 from .model import Create
+
+#: Bytes of an ended container's environment that are kept to be shown.
+_KEPT_ENVIRONMENT = 4096
+#: What stands for the exit code of a container that did not end by itself.
+_NO_CODE = 255
 
 
 @dataclass
@@ -45,7 +54,10 @@ class Container:
     attached: int = 0
     memory_limit: str = ""  # known from the end on
     output_lost: str = ""
-    log: LogStream | None = None
+    #: Clients that read the log, and do not end the container by leaving.
+    readers: int = 0
+    logs: set[LogStream] = field(default_factory=set)
+    events: Events = field(default_factory=Events)
 
     @property
     def name(self) -> str:
@@ -78,11 +90,19 @@ class Container:
         for main in self.manifest.get("spec", {}).get("containers", ()):
             self.memory_limit = main["resources"]["limits"].get("memory", "")
         # What only the start needed: the environment may be large.
-        self.manifest, self.request = {}, replace(self.request, env=())
+        self.manifest = {}
+        if sum(map(len, self.request.env)) > _KEPT_ENVIRONMENT:
+            self.request = replace(self.request, env=())
         self.changed.notify_all()
+        self.tell("die", exitCode=str(_NO_CODE if ended.code is None else ended.code))
         metrics.ended("infrastructure" if ended.code is None else "success" if ended.code == 0 else "failure")
         log("container-ended", exit_code=ended.code, error=ended.message or None,
             seconds=round(self.ended_at - self.begun, 3), **self.names())  # fmt: skip
+
+    def tell(self, action: str, **more: str) -> None:
+        """Add an event."""
+        name, request = self.shown_name, self.request
+        self.events.add(action, self.id, name, request.image, request.labels, **more)
 
     def never_ran(self, why: str) -> None:
         """Take note that there will be no container. Called with `changed` held."""
@@ -105,20 +125,46 @@ class Container:
             "task": labels.get(TASK),
         }
 
+    @property
+    def shown_name(self) -> str:
+        """The name that lists show: the pod's, if the client gave none."""
+        return self.name or self.pod_name
+
+    @property
+    def image_id(self) -> str:
+        """A stable number for the image's name; its id is known to the node alone."""
+        return image_id(self.request.image)
+
+    def entry(self) -> Entry:
+        """Describe it for lists."""
+        with self.changed:
+            ended, ended_at = self.ended, self.ended_at
+        state = "exited" if ended else "running" if self.started else "created"
+        now, request = time.time() - time.monotonic(), self.request
+        command = (*(request.entrypoint or ()), *(request.cmd or ()))
+        code = (_NO_CODE if ended.code is None else ended.code) if ended else None
+        return Entry(
+            self.id, self.shown_name, request.image, self.image_id, command, self.created, state, code,
+            now + self.begun, now + ended_at, request.labels, request.host.network_mode or "default",
+        )  # fmt: skip
+
     def describe(self) -> dict[str, Any]:
         """Give the answer to `inspect`, in Docker's words."""
         with self.changed:
             ended, running = self.ended, self.started and not self.ended
-            terminated = main_status(self.pod).get("terminated") or {}
-        request = self.request
-        command = request.entrypoint or request.cmd or ("",)
+            state, status = main_status(self.pod), (self.pod or {}).get("status") or {}
+        terminated, request = state.get("terminated") or {}, self.request
+        begun = terminated.get("startedAt") or (state.get("running") or {}).get("startedAt")
+        command = (*(request.entrypoint or ()), *(request.cmd or ()))
+        address = status.get("podIP", "")
+        mode = request.host.network_mode or "default"
         return {
             "Id": self.id,
-            "Name": "/" + (self.name or self.pod_name),
-            "Created": datetime.fromtimestamp(self.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            "Image": request.image,
-            "Path": command[0],
-            "Args": list(request.cmd or ()),
+            "Name": "/" + self.shown_name,
+            "Created": datetime.fromtimestamp(self.created, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "Image": self.image_id,
+            "Path": command[0] if command else "",
+            "Args": list(command[1:]),
             "State": {
                 "Status": "running" if running else "exited" if ended else "created",
                 "Running": running,
@@ -127,30 +173,28 @@ class Container:
                 "OOMKilled": terminated.get("reason") == "OOMKilled",
                 "Dead": False,
                 "Pid": 0,
-                "ExitCode": 0 if ended is None else ended.code if ended.code is not None else 255,
+                "ExitCode": 0 if ended is None else ended.code if ended.code is not None else _NO_CODE,
                 "Error": ended.message if ended and ended.code is None else "",
-                "StartedAt": terminated.get("startedAt") or "0001-01-01T00:00:00Z",
+                "StartedAt": begun or "0001-01-01T00:00:00Z",
                 "FinishedAt": terminated.get("finishedAt") or "0001-01-01T00:00:00Z",
             },
-            "Config": {
-                "Image": request.image,
-                "Tty": request.tty,
-                "OpenStdin": False,
-                "Cmd": list(request.cmd or ()),
-                "Env": [],
-                "Labels": dict(request.labels),
-                "User": request.user,
-                "WorkingDir": request.working_dir,
-                "Hostname": request.hostname,
+            "Config": description.config(request),
+            "HostConfig": description.host_config(request.host),
+            "NetworkSettings": {
+                "Networks": {mode: {"IPAddress": address}} if address else {},
+                "Ports": {},
+                "IPAddress": address,
             },
-            "HostConfig": {
-                "NetworkMode": request.host.network_mode or "default",
-                "AutoRemove": request.host.auto_remove,
-            },
-            "NetworkSettings": {"Networks": {}, "Ports": {}},
             "Mounts": [],
             "RestartCount": 0,
+            "Driver": "",
+            "Platform": "linux",
         }
+
+
+def image_id(image: str) -> str:
+    """Give a number that looks like an image's id and stands for its name."""
+    return "sha256:" + hashlib.sha256(str(references.parse(image) or image).encode()).hexdigest()
 
 
 def main_status(pod: Object | None) -> Object:

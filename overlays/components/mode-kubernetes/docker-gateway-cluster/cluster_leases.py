@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from .cluster_api import ApiStatus, KubernetesApi, Object, pods_path
@@ -69,7 +69,7 @@ class Leases:
                 self._gone(f"{self._path}/{self._name}")
 
     def _renew(self) -> None:
-        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        stamp = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec = {"holderIdentity": self._owner, "leaseDurationSeconds": self._seconds, "renewTime": stamp}
         try:
             self._api.request("PATCH", f"{self._path}/{self._name}", None, {"spec": spec})

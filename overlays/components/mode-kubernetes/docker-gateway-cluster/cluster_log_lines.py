@@ -87,6 +87,10 @@ class LineReader:
         self._open = not ends
         out.append(visible + b"\n" if ends else visible)
 
+    def _lead(self, stamp: bytes) -> bytes | None:
+        """Give what stands before a new line, None to leave the line out."""
+        return b""
+
     def _begin(self, stamp: bytes, out: list[bytes]) -> None:
         if self._skip:
             self._skip -= 1
@@ -97,7 +101,9 @@ class LineReader:
                 return
             self.gap, self._skip = True, 0
             out.append(b"\n" + GAP if self._open else GAP)
-        self._mute, self._hide, self._given = False, 0, 0
+        lead = self._lead(stamp)
+        self._mute, self._hide, self._given = lead is None, 0, 0
+        out.append(lead or b"")
         if stamp[:19] > self._last[:19]:
             self._last, self._count = stamp, 1
         elif stamp[:19] == self._last[:19]:

@@ -151,8 +151,13 @@ def _main(
         if not request.working_dir.startswith("/"):
             raise Refusal("working_dir", f"{request.working_dir[:200]!r} must be an absolute path")
         main["workingDir"] = request.working_dir
-    if request.tty:
-        main["tty"] = True
+    for key, wanted in (
+        ("tty", request.tty),
+        ("stdin", request.open_stdin),
+        ("stdinOnce", request.stdin_once),
+    ):
+        if wanted:
+            main[key] = True
     if volumes.mounts:
         main["volumeMounts"] = list(volumes.mounts.values())
     return main

@@ -11,7 +11,7 @@ import base64
 import io
 import posixpath
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from .backend import ApiError, Archive, Disconnect
@@ -100,7 +100,7 @@ def _archive(path: str, data: bytes, mode: int, mtime: int, directory: bool = Fa
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as tar:
         tar.addfile(info, io.BytesIO(data))
-    stamp = datetime.fromtimestamp(mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    stamp = datetime.fromtimestamp(mtime, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     # Go's file modes: the type is in the high bits, 1 << 31 for a directory.
     go_mode = (mode & 0o777) | (1 << 31 if directory else 0)
     return Archive(name, 4096 if directory else len(data), go_mode, stamp, (target.getvalue(),))

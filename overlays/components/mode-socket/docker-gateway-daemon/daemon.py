@@ -7,27 +7,44 @@ carry the owner's label; what a crash leaves is swept by that label.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from . import daemon_images, daemon_output
+from . import daemon_images, daemon_inspect, daemon_output, listing
 from .api_versions import API, spoken_with
-from .backend import ApiError, Archive, AttachOptions, Exit, Stream
+from .backend import (
+    ApiError,
+    Archive,
+    AttachOptions,
+    Disconnect,
+    EventOptions,
+    Exit,
+    ListOptions,
+    LogOptions,
+    Stream,
+)
 from .containers import Containers
 from .daemon_api import DaemonApi
 from .daemon_body import BodyWriter
 from .daemon_cgroup import CgroupParent
 from .daemon_cleanup import TICK, Cleanup
 from .daemon_container import Container
-from .daemon_names import Names, read_labels
+from .daemon_names import Names
 from .daemon_room import Room
 from .daemon_storage import Storage
 from .daemon_watch import Watch
+from .events import Events
 from .health import Metrics, log
+from .labels import OWNER
+from .listing import Entry
 from .model import BadBody, Create
 from .references import registry_of
 from .settings import Settings
+
+#: Seconds beyond its grace after which `stop` no longer waits for a container's end.
+_STOP = 30.0
 
 
 class Daemon:
@@ -41,7 +58,9 @@ class Daemon:
         self._body = BodyWriter(settings, parent, parent.auto)
         self._memory_key = f"{self._body.values}.limits.memory"
         self._images = daemon_images.Images(settings.daemon, self._body.values)
-        self._names = Names(settings.owner)
+        self._names, self._owner = Names(settings.owner), settings.owner
+        self._api.clean = self._names.without
+        self._events = Events()
         self._room = Room(self._api, self.containers, self._body.limits, settings.daemon.containers)
         self.watch = Watch(self._api, settings.owner, self.containers)
         self._cleanup = Cleanup(self._api, settings, self.containers)
@@ -83,16 +102,31 @@ class Daemon:
             "MinAPIVersion": str(API.oldest),
         }
 
+    def info(self) -> dict[str, Any]:
+        """Answer for this gateway's own containers, with what any container can read of its node."""
+        found = self._api.call("GET", "/info")
+        keys = ("ServerVersion", "Architecture", "NCPU", "MemTotal", "KernelVersion", "CgroupDriver",
+                "CgroupVersion")  # fmt: skip
+        known = {key: found[key] for key in keys if key in found}
+        return listing.info(self._entries(), len(self.images("")), **known)
+
+    def events(self, options: EventOptions, gone: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        """Give the events of this gateway's own containers."""
+        return self._events.read(options, gone)
+
     def images(self, name: str) -> list[dict[str, Any]]:
-        """List one image."""
-        self._images.check(name)
-        found = self._api.call("GET", "/images/json", {"filters": json.dumps({"reference": [name]})})
-        keep = ("Id", "RepoTags", "RepoDigests", "Created", "Size")
-        return [{key: each.get(key) for key in keep} for each in found]
+        """List one image, or those that were used here."""
+        return self._images.listed(self._api, name)
+
+    def image(self, name: str) -> dict[str, Any]:
+        """Describe an image."""
+        own = {each.image_id for each in self.containers.all()}
+        return self._images.describe(self._api, name, own)
 
     def pull(self, image: str, registry_auth: str) -> Iterator[Mapping[str, Any]]:
         """Pull one image, with credentials of known fields."""
         known = self._images.check_pull(image)
+        self._images.use(image)
         return daemon_images.pull(self._api, known, registry_auth, self._images.trusts(known.registry))
 
     def login(self, registry: str, body: Mapping[str, str]) -> None:
@@ -113,16 +147,15 @@ class Daemon:
         with self._room:
             image = daemon_images.look(self._api, name)
             body = self._body.write(checked, image)
-            try:
-                answer = self._api.call("POST", "/containers/create", query, body)
-            except ApiError as error:
-                error.message = self._names.without(error.message)
-                raise
+            answer = self._api.call("POST", "/containers/create", query, body)
             container = Container(
                 answer["Id"], request.name, request.labels, request.tty, request.image, image.labels,
-                auto_remove=request.host.auto_remove, memory=request.host.memory,
+                image.id, auto_remove=request.host.auto_remove, memory=request.host.memory,
+                events=self._events,
             )  # fmt: skip
             self.containers.add(container)
+        self._images.use(request.image)
+        container.tell("create")
         return container.id, list(answer.get("Warnings") or [])
 
     def start(self, container_id: str) -> bool:
@@ -152,16 +185,39 @@ class Daemon:
         container = self.containers.find(container_id)
         daemon_output.attach(self._api, container, options, upgrade, self._memory_key)
 
-    def wait(self, container_id: str, condition: str, gone: Callable[[], bool]) -> Exit:
+    def logs(self, container_id: str, options: LogOptions, begin: Callable[[bool], Stream]) -> None:
+        """Pass on what was printed."""
+        daemon_output.logs(self._api, self.containers.find(container_id), options, begin)
+
+    def list_containers(self, options: ListOptions) -> list[dict[str, Any]]:
+        """List this gateway's own containers."""
+        return listing.select(self._entries(), options)
+
+    def _entries(self) -> list[Entry]:
+        """Give what the daemon says of the containers that are known here; the filter is our own label."""
+        filters = json.dumps({"label": [f"{OWNER}={self._owner}"]})
+        found = self._api.call("GET", "/containers/json", {"all": "1", "filters": filters})
+        known = {each.id: each for each in self.containers.shown()}
+        return [
+            daemon_inspect.entry(each, known[each["Id"]], self._names)
+            for each in found
+            if each.get("Id") in known
+        ]
+
+    def wait(
+        self, container_id: str, condition: str, gone: Callable[[], bool], begun: Callable[[], None]
+    ) -> Exit:
         """Wait with the daemon, which may take any time."""
         container = self.containers.find(container_id)
         if container.adopted:
             raise ApiError(500, "the Docker gateway was restarted while the container ran", "infrastructure")
         code, reason = None, ""
         try:
-            answer = self._api.call(
+            opened = self._api.open(
                 "POST", f"/containers/{container.id}/wait", {"condition": condition}, timeout=None
             )
+            begun()
+            answer = self._api.finish(*opened)
             code = int(answer["StatusCode"])
             reason = (answer.get("Error") or {}).get("Message", "") or self.watch.why_lost(container)
         except ApiError as error:
@@ -169,41 +225,62 @@ class Daemon:
                 raise
             reason = f"the Docker daemon does not report how the container ended: {error.message}"
         container.ended_at = time.monotonic()
-        seconds = round(container.ended_at - (container.begun or container.ended_at), 3)
-        self._metrics.ended("infrastructure" if reason else "failure" if code else "success")
-        log("container-ended", exit_code=None if reason else code, error=reason or None, seconds=seconds,
-            **container.names())  # fmt: skip
+        if not container.reported:
+            container.reported = True
+            seconds = round(container.ended_at - (container.begun or container.ended_at), 3)
+            self._metrics.ended("infrastructure" if reason else "failure" if code else "success")
+            log("container-ended", exit_code=None if reason else code, error=reason or None, seconds=seconds,
+                **container.names())  # fmt: skip
         if reason or code is None:
-            raise ApiError(500, reason, "infrastructure")
+            raise ApiError(500, self._names.without(reason), "infrastructure")
         return Exit(code, daemon_output.memory(self._api, container, self._memory_key) if code else "")
 
     def inspect(self, container_id: str) -> dict[str, Any]:
         """Describe it, without what tells about the node."""
         container = self.containers.find(container_id)
         found = self._api.call("GET", f"/containers/{container.id}/json")
-        keep = ("Id", "Name", "Created", "Path", "Args", "Image", "RestartCount")
-        config = {k: v for k, v in found.get("Config", {}).items() if k not in ("OnBuild",)}
-        config["Labels"] = read_labels(config.get("Labels") or {}, container.image_labels)
-        config["Image"] = container.image or config.get("Image")
-        state = {k: v for k, v in found.get("State", {}).items() if k != "Pid"}
-        host = {"NetworkMode": found.get("HostConfig", {}).get("NetworkMode", "")}
-        result = {key: found.get(key) for key in keep}
-        result["Name"] = self._names.read(result["Name"] or "")
-        return {**result, "State": state, "Config": config, "HostConfig": host, "Mounts": []}
+        return daemon_inspect.describe(found, container, self._names)
 
-    def stop(self, container_id: str, grace: int | None) -> bool:
-        """Stop it in the background: Airflow's supervisor kills the task 5 s after it asked it to end."""
+    def stop(self, container_id: str, grace: int | None, gone: Callable[[], bool]) -> bool:
+        """Stop it, and wait until it has ended, which it also does if the client leaves."""
+        container = self.containers.find(container_id)
+        if container.died.is_set() or not container.begun:
+            return False
         seconds = self._body.limits.stop_seconds(grace)
-        self.containers.find(container_id).end(
-            self._api, 10 if seconds is None else seconds, "it was stopped"
-        )
+        seconds = 10 if seconds is None else seconds
+        container.end(self._api, seconds, "it was stopped")
+        deadline = time.monotonic() + seconds + _STOP
+        while not (math.isinf(container.end_due) or container.died.wait(0.2)):
+            if time.monotonic() > deadline:
+                raise ApiError(500, "the container is being ended, and has not ended yet", "slow")
+            if gone():
+                raise Disconnect("the client of stop left")
         return True
+
+    def kill(self, container_id: str, signal: str) -> None:
+        """Send it a signal. Its end is then its own, as it is on a plain daemon."""
+        container = self.containers.find(container_id)
+        with container.lock:
+            container.kills += 1
+        try:
+            self._api.call("POST", f"/containers/{container.id}/kill", {"signal": f"SIG{signal}"})
+        except ApiError:
+            with container.lock:
+                container.kills -= 1
+            raise
+
+    def resize(self, container_id: str, height: int, width: int) -> None:
+        """Set the size of its terminal."""
+        container = self.containers.find(container_id)
+        query = {"h": str(height), "w": str(width)}
+        self._api.call("POST", f"/containers/{container.id}/resize", query, raw=True)
 
     def remove(self, container_id: str, force: bool) -> None:
         """Remove it with its anonymous volumes."""
         container = self.containers.find(container_id)
         self._api.call("DELETE", f"/containers/{container.id}", {"force": str(int(force)), "v": "1"})
-        self.containers.forget(container)
+        if self.containers.forget(container):
+            container.tell("destroy")
 
     def archive(self, container_id: str, path: str) -> Archive:
         """Pass on a file of the container as it comes."""

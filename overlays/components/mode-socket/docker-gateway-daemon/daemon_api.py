@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
@@ -24,12 +25,20 @@ class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str, timeout: float | None) -> None:
         super().__init__("docker", timeout=timeout)
         self._path = path
+        self._plain: socket.socket | None = None
 
     def connect(self) -> None:
         """Connect to the socket."""
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
+        self._plain = self.sock
         self.sock.connect(self._path)
+
+    def cut(self) -> None:
+        """End it, from any thread: a read that waits returns."""
+        if self._plain:
+            with contextlib.suppress(OSError):
+                self._plain.shutdown(socket.SHUT_RDWR)
 
 
 class DaemonApi:
@@ -38,11 +47,13 @@ class DaemonApi:
     def __init__(self, path: str) -> None:
         self._path = path
         self._version = ""
+        #: Takes out of an error's message what authors do not see.
+        self.clean: Callable[[str], str] = str
 
     def open(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None,
         headers: Mapping[str, str] | None = None, timeout: float | None = TIMEOUT, versioned: bool = True,
-    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:  # fmt: skip
+    ) -> tuple[UnixConnection, http.client.HTTPResponse]:  # fmt: skip
         """Send a request; gives connection and answer, or raises ApiError for any answer but success."""
         connection = UnixConnection(self._path, timeout)
         fields = dict(headers or {})
@@ -64,14 +75,20 @@ class DaemonApi:
             message = str(json.loads(text)["message"])
         except (ValueError, KeyError, TypeError):
             message = text.decode("utf-8", "replace").strip()
-        raise ApiError(response.status, message or f"the daemon answered {response.status}", "daemon")
+        message = self.clean(message) or f"the daemon answered {response.status}"
+        raise ApiError(response.status, message, "daemon")
 
     def call(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None,
         timeout: float | None = TIMEOUT, versioned: bool = True, raw: bool = False,
     ) -> Any:  # fmt: skip
         """Send a request and give its JSON answer; `raw` reads none."""
-        connection, response = self.open(method, path, query, body, None, timeout, versioned)
+        return self.finish(*self.open(method, path, query, body, None, timeout, versioned), raw)
+
+    def finish(
+        self, connection: UnixConnection, response: http.client.HTTPResponse, raw: bool = False
+    ) -> Any:
+        """Read an answer that was opened to its end, and give its JSON."""
         try:
             data = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -118,7 +135,7 @@ class DaemonApi:
             raise _silent(error) from None
         sock.close()
         message = text.decode("utf-8", "replace")[:500] or "not attached"
-        raise ApiError(status if status >= 400 else 500, message, "daemon")
+        raise ApiError(status if status >= 400 else 500, self.clean(message), "daemon")
 
 
 def quietly(work: Callable[..., Any], *arguments: Any) -> None:

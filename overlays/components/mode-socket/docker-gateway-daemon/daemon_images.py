@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,10 @@ from .settings import Daemon
 
 #: Fields of credentials that are passed on.
 AUTH = {"username", "password", "email", "serveraddress", "identitytoken", "registrytoken"}
+#: Names that are remembered.
+_SHOWN = 200
+_LISTED = ("Id", "RepoDigests", "Created", "Size")
+_DESCRIBED = (*_LISTED, "Config", "Os", "Architecture", "Variant", "Author", "Comment", "RootFS")
 _PROGRESS = ("status", "id", "progress", "progressDetail", "error", "errorDetail")
 
 
@@ -42,6 +47,8 @@ class Images:
         self._images, self._values = rules.images, f"{values}.allowed"
         named = {entry.registry for entry in map(references.parse_entry, rules.images) if entry}
         self._registries = {*rules.registries, *named}
+        #: Names that were pulled or run here, and are shown.
+        self._used: deque[str] = deque(maxlen=_SHOWN)
 
     def check(self, image: str) -> str:
         """Give the name under which the daemon is asked for an image. Raises Refusal."""
@@ -51,6 +58,34 @@ class Images:
         fields.check_image(read, self._images, image, f"{self._values}.images")
         # As it is where any image is allowed: it may also be the start of an id.
         return image if "*" in self._images else str(read)
+
+    def use(self, image: str) -> None:
+        """Take note of an image that is pulled or run."""
+        if (read := references.parse(image)) and str(read) not in self._used:
+            self._used.append(str(read))
+
+    def listed(self, api: DaemonApi, name: str) -> list[dict[str, Any]]:
+        """List one image, or those that were pulled or run here: what others use is theirs."""
+        if name:
+            self.check(name)
+        # As they are written: the daemon compares them with the names that it shows.
+        wanted = [name] if name else list(map(_shown, self._used))
+        if not wanted:
+            return []
+        found = api.call("GET", "/images/json", {"filters": json.dumps({"reference": wanted})})
+        return [self._written(each, _LISTED, wanted) for each in found]
+
+    def describe(self, api: DaemonApi, name: str, own: Collection[str]) -> dict[str, Any]:
+        """Describe one image; `own` are the ids of those that containers here were created from."""
+        whole = name if name.startswith("sha256:") else f"sha256:{name}"
+        asked = name if references.is_id(name) and whole in own else self.check(name)
+        return self._written(api.call("GET", f"/images/{asked}/json"), _DESCRIBED, [name])
+
+    def _written(self, found: Mapping[str, Any], keys: Iterable[str], asked: Iterable[str]) -> dict[str, Any]:
+        """Write an image with those of its names that were asked for or used here."""
+        known = {*self._used, *(str(read) for read in map(references.parse, asked) if read)}
+        tags = [tag for tag in found.get("RepoTags") or [] if str(references.parse(tag)) in known]
+        return {**{key: found.get(key) for key in keys}, "RepoTags": tags}
 
     def check_pull(self, image: str) -> Reference:
         """Give the image to pull. Raises Refusal for one of a registry that the values do not name."""
@@ -74,6 +109,11 @@ class Images:
     def trusts(self, registry: str) -> bool:
         """Tell whether the values name a registry: what it answers may be told."""
         return registry in self._registries
+
+
+def _shown(name: str) -> str:
+    read = references.parse(name)
+    return references.familiar(read) if read else name
 
 
 def look(api: DaemonApi, name: str) -> Image:

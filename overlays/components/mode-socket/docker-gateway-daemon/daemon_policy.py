@@ -32,8 +32,9 @@ HOST_PASSED = frozenset(
 #: The same for the fields outside HostConfig.
 REFUSED = {"mac_address": "the administrator sets the network; remove it"}
 PASSED = frozenset(
-    "name platform image entrypoint cmd env user working_dir hostname domainname labels tty attach_stdout"
-    " attach_stderr exposed_ports volumes network_disabled stop_signal stop_timeout healthcheck host".split()
+    "name platform image entrypoint cmd env user working_dir hostname domainname labels tty attach_stdin"
+    " attach_stdout attach_stderr open_stdin stdin_once exposed_ports volumes network_disabled stop_signal"
+    " stop_timeout healthcheck host".split()
 )
 
 

@@ -18,6 +18,8 @@ from .daemon_container import Container
 from .labels import OWNER
 from .loops import Loop
 
+_EVENTS = ["start", "kill", "oom", "stop", "die", "destroy"]
+
 
 class Watch:
     """Listens to the events of this gateway's containers, for as long as the daemon lives."""
@@ -31,7 +33,7 @@ class Watch:
 
     def _step(self) -> None:
         """Listen for as long as the daemon lets it."""
-        filters = json.dumps({"label": [f"{OWNER}={self._owner}"], "event": ["kill", "die"]})
+        filters = json.dumps({"label": [f"{OWNER}={self._owner}"], "event": _EVENTS})
         try:
             query = {"since": str(int(time.time()) - 1), "filters": filters}
             connection, response = self._api.open("GET", "/events", query, timeout=None)
@@ -56,12 +58,23 @@ class Watch:
 
     def _hear(self, line: bytes) -> None:
         event = json.loads(line)
-        container = self._containers.get((event.get("Actor") or {}).get("ID", ""))
-        if container is None or container.died.is_set():
+        actor, action = event.get("Actor") or {}, str(event.get("Action"))
+        container = self._containers.get(actor.get("ID", ""))
+        if container is None:
             return
-        if event.get("Action") == "die":
+        if action != "destroy" or self._containers.forget(container):
+            attributes = actor.get("Attributes") or {}
+            more = {key: str(attributes[key]) for key in ("exitCode", "signal") if key in attributes}
+            container.tell(action, **more)
+        if container.died.is_set():
+            return
+        if action == "die":
             container.ended_at = container.ended_at or time.monotonic()
             container.died.set()
+        elif action != "kill":
+            return
+        elif container.kills:
+            container.kills -= 1
         elif not container.fate:
             container.lost = (
                 "something else than this task stopped the container, or the node's Docker daemon stopped"
