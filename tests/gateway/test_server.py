@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import stat
 import threading
@@ -367,3 +368,52 @@ def test_many_connections_at_once_and_none_left(path: Path) -> None:
         assert b"200 OK" in each.recv(1000)
         each.close()
     wait_until(lambda: connections() <= before, 60, "the connections are closed")
+
+
+@pytest.mark.parametrize("size", [100_000, 30_000_000])
+def test_a_large_body_of_what_is_not_served_is_answered(
+    client: docker.APIClient, tmp_path: Path, size: int
+) -> None:
+    """The image's context is sent whole before docker-py looks at the answer."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "data").write_bytes(os.urandom(size))
+    with pytest.raises(APIError) as error:
+        list(client.build(path=str(tmp_path)))
+    assert error.value.status_code == 501
+    assert "mode dind" in str(error.value.explanation)
+    assert client.ping()
+
+
+def test_a_query_name_twice_is_no_matter_where_nothing_is_served(client: docker.APIClient) -> None:
+    with pytest.raises(APIError) as error:
+        client.commit("a", changes=["USER 1", "USER 2"])
+    assert error.value.status_code == 501
+
+
+def test_headers_that_are_lists_may_come_twice(path: Path) -> None:
+    twice = b"GET /version HTTP/1.1\r\nHost: a\r\nAccept: application/jsonl\r\nAccept: a/b;q=0.5\r\n\r\n"
+    assert raw(path, twice)[0] == 200
+    assert raw(path, twice.replace(b"Accept", b"Connection"))[0] == 400
+
+
+def test_a_log_that_breaks_has_no_end(client: docker.APIClient) -> None:
+    assert client.logs("a") == b"one\n"
+    with pytest.raises(Exception, match=r"prematurely|broken"):
+        client.logs("broken")
+
+
+def test_the_head_of_wait_comes_first_where_the_client_waits_for_it(path: Path) -> None:
+    """DockerOperator gets the status of an error; who names an end, and the docker program, its reason."""
+    post = b"POST /v1.47/containers/lost/wait%s HTTP/1.1\r\nHost: a\r\n%s\r\n"
+    status, answer = raw(path, post % (b"", b"User-Agent: docker-sdk-python/7.2.0\r\n"))
+    assert (status, answer["message"]) == (500, "the node is gone")
+    for query, agent in ((b"?condition=next-exit", b""), (b"", b"User-Agent: Docker-Client/29\r\n")):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(30)
+            sock.connect(str(path))
+            sock.sendall(post % (query, agent))
+            data = b""
+            while not data.endswith(b"0\r\n\r\n"):
+                data += sock.recv(65536)
+        assert data.startswith(b"HTTP/1.1 200 ")
+        assert b'{"StatusCode": 125, "Error": {"Message": "the node is gone"}}' in data

@@ -15,7 +15,13 @@ from .world import BREAK, END, Pieces, Reply, Task, World
 
 _CONTAINER = re.compile(r"/containers/(?P<id>[0-9a-f]{64})(?:/(?P<verb>[a-z]+))?\Z")
 
-IMAGE: dict[str, Any] = {"Id": "sha256:" + "1" * 64, "Created": 0, "Size": 1, "Os": "linux"}
+IMAGE: dict[str, Any] = {
+    "Id": "sha256:" + "1" * 64,
+    "Created": 0,
+    "Size": 1,
+    "Os": "linux",
+    "Architecture": "amd64",
+}
 
 
 def frame(data: bytes) -> bytes:

@@ -1,6 +1,4 @@
-"""The body of `POST /containers/create` as typed fields.
-
-All that docker-py 7.2 and the docker program 29.5 send for running a container, and nothing else.
+"""The body of `POST /containers/create` as typed fields: what docker-py 7.2 and the docker program 29.5 send.
 
 Each field knows its JSON key and how to read it, so that the same declaration reads a request strictly, tells
 which keys are known, and writes a new request from known fields alone (`to_json`). Keys match exactly: the
@@ -243,6 +241,7 @@ class Healthcheck:
     timeout: int = json_field("Timeout", integer, 0)
     retries: int = json_field("Retries", integer, 0)
     start_period: int = json_field("StartPeriod", integer, 0)
+    start_interval: int = json_field("StartInterval", integer, 0)
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ class Limits:
     def health(self, asked: Healthcheck, image: ImageHealth) -> dict[str, Any]:
         """Give the health check of a container: no interval is below the floor, the image's included."""
         floor = max(self._rules.healthcheck_seconds, 0) * _NANOSECONDS
-        for name in ("interval", "timeout", "retries", "start_period"):
+        for name in ("interval", "timeout", "retries", "start_period", "start_interval"):
             if (value := getattr(asked, name)) < 0:
                 raise Refusal(
                     "healthcheck", f"{name} {value} is negative; set a positive number, or remove it"
@@ -115,7 +115,7 @@ class Limits:
             "Timeout": asked.timeout or image.timeout or _HEALTH_DEFAULT,
             "Retries": asked.retries or image.retries or 3,
             "StartPeriod": asked.start_period or image.start_period,
-            "StartInterval": max(image.start_interval, floor),
+            "StartInterval": max(asked.start_interval or image.start_interval, floor),
         }
         return {key: value for key, value in written.items() if value}
 
