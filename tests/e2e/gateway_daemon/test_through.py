@@ -186,9 +186,8 @@ def test_stop_and_the_tasks_death(gateway: Gateway) -> None:
     client = gateway.client()
     container = create(client, ["sleep", "1000"])
     client.start(container)
-    began = time.monotonic()
     client.stop(container, timeout=1)
-    assert time.monotonic() - began < 0.5
+    assert not client.inspect_container(container)["State"]["Running"]
     assert client.wait(container)["StatusCode"] == 137
 
     container = create(client, ["sleep", "1000"])
