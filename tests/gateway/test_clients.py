@@ -155,6 +155,24 @@ def test_kill(gateway: Gateway) -> None:
     assert "airdock-" not in again.stderr
 
 
+def test_a_clients_signals_are_no_ends_by_others(gateway: Gateway, client: docker.DockerClient) -> None:
+    if not on_daemon(gateway):
+        return  # A pod is deleted instead, which is never an exit code.
+    assert isinstance(gateway.world, DaemonWorld)
+    for by_another in (False, True):
+        container = client.containers.run(IMAGE, ["sleep"], detach=True)
+        container.kill("SIGUSR1")
+        task = gateway.world.tasks[container.id]
+        if by_another:
+            gateway.world._event(task, "kill")
+            gateway.world.exit(task, 0, "by another")
+            with pytest.raises(APIError, match="something else than this task"):
+                container.wait()
+        else:
+            container.kill()
+            assert container.wait()["StatusCode"] == 137
+
+
 def test_wait(gateway: Gateway) -> None:
     done(gateway, "run", "-d", "--name", "a", IMAGE, "exit", "7")
     assert done(gateway, "wait", "a") == "7\n"
