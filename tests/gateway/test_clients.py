@@ -300,6 +300,12 @@ def test_what_is_not_served_names_the_way_out(gateway: Gateway, words: tuple[str
     assert way in found.stderr, found.stderr
 
 
+def test_a_name_that_nothing_has(gateway: Gateway) -> None:
+    found = docker_program(gateway, "inspect", "nosuchname")
+    assert found.returncode == 1
+    assert "no such object: nosuchname" in found.stderr.lower()
+
+
 # ---- docker-py
 
 

@@ -35,11 +35,16 @@ _WAYS_OUT = (
     (r"/containers\b", f"it serves what running containers takes; else {_DIND}"),
     (r"/(plugins|system|checkpoints)\b", f"{_NODE}; {_DIND}"),
 )
+#: Things by their names, of which there are none: `docker inspect` looks for a name among all of them.
+_NONE = re.compile(r"/(network|volume|service|task|node|plugin|secret|config)s/([^/]{1,255})(?:/json)?\Z")
 _SWARM = re.compile(r"/(?:swarm|services|tasks|nodes|secrets|configs)(?:/|\Z)")
 
 
 def refusal(method: str, path: str) -> ApiError:
     """Give the error for a request that is not served; `path` has no version."""
+    none = _NONE.match(path)
+    if none and method == "GET":
+        return ApiError(404, f"No such {none[1]}: {none[2]}", "not-found")
     if _SWARM.match(path):
         message = "Docker Swarm is not available here: use DockerOperator instead of DockerSwarmOperator"
         return ApiError(501, message, "endpoint")
