@@ -25,7 +25,7 @@ def rights(*lines: str) -> Rights:
     for line in lines:
         resource, verbs = line.split()
         group = ""
-        for other in ("batch", "coordination.k8s.io"):
+        for other in ("batch", "coordination.k8s.io", "example.com"):
             if resource.startswith(f"{other}/"):
                 group, resource = other, resource.removeprefix(f"{other}/")
         found |= {(group, resource, verb) for verb in verbs.split(",")}
@@ -40,7 +40,7 @@ TRIGGERER_DEFAULT = rights(*DEFERRABLE, "events list,watch")
 NONE: Rights = set()
 
 #: tasks.rbac -> rights in the task namespace of worker and triggerer, after facts of provider 10.25.
-FEATURES: dict[str, tuple[dict[str, bool], Rights, Rights]] = {
+FEATURES: dict[str, tuple[dict[str, Any], Rights, Rights]] = {
     "default": ({}, WORKER_DEFAULT, TRIGGERER_DEFAULT),
     "least": (
         {"xcom": False, "deferrable": False, "events": False},
@@ -52,13 +52,28 @@ FEATURES: dict[str, tuple[dict[str, bool], Rights, Rights]] = {
     "deferrable": ({"xcom": False, "events": False}, rights(*SYNC), rights(*DEFERRABLE)),
     "jobs": (
         {"jobs": True},
-        WORKER_DEFAULT | rights("batch/jobs create,delete", "batch/jobs/status get"),
+        WORKER_DEFAULT | rights("batch/jobs create,patch,delete", "batch/jobs/status get"),
         TRIGGERER_DEFAULT | rights("batch/jobs/status get", "pods/exec get,create"),
+    ),
+    "exec alone": (
+        {"xcom": False, "deferrable": False, "events": False, "podExec": True},
+        rights(*SYNC, "pods/exec get,create"),
+        NONE,
+    ),
+    "claims": (
+        {"claims": True},
+        WORKER_DEFAULT | rights("persistentvolumeclaims create,delete"),
+        TRIGGERER_DEFAULT,
+    ),
+    "rules": (
+        {"rules": [{"apiGroups": ["example.com"], "resources": ["widgets"], "verbs": ["create", "get"]}]},
+        WORKER_DEFAULT | rights("example.com/widgets create,get"),
+        TRIGGERER_DEFAULT,
     ),
     "jobs without XCom": (
         {"jobs": True, "xcom": False},
         WORKER_DEFAULT - rights("pods/exec get,create")
-        | rights("batch/jobs create,delete", "batch/jobs/status get"),
+        | rights("batch/jobs create,patch,delete", "batch/jobs/status get"),
         TRIGGERER_DEFAULT | rights("batch/jobs/status get"),
     ),
 }

@@ -131,6 +131,7 @@ def test_routing(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], docke
         (KubernetesPodOperator(), pods),
         (KubernetesJobOperator(), pods),
         (mapped(KubernetesJobOperator), pods),
+        *((mapped(type(name, (), {})), pods) for name in load().KUBERNETES_OPERATORS),
         (BashOperator(), "default"),
         # Chosen by the author.
         (DockerOperator(queue="mine"), "mine"),

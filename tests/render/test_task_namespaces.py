@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
-from scripts.chart import Manifests, render
+from scripts.chart import Manifests, RenderError, render
+from scripts.lint.policies import rbac
 from tests.render.test_leaves import BASES
 from tests.render.values import TASK_NAMESPACES, overlaid
 from tests.render.values_schema import concrete, defaults, places, put, samples
@@ -161,6 +163,18 @@ def test_namespaces_beside_the_releases_are_not_beside_a_groups() -> None:
 def test_worker_defaults_have_tasks_too() -> None:
     found = render({"workerDefaults": {"tasks": {"namespace": "others"}}})
     assert [namespace.name for namespace in found.all("Namespace")] == ["others"]
+
+
+def test_rules_are_for_custom_resources() -> None:
+    """All groups of Kubernetes itself that `make lint` knows are refused, and groups without a dot."""
+    groups = [*sorted(rbac.BUILT_IN), "sparkoperator.k8s.io", "kueue.x-k8s.io"]
+    rule = {"apiGroups": groups, "resources": ["things"], "verbs": ["create"]}
+    with pytest.raises(RenderError) as error:
+        render({"tasks": {"rbac": {"rules": [rule]}}})
+    assert set(re.findall(r'tasks\.rbac\.rules: "([^"]+)"', str(error.value))) == rbac.BUILT_IN
+    for group in ("", "*", "apps", "batch"):
+        with pytest.raises(RenderError, match="rbac/rules"):
+            render({"tasks": {"rbac": {"rules": [{**rule, "apiGroups": [group]}]}}})
 
 
 OPTIONS = ("AIRFLOW__KUBERNETES__NAMESPACE", "AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE")

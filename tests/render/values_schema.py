@@ -150,6 +150,7 @@ def known_samples(number: int) -> dict[str, Any]:
         "limits": {"cpu": str(number)},
         "limits.ulimits": {"nofile": number},
         "limitRange.limits": [{"type": "Container", "default": {"ephemeral-storage": f"{number}Gi"}}],
+        "rbac.rules": [{"apiGroups": ["example.com"], "resources": [f"samples{number}"], "verbs": ["get"]}],
         "queues.docker": "docker",
         "queues.kubernetes": "kubernetes",
         "requests": {"memory": f"{number}k"},

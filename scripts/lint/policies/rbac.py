@@ -10,6 +10,32 @@ from scripts.lint.model import CheckObject, Found, Policy, Severity, Standard, c
 
 READ = ("get", "list", "watch")
 WRITE = ("create", "update", "patch", "delete", "deletecollection")
+#: API groups with a dot that Kubernetes itself serves; the chart refuses the same ones (tasks.rbac.rules).
+BUILT_IN = {
+    f"{name}.k8s.io"
+    for name in (
+        "rbac.authorization",
+        "authentication",
+        "authorization",
+        "admissionregistration",
+        "apiextensions",
+        "apiregistration",
+        "certificates",
+        "coordination",
+        "discovery",
+        "events",
+        "imagepolicy",
+        "internal.apiserver",
+        "networking",
+        "node",
+        "resource",
+        "scheduling",
+        "storage",
+        "storagemigration",
+        "metrics",
+        "flowcontrol.apiserver",
+    )
+}
 WORKLOADS = (
     "deployments",
     "statefulsets",
@@ -112,6 +138,14 @@ def _beside_secrets(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
                 if role.namespace in homes and (granted := grants(rule, verbs, resources)):
                     message = f"may {', '.join(granted)} where the release's own pods and Secrets are"
                     yield role, Found(f"rules[{number}]", message)
+
+
+def _custom(manifest: Manifest) -> Iterator[Found]:
+    for number, rule in enumerate(rules(manifest)):
+        for group in rule.get("apiGroups") or ():
+            if "." in str(group) and group not in BUILT_IN:
+                message = f"may {', '.join(rule.get('verbs') or ())} {', '.join(rule.get('resources') or ())}"
+                yield Found(f"rules[{number}].apiGroups", f"{message} of {group}")
 
 
 def _grant(
@@ -262,6 +296,24 @@ POLICIES: tuple[Policy, ...] = (
         ("create", "update", "patch"),
         ("persistentvolumes",),
         cis("5.1.9"),
+    ),
+    _grant(
+        "rbac-claims",
+        "No right to create PersistentVolumeClaims",
+        "medium",
+        "A claim can bind any free PersistentVolume, and copy another claim of its namespace.",
+        ("create", "update", "patch"),
+        ("persistentvolumeclaims",),
+        cis("5.1.9"),
+    ),
+    Policy(
+        "rbac-custom",
+        "No rights on custom resources",
+        "low",
+        "Their controller acts for everyone who creates them: it may create pods, or read Secrets.",
+        "Remove the rule from tasks.rbac.rules, or make sure that DAG authors may do what the "
+        "controller does.",
+        check_object=_custom,
     ),
     _grant(
         "rbac-nodes",

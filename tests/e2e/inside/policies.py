@@ -2,17 +2,20 @@
 
 # mypy: ignore-errors
 
+import importlib
 import os
+import pkgutil
 import sys
 
 import airflow  # noqa: F401  (initializes the settings)
 import airflow.settings as settings
 import airflow_local_settings
+from airflow.providers.cncf.kubernetes import operators, sensors
 from airflow.providers.cncf.kubernetes.operators.job import KubernetesJobOperator
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.docker.operators.docker import DockerOperator
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, BaseOperator, task
 from airflow.serialization.serialized_objects import DagSerialization
 from kubernetes.client import ApiClient
 
@@ -96,8 +99,9 @@ def started(task_id, **expanded):
         (),
         {"dag_id": "policies", "task_id": task_id, "run_id": "r", "try_number": 1, "map_index": index},
     )
-    assert len(operator.on_execute_callback) == 1, task_id
-    operator.on_execute_callback[0]({"task": operator, "ti": ti()})
+    assert len(operator.on_execute_callback) == 2, task_id
+    for callback in operator.on_execute_callback:
+        callback({"task": operator, "ti": ti()})
     assert operator.labels["airdock.dev/task-id"] == task_id
     assert ("airdock.dev/map-index" in operator.labels) == bool(expanded)
     return operator
@@ -117,10 +121,23 @@ assert started("mapped_kwargs", docker_url=USUAL).docker_url == HOST
 assert started("decorated_mapped", op_kwargs={"n": 1}).docker_url == HOST
 
 for name in ("pod", "job", "decorated_pod"):
-    (callback,) = tasks[name].on_execute_callback
-    callback({"task": tasks[name]})
+    for callback in tasks[name].on_execute_callback:
+        callback({"task": tasks[name]})
     assert tasks[name].startup_check_interval_seconds == 0.5
 assert tasks["job"].job_poll_interval == 0.5
+
+# Every operator and sensor of the provider is one of those that are routed, and a denied right is explained.
+for package in (operators, sensors):
+    for found in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"{package.__name__}.{found.name}")
+        for name, cls in vars(module).items():
+            if isinstance(cls, type) and issubclass(cls, BaseOperator) and cls.__module__ == module.__name__:
+                names = {parent.__name__ for parent in cls.__mro__}
+                assert names & airflow_local_settings.KUBERNETES_OPERATORS, (
+                    f"{name} stays on the default queue"
+                )
+for name in ("on_failure_callback", "on_retry_callback"):
+    assert airflow_local_settings._explain in getattr(tasks["pod"], name)
 
 # A pod as the operator builds it, XCom sidecar included, is what Pod Security "restricted" admits.
 operator = KubernetesPodOperator(task_id="pod", image="i", do_xcom_push=True, namespace="tasks")

@@ -42,6 +42,8 @@ RIGHTS = (
     ("rbac.authorization.k8s.io", "roles", "bind"),
     ("rbac.authorization.k8s.io", "rolebindings", "create"),
     ("", "persistentvolumes", "create"),
+    ("", "persistentvolumeclaims", "create"),
+    ("example.com", "widgets", "create"),
     ("", "nodes/proxy", "get"),
     ("certificates.k8s.io", "certificatesigningrequests/approval", "update"),
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "create"),

@@ -6,15 +6,21 @@ others. Exec over a websocket needs `create` from Kubernetes 1.35 on, `get` befo
 {{- with .rbac -}}
 - {apiGroups: [""], resources: [pods], verbs: [create, get, list, patch, delete]}
 - {apiGroups: [""], resources: [pods/log], verbs: [get]}
-{{- if .xcom }}
+{{- if or .xcom .podExec }}
 - {apiGroups: [""], resources: [pods/exec], verbs: [get, create]}
 {{- end }}
 {{- if .events }}
 - {apiGroups: [""], resources: [events], verbs: [list]}
 {{- end }}
 {{- if .jobs }}
-- {apiGroups: [batch], resources: [jobs], verbs: [create, delete]}
+- {apiGroups: [batch], resources: [jobs], verbs: [create, patch, delete]}
 - {apiGroups: [batch], resources: [jobs/status], verbs: [get]}
+{{- end }}
+{{- if .claims }}
+- {apiGroups: [""], resources: [persistentvolumeclaims], verbs: [create, delete]}
+{{- end }}
+{{- range .rules }}
+- {{ pick . "apiGroups" "resources" "verbs" | toJson }}
 {{- end }}
 {{- end }}
 {{- end }}

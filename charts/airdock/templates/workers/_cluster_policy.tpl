@@ -23,6 +23,9 @@ AIRDOCK_DOCKER_HOSTS: {{ join "," .root.Values.airflow.dockerHosts | quote }}
 {{- end }}
 {{- if include "airdock.serves" (dict "group" .group "what" "kubernetes") }}
 AIRDOCK_TASK_RUN_AS_USER: {{ .group.tasks.user | int | quote }}
+{{- with .group.tasks.extraNamespaces }}
+AIRDOCK_TASK_EXTRA_NAMESPACES: {{ join "," . | quote }}
+{{- end }}
 AIRDOCK_TASK_CHECK_SECONDS: {{ .group.tasks.checkSeconds | quote }}
 AIRDOCK_TASK_RESOURCES: {{ toJson .group.tasks.resources | quote }}
 {{- end }}

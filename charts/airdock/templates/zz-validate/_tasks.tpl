@@ -44,6 +44,13 @@
 {{- $problems = append $problems (printf "%s.quota.hard: limits.ephemeral-storage rejects every container without such a limit, and %s.limitRange.limits has no default for it. Add the default, or set %s.quota.hard.limits.ephemeral-storage to null." $key $key $key) -}}
 {{- end -}}
 {{- end -}}
+{{- range $tasks.rbac.rules -}}
+{{- range .apiGroups -}}
+{{- if regexMatch "^((rbac\\.authorization|authentication|authorization|admissionregistration|apiextensions|apiregistration|certificates|coordination|discovery|events|imagepolicy|networking|node|resource|scheduling|storage|storagemigration|metrics)|(internal|flowcontrol)\\.apiserver)\\.k8s\\.io$" . -}}
+{{- $problems = append $problems (printf "%s.rbac.rules: %q is an API group of Kubernetes itself, whose objects the fence and the quota rely on. Only custom resources can be listed. Remove it." $key .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if $tasks.admission.enabled -}}
 {{- if has "kube-system" $namespaces -}}
 {{- $problems = append $problems (printf "%s.admission.enabled: workers in kube-system have the rights of the cluster's controllers, which the admission policy trusts. Install the release in another namespace, or set %s.admission.enabled: false." $key $key) -}}
