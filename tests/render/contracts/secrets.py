@@ -80,6 +80,24 @@ def worker_secrets(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
 
 
 @contract
+def dag_code_secrets(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
+    """Where authors' code runs beside secrets, it is kept from every secret of Airflow's configuration."""
+    separate = scenario.effective["controlPlane"].get("separateDagCode") is not False
+    for component in ("dag-processor", "triggerer"):
+        for manifest in manifests.all("Deployment", component=component):
+            assert manifest.pod
+            container = manifest.pod.container(component)
+            launched = "/opt/airdock/separate_dag_code.py" in container.raw["args"]
+            if launched != separate:
+                yield f"{at(manifest, container)}: its args are {container.raw['args']}"
+            elif launched:
+                secret = {each.name for each in container.env_list if each.secret}
+                withheld = str(container.env["AIRDOCK_WITHHELD"].value).split(",")
+                if missing := {name for name in secret if name.startswith("AIRFLOW__")} - {*withheld}:
+                    yield f"{at(manifest, container)}: DAG code gets {', '.join(sorted(missing))}"
+
+
+@contract
 def no_secret_rendered(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
     """No Secret object, and no literal where a secret belongs."""
     word = re.compile(
