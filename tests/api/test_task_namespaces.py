@@ -12,7 +12,7 @@ from tests.api.control_plane import Refused
 from tests.api.fence import refusal
 from tests.api.pods import gateway_pod, kpo_pod
 from tests.api.test_rights import GATEWAY, NONE, TRIGGERER_DEFAULT, WORKER_DEFAULT, rights
-from tests.support.attacks import AUTHOR
+from tests.support.attacks import AUTHOR, PARSING
 from tests.support.waiting import wait_until
 
 VALUES: dict[str, Any] = {
@@ -20,9 +20,13 @@ VALUES: dict[str, Any] = {
         "default": {"kubernetesOperators": False},
         "blue": {
             "queues": ["blue"],
-            "tasks": {"namespace": "blue-tasks", "admission": {"secrets": ["warehouse"]}},
+            "tasks": {
+                "namespace": "blue-tasks",
+                "admission": {"secrets": ["warehouse"]},
+                "rbac": {"deferrable": True},
+            },
         },
-        "green": {"queues": ["green"], "tasks": {"namespace": "green-tasks", "rbac": {"deferrable": False}}},
+        "green": {"queues": ["green"], "tasks": {"namespace": "green-tasks"}},
     }
 }
 HOMES = {"default": "colours-tasks", "blue": "blue-tasks", "green": "green-tasks"}
@@ -52,10 +56,11 @@ def test_rights_end_in_its_own_namespace(colours: Installed, group: str) -> None
     assert colours.group(group).rights("colours") == NONE
 
 
-def test_the_triggerer_waits_in_all_of_them(colours: Installed) -> None:
+@pytest.mark.attack(actor=PARSING, finding=(8,))
+def test_the_triggerers_rights_end_where_no_group_asks_for_them(colours: Installed) -> None:
     triggerer = colours.account("triggerer")
     assert triggerer.rights("blue-tasks") == TRIGGERER_DEFAULT
-    # Whose only group has no Kubernetes operators; whose settings want none of it.
+    # Whose only group has no Kubernetes operators; whose settings do not say that it should.
     assert triggerer.rights("colours-tasks") == triggerer.rights("green-tasks") == NONE
 
 

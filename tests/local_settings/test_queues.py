@@ -166,3 +166,21 @@ def test_looks_at_pods(
 ) -> None:
     monkeypatch.setenv("AIRDOCK_TASK_CHECK_SECONDS", seconds)
     assert wanted.items() <= vars(run(task)).items()
+
+
+@pytest.mark.parametrize(("may", "deferred"), [("", True), ("true", True), ("false", False)])
+@pytest.mark.parametrize("operator", [KubernetesPodOperator, KubernetesJobOperator])
+def test_defers_only_where_the_triggerer_has_rights(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, operator: Any, may: str, deferred: bool
+) -> None:
+    monkeypatch.setenv("AIRDOCK_TASK_CHECK_SECONDS", "1")
+    monkeypatch.setenv("AIRDOCK_TASK_DEFERRABLE", may)
+    task = operator()
+    task.deferrable = True
+    assert run(task).deferrable is deferred
+    assert ("tasks.rbac.deferrable" in caplog.text) is not deferred
+    task = operator()
+    task.deferrable = False
+    caplog.clear()
+    run(task)
+    assert not caplog.text

@@ -119,18 +119,19 @@ def test_each_namespace_has_everything_once(manifests: Manifests, namespace: str
         ("NetworkPolicy", "airdock-tasks-egress"),
         ("Role", "airdock-task-launcher"),
         ("Role", "airdock-docker-gateway"),
-        ("Role", "airdock-task-watcher"),
     ):
         assert len(manifests.all(kind, name=name, namespace=namespace)) == 1, kind
-    watcher = manifests.one("RoleBinding", name="airdock-task-watcher", namespace=namespace)
-    assert [subject["name"] for subject in watcher.raw["subjects"]] == ["airdock-triggerer"]
+    # A group's namespace lets the triggerer in only if the group's values say so.
+    watchers = manifests.all("RoleBinding", name="airdock-task-watcher", namespace=namespace)
+    subjects = [subject["name"] for watcher in watchers for subject in watcher.raw["subjects"]]
+    assert subjects == (["airdock-triggerer"] if namespace != "green-tasks" else [])
     holding = [
         binding.raw["spec"]["policyName"]
         for binding in manifests.all("ValidatingAdmissionPolicyBinding")
         if binding.get("spec", "matchResources", "namespaceSelector", "matchLabels")["airdock.dev/tasks"]
         == own.labels["airdock.dev/tasks"]
     ]
-    assert len(holding) == len(set(holding)) == 2, "its own fence and no other"
+    assert len(holding) == len(set(holding)) == 3, "its own fence and no other"
 
 
 def test_its_own_settings_hold_in_its_namespace(manifests: Manifests) -> None:
@@ -208,3 +209,29 @@ def test_dags_that_ask_airflow_for_the_namespace_get_the_task_namespace() -> Non
 def test_without_task_pods_airflows_options_stay() -> None:
     manifests = render({"workers": {"default": {"mode": "dind", "queues": ["default"]}}})
     assert not any(name in str(manifest.raw) for manifest in manifests for name in OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "group", "expected"),
+    [
+        # The release's task namespace: its own value.
+        ({}, {}, True),
+        ({"rbac": {"deferrable": False}}, {}, False),
+        ({"rbac": {"deferrable": False}}, {"rbac": {"deferrable": True}}, True),
+        # Another one: only what is said for the group.
+        ({}, {"namespace": "blue-tasks"}, False),
+        ({"rbac": {"deferrable": True}}, {"namespace": "blue-tasks"}, False),
+        ({}, {"namespace": "blue-tasks", "rbac": {"jobs": True}}, False),
+        ({}, {"namespace": "blue-tasks", "rbac": {"deferrable": True}}, True),
+    ],
+)
+@pytest.mark.parametrize("key", ["workers", "workerDefaults"])
+def test_the_triggerers_rights(tasks: Any, group: Any, expected: bool, key: str) -> None:
+    """They follow the values, and with them what the worker does with deferrable=True."""
+    values = {"tasks": tasks, key: {"default": {"tasks": group}} if key == "workers" else {"tasks": group}}
+    manifests = render(values)
+    namespace = group.get("namespace", "airdock-tasks")
+    watchers = [each for each in manifests.all("Role") if each.name.endswith("task-watcher")]
+    assert [each.namespace for each in watchers] == [namespace] * expected
+    said = environment(manifests, "worker").get("AIRDOCK_TASK_DEFERRABLE", "")
+    assert said == ("" if expected else "false")

@@ -129,7 +129,7 @@ TASK_NAMESPACES: dict[str, Any] = {
                 "namespace": "blue-tasks",
                 "quota": {"hard": {"pods": "5", "requests.cpu": None}},
                 "admission": {"secrets": ["warehouse"], "exemptUsers": ["debugger"]},
-                "rbac": {"events": False},
+                "rbac": {"events": False, "deferrable": True},
                 "imagePullSecrets": ["registry"],
                 "userNamespaces": "auto",
                 "user": 1234,

@@ -156,8 +156,17 @@ INTERVALS = {"startup_check_interval_seconds": 5, "job_poll_interval": 10}
 def _prepare_kubernetes(context: Any) -> None:
     """Have the Kubernetes operators look more often, where the author left Airflow's defaults.
 
-    Environment of the worker: AIRDOCK_TASK_CHECK_SECONDS, a number.
+    Where the triggerer has no rights, the worker waits instead, and the DAG runs as it is. Environment of the
+    worker: AIRDOCK_TASK_CHECK_SECONDS, a number; AIRDOCK_TASK_DEFERRABLE, "false" where the triggerer may not
+    see the group's pods.
     """
+    if os.environ.get("AIRDOCK_TASK_DEFERRABLE") == "false" and getattr(context["task"], "deferrable", False):
+        context["task"].deferrable = False
+        _log.warning(
+            "deferrable=True is ignored: the triggerer has no rights in this worker group's task namespace."
+            " The worker waits for the pod instead. To defer, have tasks.rbac.deferrable set to true (for a"
+            " group with a dedicated task namespace: workers.<name>.tasks.rbac.deferrable)."
+        )
     for name, default in INTERVALS.items():
         if getattr(context["task"], name, None) == default:
             setattr(context["task"], name, float(os.environ["AIRDOCK_TASK_CHECK_SECONDS"]))

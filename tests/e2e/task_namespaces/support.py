@@ -11,6 +11,8 @@ from tests.support import registry as private_registry
 
 DAG, REATTACH = "e2e_task_namespace", "e2e_reattach"
 GROUPS = ("blue", "green")
+#: In whose task namespace the triggerer has rights.
+DEFERRING = "blue"
 #: Not the release's name: what is left of a test that was killed is told apart.
 HOMES = {group: f"e2e-{group}-tasks" for group in GROUPS}
 KINDS = ("pod", "docker", "deferred")
@@ -20,7 +22,12 @@ GROUP_VALUES: dict[str, Any] = {
             "mode": "kubernetes",
             "queues": [group],
             "concurrency": 3,
-            "tasks": {"namespace": HOMES[group], "keepNamespace": False, "quota": {"hard": {"pods": "7"}}},
+            "tasks": {
+                "namespace": HOMES[group],
+                "keepNamespace": False,
+                "quota": {"hard": {"pods": "7"}},
+                "rbac": {"deferrable": group == DEFERRING},
+            },
         }
         for group in GROUPS
     }

@@ -5,7 +5,8 @@
 
 {{- /*
 The settings of a group's task pods, as JSON: `tasks`, overridden by the group's, and the namespace's name. tasks.extraNamespaces belong to
-the release's task namespace, so a group with another one does not get them.
+the release's task namespace, so a group with another one does not get them. Nor does it share the triggerer, which every DAG author can use,
+unless its own settings say so.
 Call with (dict "root" $ "own" (list $defaultTasks $groupTasks)); both may be absent.
 */ -}}
 {{- define "airdock.groupTasks" -}}
@@ -13,6 +14,11 @@ Call with (dict "root" $ "own" (list $defaultTasks $groupTasks)); both may be ab
 {{- $tasks := omit .root.Values.tasks "extraNamespaces" -}}
 {{- range .own }}{{ $tasks = include "airdock.merge" (dict "base" $tasks "over" .) | fromJson }}{{ end -}}
 {{- $_ := set $tasks "namespace" ($tasks.namespace | default $release) -}}
+{{- if ne $tasks.namespace $release -}}
+{{- $rbac := dict "deferrable" false -}}
+{{- range .own }}{{ with . }}{{ $rbac = mustMergeOverwrite $rbac (pick (.rbac | default dict) "deferrable") }}{{ end }}{{ end -}}
+{{- $_ := set $tasks "rbac" (mustMergeOverwrite (deepCopy ($tasks.rbac | default dict)) (dict "deferrable" (eq true $rbac.deferrable))) -}}
+{{- end -}}
 {{- if not (hasKey $tasks "extraNamespaces") -}}
 {{- $_ := set $tasks "extraNamespaces" (eq $tasks.namespace $release | ternary .root.Values.tasks.extraNamespaces list) -}}
 {{- end -}}

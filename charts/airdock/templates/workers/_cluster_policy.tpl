@@ -28,5 +28,8 @@ AIRDOCK_TASK_EXTRA_NAMESPACES: {{ join "," . | quote }}
 {{- end }}
 AIRDOCK_TASK_CHECK_SECONDS: {{ .group.tasks.checkSeconds | quote }}
 AIRDOCK_TASK_RESOURCES: {{ toJson .group.tasks.resources | quote }}
+{{- if and .root.Values.controlPlane.enabled (ne true .group.tasks.rbac.deferrable) }}
+AIRDOCK_TASK_DEFERRABLE: "false"
+{{- end }}
 {{- end }}
 {{- end }}
