@@ -27,7 +27,7 @@ ESCAPES: dict[str, dict[str, Any]] = {
     "out of a mapped directory as a mount": {
         "Mounts": [{"Type": "bind", "Source": "/srv/shared/../..", "Target": "/h"}]
     },
-    "below a mapped directory": {"Binds": ["/srv/shared/sub:/host"]},
+    "beside a mapped directory": {"Binds": ["/srv/shared-not:/host"]},
     "a volume of the local driver over /": {
         "Mounts": [
             {

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from docker_gateway import cluster_manifest
+from docker_gateway.settings import Tasks, Volume
 
 from tests.support.attacks import AUTHOR
 
@@ -275,3 +276,42 @@ def test_platform() -> None:
 
 def test_a_pod_that_etcd_would_not_take_is_refused() -> None:
     assert "environment" in refusal(Env=["A=" + "x" * cluster_manifest.MAX_MANIFEST])
+
+
+@pytest.mark.parametrize(
+    ("source", "claim", "sub_path"),
+    [
+        ("/data", "data", None),
+        ("/data/", "data", None),
+        ("/data/2026-01-01", "data", "2026-01-01"),
+        ("/data/a/b", "data", "a/b"),
+        ("/data/own/x", "own", "base/x"),
+        ("/database", "all", "database"),
+    ],
+)
+def test_binds_map_all_that_is_below_them(source: str, claim: str, sub_path: str | None) -> None:
+    """The nearest one wins."""
+    binds = {"/": Volume("all"), "/data": Volume("data"), "/data/own": Volume("own", "base")}
+    built = build(host={"Binds": [f"{source}:/in"]}, tasks=Tasks(binds=binds)).manifest["spec"]
+    (mount,) = (m for m in built["containers"][0]["volumeMounts"] if m["mountPath"] == "/in")
+    (volume,) = (v for v in built["volumes"] if v["name"] == mount["name"])
+    assert (volume["persistentVolumeClaim"]["claimName"], mount.get("subPath")) == (claim, sub_path)
+
+
+def test_binds_outside_are_refused() -> None:
+    tasks = Tasks(binds={"/data": Volume("data")})
+    for source in ("/database", "/", "/data/../etc", "/dat"):
+        assert "tasks.binds" in refusal(host={"Binds": [f"{source}:/in"]}, tasks=tasks)
+
+
+def test_names_that_kubernetes_takes_in_lower_case() -> None:
+    pod = spec(Hostname="MyHost", host={"ExtraHosts": ["MyDb.Example.com:1.2.3.4"]})
+    assert pod["hostname"] == "myhost"
+    assert pod["hostAliases"] == [{"ip": "1.2.3.4", "hostnames": ["mydb.example.com"]}]
+
+
+def test_names_that_it_does_not_take_say_what_to_use() -> None:
+    assert "underscore" in refusal(host={"ExtraHosts": ["my_db:1.2.3.4"]})
+    text = refusal(Hostname="a.example.com")
+    assert "use 'a'" in text
+    assert "dns_search=['example.com']" in text

@@ -28,8 +28,7 @@ def test_retrieval() -> None:
     assert sidecar["volumeMounts"] == [{**main_mount, "readOnly": True}]
     inner = retrieve("/tmp/airflow/x/out", host={"Mounts": [TMP_MOUNT]}).manifest["spec"]
     assert inner["initContainers"][0]["volumeMounts"][0]["mountPath"] == "/tmp/airflow"
-    assert "retrieve_output_path" in refusal(Labels={labels.RETRIEVE: "/app/out"})
-    for bad in ("out", "/tmp/../etc/x", "/tmp/"):
+    for bad in ("out", "/tmp/../etc/x", "/tmp/", "/proc/self/x"):
         assert "retrieve_output_path" in refusal(Labels={labels.RETRIEVE: bad})
     assert "initContainers" not in spec()
     # An image's own uid is not known: the sidecar must not run as its own image's root.
@@ -38,6 +37,27 @@ def test_retrieval() -> None:
         "initContainers"
     ][0]
     assert own["securityContext"]["runAsUser"] == 50000
+
+
+def test_a_file_below_tmp_needs_only_the_directory() -> None:
+    deep = retrieve("/tmp/out/result.pkl").manifest["spec"]
+    (sidecar,) = deep["initContainers"]
+    assert sidecar["command"][-1] == "/tmp/out/result.pkl"
+    assert [m["mountPath"] for m in sidecar["volumeMounts"]] == ["/tmp"]
+
+
+def test_a_file_elsewhere_hides_nothing_beside_it() -> None:
+    """It alone is mounted, and exists before the container: a missing one would become a directory."""
+    pod = retrieve("/app/$out/result.pkl").manifest["spec"]
+    create, sidecar = pod["initContainers"]
+    (mount,) = (m for m in pod["containers"][0]["volumeMounts"] if m["mountPath"].startswith("/app"))
+    assert mount["mountPath"] == "/app/$out/result.pkl"
+    assert "restartPolicy" not in create
+    path = f"{sidecar['volumeMounts'][0]['mountPath']}/{mount['subPath']}"
+    assert create["command"][-1] == sidecar["command"][-1] == path
+    assert create["volumeMounts"] == [{"name": mount["name"], "mountPath": path.rpartition("/")[0]}]
+    assert sidecar["volumeMounts"][0]["readOnly"]
+    assert create["securityContext"] == sidecar["securityContext"]
 
 
 def test_task_docker_needs_no_label() -> None:
@@ -71,10 +91,12 @@ def test_the_file_comes_back_only_whole() -> None:
         log[40:],
         log.replace(b"airdock-end file 2560", b"airdock-end file 2561"),
         b"airdock-end unreadable\n",
-        b"airdock-end large\n",
+        b"airdock-end large 6291456\n",
     ):
         with pytest.raises(Disconnect):
             cluster_retrieval.read([broken], "/tmp/out.bin")
+    with pytest.raises(Disconnect, match="6291456 bytes, and the maximum is 5242880"):
+        cluster_retrieval.read([b"airdock-end large 6291456\n"], "/tmp/out.bin")
     with pytest.raises(ApiError) as error:
         cluster_retrieval.read([b"airdock-end missing\n"], "/tmp/out.bin")
     assert error.value.status == 404

@@ -15,12 +15,17 @@ POLICY = "airdock-tasks-egress"
 
 
 def run(
-    gateway: Gateway, code: int, printed: bytes, killed: str = "", **host: object
+    gateway: Gateway,
+    code: int,
+    printed: bytes,
+    killed: str = "",
+    labels: Mapping[str, str] | None = None,
+    **host: object,
 ) -> tuple[bytes, Mapping[str, Any]]:
     """Run a container that prints and ends; give the whole log and the answer to `wait`."""
     client, other = gateway.client(), gateway.client()
     wait_until(lambda: not gateway.backend.ready(), 20, "ready", 0.01)
-    container = other.create(HostConfig=host)
+    container = other.create(HostConfig=host, Labels=labels or {})
     client.attach(container)
     assert other.ask("POST", f"/containers/{container}/start")[0] == 204
     (task,) = wait_until(gateway.world.alive, 20, "the container runs", 0.01)
@@ -29,7 +34,7 @@ def run(
     gateway.world.exit(task, code, killed)
     text = client.output()
     status, answer = other.ask("POST", f"/containers/{container}/wait")
-    assert status == 200
+    assert status == 200, answer
     return text, answer
 
 
@@ -78,3 +83,20 @@ def test_other_ends_say_nothing(tmp_path: Path, backend: str, code: int, killed:
     with running(backend, tmp_path) as gateway:
         text, answer = run(gateway, code, b"working\n", killed)
     assert (text, answer) == (b"working\n", {"StatusCode": code})
+
+
+@pytest.mark.parametrize(("labels", "said"), [({}, True), ({"airdock.dev/xcom-all": "true"}, False)])
+def test_what_is_ignored_is_the_first_line(tmp_path: Path, labels: dict[str, str], said: bool) -> None:
+    """Unless each line is a result."""
+    with running("cluster", tmp_path) as gateway:
+        limit = [{"Name": "nofile", "Soft": 1, "Hard": 1}]
+        text, _ = run(gateway, 0, b"working\n", labels=labels, Ulimits=limit)
+    assert text.endswith(b"working\n")
+    assert text.startswith(b"[airdock] ulimits: ignored") == said
+
+
+def test_a_result_that_is_too_large_fails_the_task_with_the_reason(tmp_path: Path) -> None:
+    """DockerOperator takes an error of `archive` for "there is no result": `wait` is the last to be heard."""
+    with running("cluster", tmp_path) as gateway, pytest.raises(AssertionError) as error:
+        run(gateway, 0, b"airdock-end large 6291456\n", labels={"airdock.dev/retrieve-output": "/tmp/x"})
+    assert "6291456 bytes, and the maximum is 5242880" in str(error.value)

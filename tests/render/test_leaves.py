@@ -66,6 +66,7 @@ BASES: dict[str, dict[str, Any]] = {
             },
         },
     },
+    "no-xcom": {"tasks": {"rbac": {"xcom": False}}},
     "no-default-needed": {"tasks": {"quota": {"hard": {"limits.ephemeral-storage": None}}}},
     "attachable": {
         "controlPlane": {"executionApiUrl": "http://a.b:8080/execution/"},

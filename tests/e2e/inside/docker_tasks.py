@@ -164,7 +164,7 @@ CASES = {
     "retrieve_output below /tmp": retrieve("/tmp/result"),
     "retrieve_output in the temporary directory": retrieve("/tmp/airflow/result"),
     "retrieve_output, mount_tmp_dir=False": retrieve("/tmp/result", mount_tmp_dir=False),
-    "retrieve_output elsewhere": retrieve("/srv/result", user="0"),
+    "retrieve_output elsewhere": retrieve("/srv/result"),
     "retrieve_output of no file": retrieve("/tmp/result", command=["true"]),
     "retrieve_output of an empty file": retrieve("/tmp/result", command=["touch", "/tmp/result"]),
     "retrieve_output, exit code 1": retrieve("/tmp/result", command=["false"]),

@@ -208,7 +208,7 @@ class Cluster:
         name, grace = built.manifest["metadata"]["name"], cluster_manifest.grace(request)
         container = Container(
             container_id, request, name, grace, built.manifest, built.retrieve, built.xcom_all,
-            events=self._events,
+            events=self._events, notes=built.notes,
         )  # fmt: skip
         self.containers.add(container)
         container.tell("create")
@@ -324,7 +324,19 @@ class Cluster:
             raise ApiError(500, ended.message, "infrastructure")
         if container.output_lost:
             raise ApiError(500, container.output_lost, "output-lost")
+        if ended.code == 0 and container.retrieve:
+            self._fetch(container)
         return Exit(ended.code, cluster_remarks.memory(container))
+
+    def _fetch(self, container: Container) -> None:
+        """Read the file that the task retrieves, while an error can still say why it cannot be had."""
+        try:
+            container.result = container.result or self._result(container)
+        except Disconnect as error:
+            raise ApiError(500, f"retrieve_output: {error}", "output") from None
+        except ApiError as error:
+            if error.status != 404:
+                raise
 
     def inspect(self, container_id: str) -> dict[str, Any]:
         """Describe a container."""
@@ -381,6 +393,10 @@ class Cluster:
                 f"{path[:200]!r} cannot be read from an ended container: the label {RETRIEVE} names"
                 f" {container.retrieve or 'no file'}"
             )
+        return container.result or self._result(container)
+
+    def _result(self, container: Container) -> Archive:
+        path = container.retrieve
         log_path = pods_path(self._tasks.namespace, container.pod_name, "log")
         query = {
             "container": cluster_retrieval.SIDECAR,

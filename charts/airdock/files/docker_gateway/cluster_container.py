@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from . import description, references
+from .backend import Archive
 from .cluster_api import Object
 from .cluster_api import Stream as LogStream
 from .cluster_judgement import MAIN, Ended
@@ -53,6 +54,8 @@ class Container:
     removed: bool = False
     attached: int = 0
     memory_limit: str = ""  # known from the end on
+    notes: list[str] = field(default_factory=list)  # what was ignored, for the log
+    result: Archive | None = None  # the file that the task retrieves, once it was read
     output_lost: str = ""
     #: Clients that read the log, and do not end the container by leaving.
     readers: int = 0

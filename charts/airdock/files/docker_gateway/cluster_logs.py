@@ -70,7 +70,7 @@ class Logs(Output):
         if options.since is not None:
             first["sinceTime"] = utc(options.since)[:19].decode() + "Z"
         super().__init__(api, tasks, container, stream, LogReader(options), first)
-        self._options, self._cancelled = options, False
+        self._options, self._cancelled, self._notes = options, False, []
 
     def run(self) -> None:
         """Send what is asked for. Raises Disconnect if that cannot be done."""

@@ -38,6 +38,8 @@ class Output:
         self._container, self._stream, self._reader = container, stream, reader or LineReader()
         self._first, self._delay = first or {}, 0.1
         self._current: LogStream | None = None
+        # Not where each line is a result.
+        self._notes = [] if container.xcom_all else container.notes
 
     def send(self, follow: bool) -> None:
         """Send the whole output, and return once the container has ended; or what there is by now."""
@@ -138,6 +140,9 @@ class Output:
                 if not data:
                     break
                 if new := self._reader.feed(data):
+                    if self._notes:
+                        self._stream.write(lines(self._notes))
+                        self._notes = []
                     self._stream.write(new)
         finally:
             self._current = None

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .backend import ApiError, Archive, Disconnect
+from .cluster_volumes import Shared
 from .settings import Tasks
 
 SIDECAR = "retrieve-output"
@@ -28,7 +29,7 @@ finish() {{
   if [ -d "$1" ]; then echo "{_MARK} directory"
   elif [ ! -f "$1" ]; then echo "{_MARK} missing"
   elif [ ! -r "$1" ]; then echo "{_MARK} unreadable"
-  elif [ "$(stat -Lc %s "$1")" -gt {MAX_BYTES} ]; then echo "{_MARK} large"
+  elif [ "$(stat -Lc %s "$1")" -gt {MAX_BYTES} ]; then echo "{_MARK} large $(stat -Lc %s "$1")"
   else base64 "$1" && echo "{_MARK} file $(stat -Lc '%s %a %Y' "$1") $(sha256sum < "$1" | cut -d ' ' -f 1)"
   fi
   exit 0
@@ -38,8 +39,20 @@ while :; do sleep 3600 & wait $!; done
 """
 
 
-def sidecar(tasks: Tasks, path: str, mount: dict[str, Any], user: int | None) -> dict[str, Any]:
-    """Build the sidecar for a file on `mount`; it runs as the container's uid, or as `user` if not None."""
+def init_containers(tasks: Tasks, shared: Shared, user: int | None) -> list[dict[str, Any]]:
+    """Build the sidecar and what creates the file, with the container's uid or, if it is a number, `user`."""
+    containers = [_container(tasks, shared.path, shared.mount, user)]
+    if shared.create:
+        # As a directory of a volume would be missing, the kubelet would create one in the file's place.
+        command = ["sh", "-c", ': > "$$1" && chmod 666 "$$1"', "create", shared.path]
+        sidecar = {k: v for k, v in containers[0].items() if k != "restartPolicy"}
+        containers.insert(
+            0, {**sidecar, "name": f"{SIDECAR}-file", "command": command, "volumeMounts": [shared.mount]}
+        )
+    return containers
+
+
+def _container(tasks: Tasks, path: str, mount: dict[str, Any], user: int | None) -> dict[str, Any]:
     return {
         "name": SIDECAR,
         "image": tasks.retrieve_image,
@@ -75,7 +88,8 @@ def read(chunks: Iterable[bytes], path: str) -> Archive:
         raise ApiError(404, f"Could not find the file {path} in the container", "no-output")
     if kind == "large":
         raise Disconnect(
-            f"the output file {path} is larger than {MAX_BYTES} bytes: give a path or an address instead"
+            f"the output file {path} has {' '.join(words[1:]) or 'too many'} bytes, and the maximum is"
+            f" {MAX_BYTES}: put the data on a volume or into an object store, and return its path or address"
         )
     if kind == "directory":
         return _archive(path, b"", 0o40755, 0, directory=True)

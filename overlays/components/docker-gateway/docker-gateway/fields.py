@@ -79,9 +79,16 @@ def parse_host(entry: str) -> tuple[str, str]:
     name, colon, address = entry.partition(":")
     if address == "host-gateway":
         raise Refusal("extra_hosts", "pods have no host-gateway; give an address, or the name of a Service")
+    if colon and "_" in name:
+        raise Refusal(
+            "extra_hosts",
+            f"Kubernetes does not allow the underscore in the host name {name[:80]!r}; use '-' in the name,"
+            " here and in the program",
+        )
     if not colon or not _DNS_NAME.match(name.lower()):
         raise Refusal("extra_hosts", f"{entry[:200]!r} must be a host name and an address")
-    return name, check_address("extra_hosts", address.strip("[]"))
+    # Host names are looked up in any case, and Kubernetes takes them in lower case.
+    return name.lower(), check_address("extra_hosts", address.strip("[]"))
 
 
 def check_address(field: str, address: str) -> str:

@@ -51,8 +51,7 @@ def build(request: Create, container: str, settings: Settings, *, always_pull: b
     volumes = Volumes(tasks)
     volumes.add_all(request)
     retrieve = _retrieve_path(request)
-    if retrieve:
-        volumes.share(retrieve)
+    shared = volumes.share(retrieve) if retrieve else None
     env = _environment(request)
     security = _security(request, tasks, userns)
     if request.user == "" and security.get("runAsUser") and "HOME" not in env:
@@ -76,12 +75,10 @@ def build(request: Create, container: str, settings: Settings, *, always_pull: b
         spec["imagePullSecrets"] = [{"name": name} for name in secrets]
     if volumes.volumes:
         spec["volumes"] = volumes.volumes
-    if retrieve:
+    if shared:
         # Without a uid, the container's is its image's, which nobody knows; the sidecar's image may say root.
         unknown = 50000 if "runAsUser" not in security and not userns else None
-        spec["initContainers"] = [
-            cluster_retrieval.sidecar(tasks, retrieve, volumes.mount_of(retrieve), unknown)
-        ]
+        spec["initContainers"] = cluster_retrieval.init_containers(tasks, shared, unknown)
     if request.platform:
         spec["nodeSelector"] = {**spec.get("nodeSelector", {}), **_platform(request.platform)}
     manifest = {
@@ -290,11 +287,17 @@ def _network_names(request: Create) -> dict[str, Any]:
     host = request.host
     result: dict[str, Any] = {}
     if request.hostname:
-        if not fields.HOSTNAME.match(request.hostname):
+        name = request.hostname.lower()
+        if "." in name:
+            first, _, rest = name.partition(".")
             raise Refusal(
-                "hostname", f"{request.hostname[:80]!r} must consist of lower-case letters, digits and '-'"
+                "hostname",
+                f"the host name of a pod has no dots; use {first[:63]!r}, and extra_hosts to give"
+                f" {name[:80]!r} an address, or dns_search=[{rest[:80]!r}]",
             )
-        result["hostname"] = request.hostname
+        if not fields.HOSTNAME.match(name):
+            raise Refusal("hostname", f"{request.hostname[:80]!r} must consist of letters, digits and '-'")
+        result["hostname"] = name
     if len(host.dns) > 3:
         raise Refusal("dns", "a pod has at most three name servers; remove some")
     dns: dict[str, Any] = {}

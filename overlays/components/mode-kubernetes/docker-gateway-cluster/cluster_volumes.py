@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import posixpath
+from dataclasses import dataclass
 from typing import Any
 
 from . import fields
 from .backend import Refusal
 from .model import Create, Mount
 from .settings import Tasks, Volume
+
+#: Where a sidecar finds a file that is a volume by itself.
+_OUTPUT, _RESULT = "/run/airdock-output", "file"
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A file that a sidecar reads: its path there, its mount, and whether it must be created beforehand."""
+
+    path: str
+    mount: dict[str, Any]
+    create: bool
 
 
 class Volumes:
@@ -50,9 +64,10 @@ class Volumes:
             raise Refusal("mounts", f"the type {mount.type[:40]!r} is unknown; use volume or tmpfs")
 
     def _mapped(self, mount: Mount) -> Volume:
-        """Give the claim that a directory of a bind mount is mapped to."""
-        mapped = self._tasks.binds.get(posixpath.normpath(mount.source))
-        if mapped is None or ".." in mount.source.split("/"):
+        """Give the claim that a directory of a bind mount, or the nearest one above it, is mapped to."""
+        source = posixpath.normpath(mount.source).rstrip("/")
+        above = [path for path in self._tasks.binds if f"{source}/".startswith(f"{path.rstrip('/')}/")]
+        if not above or ".." in mount.source.split("/"):
             raise Refusal(
                 "mounts",
                 f"no node of the cluster has the directory {mount.source!r}; use a volume, or ask the"
@@ -60,7 +75,10 @@ class Volumes:
             )
         if mount.bind.propagation not in ("", "rprivate", "private"):
             raise Refusal("mounts", "mount propagation is not available; remove it")
-        return mapped
+        nearest = max(above, key=len)
+        mapped = self._tasks.binds[nearest]
+        below = source.removeprefix(nearest.rstrip("/")).strip("/")
+        return dataclasses.replace(mapped, sub_path="/".join(filter(None, (mapped.sub_path, below))))
 
     def _allowed(self, mount: Mount) -> Volume:
         """Give the claim behind a volume's name."""
@@ -116,14 +134,14 @@ class Volumes:
         covering = [t for t in self.mounts if path.startswith(t + "/")]
         return self.mounts[max(covering, key=len)] if covering else {}
 
-    def share(self, path: str) -> None:
-        """Make a file readable for a sidecar: its directory must be a volume."""
-        if self.mount_of(path):
-            return
-        if posixpath.dirname(path) != "/tmp":  # noqa: S108
-            raise Refusal(
-                "retrieve_output_path",
-                f"the file {path[:200]!r} is on no volume and is deleted with the container; write it below"
-                " /tmp, or to the directory in the variable AIRFLOW_TMP_DIR",
-            )
-        self.empty_dir("/tmp")  # noqa: S108
+    def share(self, path: str) -> Shared:
+        """Make a file readable for a sidecar: the file itself, or a directory above it, must be a volume."""
+        fields.check_target("retrieve_output_path", path)
+        if not self.mount_of(path) and path.startswith("/tmp/"):  # noqa: S108
+            self.empty_dir("/tmp")  # noqa: S108
+        if mount := self.mount_of(path):
+            return Shared(path, mount, False)
+        # Not the directory, which would hide what the image has there.
+        name = self._volume("emptyDir", {"sizeLimit": self._tasks.tmp_size_limit})
+        self._mount(path, name, subPath=_RESULT)
+        return Shared(f"{_OUTPUT}/{_RESULT}", {"name": name, "mountPath": _OUTPUT}, True)
