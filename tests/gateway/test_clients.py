@@ -13,11 +13,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
 from docker.errors import APIError, ContainerError, ImageNotFound, NotFound
 from docker_gateway import cluster_cleanup, daemon_cleanup
+from docker_gateway.cluster import Cluster
 
 from tests.gateway.stand_ins.cluster import ClusterWorld
 from tests.gateway.stand_ins.daemon import DaemonWorld
@@ -234,8 +236,14 @@ def test_events(gateway: Gateway) -> None:
     attributes = found[actions.index("die")]["Actor"]["Attributes"]
     assert (attributes["name"], attributes["team"]) == ("a", "y")
     assert next(e for e in found if e["Action"] == "die")["Actor"]["Attributes"]["exitCode"] == "3"
-    none = done(gateway, "events", "--since", before, "--until", before, "--filter", "label=team=z")
-    assert none == ""
+    now = str(int(time.time()) + 1)
+    words = ("events", "--since", before, "--until", now, "--format", "{{.Action}}", "--filter")
+    assert done(gateway, *words, "label=team=z") == ""
+    assert done(gateway, *words, "event=die") == "die\n"
+    assert done(gateway, *words, "container=a", "--filter", "event=start") == "start\n"
+    assert done(gateway, *words, "container=b") == ""
+    assert done(gateway, *words, "type=network") == ""
+    assert done(gateway, *words, f"image={IMAGE}", "--filter", "event=create") == "create\n"
 
 
 def test_pull(gateway: Gateway) -> None:
@@ -424,9 +432,9 @@ def said_to_clients(gateway: Gateway) -> str:
 
 
 @pytest.mark.attack(actor=AUTHOR)
-def test_nothing_of_others_or_of_the_node_is_shown(gateway: Gateway) -> None:
+def test_nothing_of_others_or_of_the_node_is_shown(gateway: Gateway, client: docker.DockerClient) -> None:
     done(gateway, "run", "--name", "a", IMAGE, "echo")
-    said = said_to_clients(gateway)
+    said = said_to_clients(gateway) + str(client.api.containers(all=True))
     for secret in ("stranger", "secret", "another", "4711", "e" * 12, "airdock-", OWNER):
         assert secret not in said, secret
     assert '"a"' in said
@@ -444,3 +452,28 @@ def test_a_stranger_cannot_be_touched(gateway: Gateway, client: docker.DockerCli
                 call(name)
             assert error.value.status_code == 404
     assert stranger.alive
+
+
+def test_what_ends_before_its_start_was_answered_keeps_its_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running("cluster", tmp_path) as gateway:
+        assert isinstance(gateway.backend, Cluster)
+        wait_until(lambda: not gateway.backend.ready(), 20, "ready", 0.01)
+        client, other = gateway.client(), gateway.client()
+        container, post = client.create(), gateway.backend._pods.post
+
+        def slow(*arguments: Any, **options: Any) -> Any:
+            pod = post(*arguments, **options)
+            (task,) = gateway.world.alive()
+            gateway.world.run(task)
+            gateway.world.print(task, b"a line\n")
+            gateway.world.exit(task, 0)
+            wait_until(lambda: gateway.backend.containers.all()[0].ended_at, 20, "its end is known", 0.01)
+            return pod
+
+        monkeypatch.setattr(gateway.backend._pods, "post", slow)
+        client.attach(container)
+        assert other.ask("POST", f"/containers/{container}/start")[0] == 204
+        assert client.output() == b"a line\n"
+        assert other.ask("POST", f"/containers/{container}/wait") == (200, {"StatusCode": 0})

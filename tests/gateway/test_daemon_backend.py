@@ -145,6 +145,19 @@ def test_a_platform_must_be_that_of_the_image(pair: Pair, platform: str, right: 
 # ---- images and registries
 
 
+@pytest.mark.parametrize(
+    "name", ["a/../../containers", "../containers", "a?all=1", "a/json?x=", "a%2fb", "f" * 65]
+)
+@pytest.mark.attack(actor=AUTHOR)
+def test_a_description_is_of_an_image_alone(pair: Pair, name: str) -> None:
+    daemon, backend = pair
+    with pytest.raises(ApiError):
+        backend.image(name)
+    asked = {path for _, path, _, _ in daemon.requests} - {"/version"}
+    # A name that an image could have is asked for, and nothing else is.
+    assert asked <= ({f"/images/{name}/json"} if name == "f" * 65 else set())
+
+
 def only(*images: str, **rules: Any) -> dict[str, Any]:
     return {"images": list(images), **rules}
 

@@ -118,6 +118,8 @@ class Recorder:
         stream.write(b"one\n")
         if container == "broken":
             raise Disconnect("broken")
+        if container == "lost":
+            raise ApiError(500, "the node is gone", "infrastructure")
 
     def remove(self, container: str, force: bool) -> None:
         self.calls.append(("remove", force))
@@ -384,6 +386,12 @@ def test_a_large_body_of_what_is_not_served_is_answered(
     assert client.ping()
 
 
+def test_a_body_that_nobody_reads_can_be_sent_to_its_end(path: Path) -> None:
+    body = b"x" * 3_000_000
+    head = b"POST /build HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
+    assert raw(path, head + body)[0] == 501
+
+
 def test_a_query_name_twice_is_no_matter_where_nothing_is_served(client: docker.APIClient) -> None:
     with pytest.raises(APIError) as error:
         client.commit("a", changes=["USER 1", "USER 2"])
@@ -398,8 +406,9 @@ def test_headers_that_are_lists_may_come_twice(path: Path) -> None:
 
 def test_a_log_that_breaks_has_no_end(client: docker.APIClient) -> None:
     assert client.logs("a") == b"one\n"
-    with pytest.raises(Exception, match=r"prematurely|broken"):
-        client.logs("broken")
+    for container in ("broken", "lost"):
+        with pytest.raises(Exception, match=r"prematurely|broken"):
+            client.logs(container)
 
 
 def test_the_head_of_wait_comes_first_where_the_client_waits_for_it(path: Path) -> None:

@@ -64,7 +64,7 @@ CASES = {
     "kill": "docker run -d --name $C $I sleep 100 >/dev/null; docker kill $C >/dev/null;"
     " docker inspect -f '{{.State.Running}}' $C",
     "kill -s USR1": 'docker run -d --name $C $I sh -c \'trap "echo got; exit 6" USR1; while :;'
-    " do sleep 1; done' >/dev/null; sleep 4; docker kill -s USR1 $C >/dev/null;"
+    " do sleep 1; done' >/dev/null; sleep 4; docker kill -s USR1 $C >/dev/null || exit 9;"
     " docker wait $C; docker logs $C",
     "rm": "docker run --name $C $I true; docker rm $C >/dev/null; docker container inspect $C",
     "rm: what runs": "docker run -d --name $C $I sleep 60 >/dev/null; docker rm $C",
@@ -85,7 +85,8 @@ CASES = {
     "cp into": "docker create --name $C $I cat /tmp/f >/dev/null; echo a > f; docker cp -q f $C:/tmp/f;"
     " docker start -a $C",
     "commit": "docker run --name $C $I true; docker commit $C >/dev/null",
-    "build": "echo 'FROM scratch' > Dockerfile; DOCKER_BUILDKIT=0 docker build -q . >/dev/null",
+    "build": "echo FROM $I > Dockerfile; echo LABEL a=b >> Dockerfile;"
+    " DOCKER_BUILDKIT=0 docker build -q . >/dev/null",
     "network create": "docker network create $C >/dev/null; docker network rm $C >/dev/null",
     "volume create": "docker volume create $C >/dev/null; docker volume rm $C >/dev/null",
     "swarm": "docker service ls",

@@ -22,6 +22,7 @@ IMAGE: dict[str, Any] = {
     "Os": "linux",
     "Architecture": "amd64",
 }
+MOUNTS = [{"Type": "bind", "Source": "/srv/secret", "Destination": "/d"}]
 
 
 def frame(data: bytes) -> bytes:
@@ -99,7 +100,7 @@ class DaemonWorld(World):
             "Id": task.id, "Names": ["/" + (task.name or task.id[:9])], "Labels": task.spec["Labels"],
             "Image": task.spec["Image"], "ImageID": IMAGE["Id"], "Created": task.created,
             "Command": " ".join(task.spec.get("Cmd") or ()), "State": task.state, "Status": status,
-            "Mounts": [{"Type": "bind", "Source": "/srv/secret", "Destination": "/d"}],
+            "Mounts": MOUNTS,
         }  # fmt: skip
 
     def _logs(self, task: Task, query: dict[str, str]) -> Reply:
@@ -152,6 +153,7 @@ class DaemonWorld(World):
                 "Config": {"Tty": False, **{k: v for k, v in task.spec.items() if k != "HostConfig"}},
                 "HostConfig": {**task.spec["HostConfig"], "CgroupParent": "/kubepods/secret"},
                 "LogPath": "/var/lib/docker/secret",
+                "Mounts": MOUNTS,
             })  # fmt: skip
         if verb == "archive":
             return Reply(404, {"message": "Could not find the file"})
