@@ -17,7 +17,7 @@ _STEP = r"(?:[A-Za-z][A-Za-z0-9_-]*|<[a-z -]+>|%[sqd]|\{[^{}]*\}|\*)"
 _WORD = re.compile(rf"(?<![\w./$\[\]@-]){_STEP}(?:\[\]|\.{_STEP})+(?![\w/(])")
 #: Names that begin like a key and are none.
 _OTHER = re.compile(
-    r"^(?:airflow\.(?:cfg|sdk|providers|models|exceptions|configuration|dag_processing|utils|example|io|jobs|settings)\b"
+    r"^(?:airflow\.(?:cfg|sdk|providers|models|exceptions|configuration|contrib|operators|dag_processing|utils|example|io|jobs|settings)\b"
     r"|\w+\.(?:py|md|yaml|yml|json|tpl|txt|sh|cfg|tgz)$)"
 )
 
