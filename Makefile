@@ -54,8 +54,8 @@ fuzz: .venv/installed ## search at random for what breaks the gateway, for SECON
 bench: .venv/installed ## the measured claims of the README
 	@$(run) scripts.bench
 
-lint: .venv/installed ## check your values: VALUES=my.yaml [FORMAT=text|junit|sarif]
-	@$(run) scripts.lint --format $(FORMAT) $(if $(VALUES),--values $(VALUES))
+lint: .venv/installed ## check your values: VALUES="my.yaml more.yaml" [ACCEPTED=accepted.yaml] [FORMAT=text|junit|sarif]
+	@$(run) scripts.lint --format $(FORMAT) $(if $(VALUES),--values $(VALUES)) $(if $(ACCEPTED),--accepted $(ACCEPTED))
 
 overlays: .venv/installed ## regenerate the Kustomize overlays from the chart
 	@$(run) scripts.overlays

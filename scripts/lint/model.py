@@ -111,6 +111,8 @@ class Acceptance:
     field: str = ""
     #: A part of what is found there.
     message: str = ""
+    #: Kind, namespace and name, as reports have them: Ingress airdock/airdock-api-server.
+    object: str = ""
 
     def covers(self, policy: Policy, manifest: Manifest, found: Found) -> bool:
         """Whether it accepts this finding."""
@@ -124,6 +126,7 @@ class Acceptance:
             and self.container in ("", found.container)
             and found.field.startswith(self.field)
             and self.message in found.message
+            and self.object in ("", str(manifest))
         )
 
 

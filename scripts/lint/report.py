@@ -58,7 +58,7 @@ def text(report: Report, width: int | None = None) -> str:
         for finding in report.accepted:
             assert finding.accepted
             groups.setdefault((finding.policy.id, finding.accepted.reason), []).append(finding)
-        lines = ["Accepted (scripts/lint/accepted.py):"]
+        lines = ["Accepted:"]
         for (policy, reason), members in groups.items():
             lines += textwrap.wrap(
                 f"{policy}, {_counted(len(members), 'place')}: {reason}",
@@ -134,6 +134,16 @@ def _advice(policy: Policy, width: int) -> list[str]:
     ]
 
 
+def junit_failure(sentence: str) -> str:
+    """Give a suite with one error: the input cannot be checked."""
+    suites = ElementTree.Element("testsuites", name="airdock lint")
+    suite = ElementTree.SubElement(suites, "testsuite", name="airdock lint", tests="1", errors="1")
+    case = ElementTree.SubElement(suite, "testcase", classname="airdock.lint", name="input")
+    ElementTree.SubElement(case, "error", message=_xml(sentence))
+    ElementTree.indent(suites)
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True)
+
+
 def junit(report: Report) -> str:
     """One test case per policy (and one for the schemas); accepted findings are skipped, others failures."""
     cases = len(POLICIES) + 1
@@ -174,6 +184,23 @@ def _xml(words: str) -> str:
     return "".join(letter for letter in words if letter in "\t\n" or letter >= " ")
 
 
+def sarif_failure(sentence: str) -> str:
+    """Give a run that did not succeed: the input cannot be checked."""
+    notification = {"level": "error", "message": {"text": sentence}}
+    invocation = {"executionSuccessful": False, "toolExecutionNotifications": [notification]}
+    return _sarif({"invocations": [invocation], "results": []}, [])
+
+
+#: Format -> what it prints for input that cannot be checked.
+FAILURES = {"junit": junit_failure, "sarif": sarif_failure}
+
+
+def _sarif(run: dict[str, Any], rules: list[dict[str, Any]]) -> str:
+    tool = {"driver": {"name": "airdock lint", "semanticVersion": "0.1.0", "rules": rules}}
+    run = {"tool": tool, "columnKind": "unicodeCodePoints", **run}
+    return json.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
+
+
 def sarif(report: Report) -> str:
     """SARIF 2.1.0 (OASIS); accepted findings are results with a suppression, as code scanners expect."""
     rules = [_rule(policy) for policy in POLICIES]
@@ -196,12 +223,7 @@ def sarif(report: Report) -> str:
                 "locations": [{"physicalLocation": {"artifactLocation": {"uri": report.file}}}],
             }
         )
-    run = {
-        "tool": {"driver": {"name": "airdock lint", "semanticVersion": "0.1.0", "rules": rules}},
-        "columnKind": "unicodeCodePoints",
-        "results": results,
-    }
-    return json.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
+    return _sarif({"results": results}, rules)
 
 
 def _rule(policy: Policy) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from scripts.lint.model import Policy
 from scripts.lint.policies import (
     accounts,
+    admission,
     docker,
     docker_gateway,
     network,
@@ -21,6 +22,7 @@ POLICIES: tuple[Policy, ...] = (
     *secrets.POLICIES,
     *rbac.POLICIES,
     *network.POLICIES,
+    *admission.POLICIES,
 )
 BY_ID = {policy.id: policy for policy in POLICIES}
 

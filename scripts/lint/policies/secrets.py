@@ -140,6 +140,20 @@ def _worker_secrets(manifest: Manifest) -> Iterator[Found]:
                 yield Found(f"env.{name}", "DAG code can read it", container.name)
 
 
+def _dag_code_secrets(manifest: Manifest) -> Iterator[Found]:
+    if manifest.component not in ("dag-processor", "triggerer") or not manifest.pod:
+        return
+    for container in manifest.pod.containers:
+        if not {"dag-processor", "triggerer"} & {*map(str, container.raw.get("args") or ())}:
+            continue
+        separate = "/opt/airdock/separate_dag_code.py" in container.raw["args"]
+        withheld = [each.value or "" for each in container.env_list if each.name == "AIRDOCK_WITHHELD"]
+        names = {name for value in withheld for name in value.split(",") if separate}
+        for name in _CONTROL_PLANE_ONLY:
+            if _has(container, name) and name not in names:
+                yield Found(f"env.{name}", "DAG code can read it", container.name)
+
+
 def _has(container: Container, variable: str) -> bool:
     return any(
         entry.name in (variable, f"{variable}_CMD", f"{variable}_SECRET") for entry in container.env_list
@@ -191,5 +205,14 @@ POLICIES: tuple[Policy, ...] = (
         "user.",
         "Remove the variable. Workers use Airflow's API server and do not need it.",
         check_object=_worker_secrets,
+    ),
+    Policy(
+        "dag-code-secrets",
+        "DAG code in the dag-processor and triggerer has no secret of the control plane",
+        "high",
+        "DAG files and triggers run beside Airflow's own processes. They could read the metadata database "
+        "and all connections, or act as any user.",
+        "Set controlPlane.separateDagCode: true.",
+        check_object=_dag_code_secrets,
     ),
 )

@@ -145,3 +145,18 @@ def _(manifest: Dict) -> bool:
 def _(manifest: Dict) -> bool:
     rule = manifest["spec"]["matchConstraints"]["resourceRules"][0]
     return "pods" in rule["resources"] and put(rule, "operations", ["DELETE"])
+
+
+@for_objects("admission exempts administrators", "ValidatingAdmissionPolicy")
+def _(manifest: Dict) -> bool:
+    condition = {"name": "not-us", "expression": '!("system:masters" in request.userInfo.groups)'}
+    manifest["spec"]["matchConditions"] = [*manifest["spec"].get("matchConditions", []), condition]
+    return True
+
+
+@for_objects("admission of every Secret", "ValidatingAdmissionPolicy")
+def _(manifest: Dict) -> bool:
+    for variable in manifest["spec"].get("variables", []):
+        if variable["name"] == "secrets":
+            return put(variable, "expression", "variables.secretNames.filter(n, !(true))")
+    return False
