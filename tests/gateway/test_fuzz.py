@@ -6,7 +6,6 @@ of the corpus from then on.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import FILES, ROOT
+
+from .planted import plant
 
 #: Mutations of each target.
 COUNT = {"wire": 2000, "body": 2000}
@@ -64,11 +65,7 @@ PLANTED = {
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_fault_is_found(name: str, tmp_path: Path) -> None:
     target, file, old, new = PLANTED[name]
-    shutil.copytree(FILES / "docker_gateway", tmp_path / "docker_gateway")
-    source = (tmp_path / "docker_gateway" / file).read_text()
-    assert old in source
-    (tmp_path / "docker_gateway" / file).write_text(new.join(source.rsplit(old, 1)))
-    done = replay(tmp_path, target)
+    done = replay(plant(tmp_path, file, old, new), target)
     assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]
     assert "broke" not in done.stderr
     assert done.stdout.startswith("input "), done.stdout[-2000:]

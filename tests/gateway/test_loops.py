@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_gateway import cluster_cleanup, cluster_pods, daemon_cleanup, loops
+from docker_gateway import cluster_cleanup, cluster_pods, daemon_cleanup, loops, server, wire
 from docker_gateway.backend import ApiError
 from docker_gateway.cluster_api import ApiStatus
 from docker_gateway.hangups import Hangups
@@ -91,6 +92,29 @@ def test_a_loop_that_has_ended_says_so() -> None:
     assert "has ended" in wait_until(loop.problem, PATIENCE, "the problem is told", 0.01)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_end_of_each_loop_makes_the_gateway_unready(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {id(each) for each in gc.get_objects() if isinstance(each, Loop)}
+    hangups = Hangups()
+    monkeypatch.setattr(server, "HANGUPS", hangups)
+    monkeypatch.setattr(wire, "HANGUPS", hangups)
+    with running(backend, tmp_path) as gateway:
+        wait_until(lambda: not gateway.server.ready(), PATIENCE, "ready", 0.01)
+        client = started(gateway)
+        found = [each for each in gc.get_objects() if isinstance(each, Loop) and id(each) not in before]
+        assert len(found) > 2
+        ended = threading.Thread()
+        ended.start()
+        ended.join()
+        for loop in found:
+            thread, loop._thread = loop._thread, ended
+            assert f"{loop._name} has ended" in gateway.server.ready()
+            loop._thread = thread
+        client.close()
+
+
 def test_a_thread_for_hangups_that_could_not_start_is_tried_again(
     no_threads: Callable[[str, int], None],
 ) -> None:
@@ -130,7 +154,7 @@ def test_what_fails_to_end_is_due_at_once(work: Callable[[], None]) -> None:
     endings, container = Endings(), Container()
     # The place of each is free again.
     for _ in range(2 * loops._ENDINGS):
-        endings.begin(container, 60.0, work)
+        endings.end(container, 60.0, work)
         wait_until(lambda: container.end_error, PATIENCE, "the error is noted", 0.001)
         assert 0 < container.end_due <= time.monotonic()
         container.end_error = ""
@@ -139,7 +163,7 @@ def test_what_fails_to_end_is_due_at_once(work: Callable[[], None]) -> None:
 def test_what_ends_is_due_later() -> None:
     endings, container = Endings(), Container()
     container.end_error = "of before"
-    endings.begin(container, 60.0, lambda: None)
+    endings.end(container, 60.0, lambda: None)
     endings.finish(20.0)
     assert container.end_due > time.monotonic() + 50
     assert container.end_error == ""
@@ -149,19 +173,19 @@ def test_what_has_no_thread_is_due_at_once(no_threads: Callable[[str, int], None
     endings, container = Endings(), Container()
     no_threads("end", 2 * loops._ENDINGS)
     for _ in range(2 * loops._ENDINGS):
-        endings.begin(container, 60.0, lambda: None)
+        endings.end(container, 60.0, lambda: None)
         assert container.end_due == 0.0
         assert "new thread" in container.end_error
-    endings.begin(container, 60.0, lambda: None)
+    endings.end(container, 60.0, lambda: None)
     assert container.end_due > 0
 
 
 def test_what_finds_no_place_is_due_at_once() -> None:
     endings, container, full = Endings(), Container(), threading.Event()
     for _ in range(loops._ENDINGS):
-        endings.begin(container, 60.0, full.wait)
+        endings.end(container, 60.0, full.wait)
         assert container.end_due > 0
-    endings.begin(container, 60.0, lambda: None)
+    endings.end(container, 60.0, lambda: None)
     assert container.end_due == 0.0
     full.set()
     endings.finish(20.0)

@@ -228,3 +228,29 @@ def test_watching_ends_with_forget() -> None:
         hangups.HANGUPS.forget(connection.socket)
         client.close()
         assert not called.wait(0.3)
+
+
+def test_an_event_of_a_socket_that_had_the_same_number_ends_nobody() -> None:
+    """The event was fetched before the first socket was closed, and is looked at after the second began."""
+
+    class Stale:
+        """A poll that tells of a number only."""
+
+        def register(self, number: int, events: int) -> None:
+            self.number = number
+
+        unregister = poll = lambda *_: [(stale.number, 16)]
+
+    stale = Stale()
+    found = hangups.Hangups()
+    found._epoll = stale  # type: ignore[assignment]
+    found._loop.start = lambda: None  # type: ignore[method-assign]
+    called: list[str] = []
+    ours, theirs = socket.socketpair()
+    with ours:
+        found.watch(ours, lambda: called.append("left"))
+        found._step()
+        assert not called
+        theirs.close()
+        found._step()
+        assert called == ["left"]

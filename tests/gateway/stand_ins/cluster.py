@@ -34,7 +34,7 @@ class ClusterWorld(World):
         self.pods: dict[str, dict[str, Any]] = {}
         self.leases: dict[str, dict[str, Any]] = {}
         self.watchers: list[tuple[str, Pieces]] = []
-        self._version = 0
+        self._version = self._oldest = 0
         #: The last ones: version, labels, line.
         self._events: deque[tuple[int, Any, bytes]] = deque(maxlen=200)
 
@@ -61,6 +61,9 @@ class ClusterWorld(World):
             selector = query.get("labelSelector", "")
             if "watch" in query:
                 since = int(query["resourceVersion"])
+                if since < self._oldest:
+                    error = {"type": "ERROR", "object": {"code": 410, "reason": "Expired"}}
+                    return Reply(pieces=Pieces([json.dumps(error).encode() + b"\n", END]))
                 old = [line for version, labels, line in self._events if version > since
                        and _selected(labels, selector)]  # fmt: skip
                 self.watchers.append((selector, pieces := Pieces(old)))
@@ -76,7 +79,7 @@ class ClusterWorld(World):
             uid = ((body or {}).get("preconditions") or {}).get("uid")
             if uid and uid != self.pods[name]["metadata"]["uid"]:
                 return _status(409, "Conflict")
-            self._delete(name)
+            self._delete(name, "gateway")
             return Reply(200, {})
         return Reply(200, copy.deepcopy(self.pods[name]))
 
@@ -179,6 +182,7 @@ class ClusterWorld(World):
                 return
             ran = task.state == "running"
             task.state, task.code, task.killed = "exited", code, killed
+            self.ended.append(task)
             if ran:
                 phase = "Failed" if code else "Succeeded"
                 self._state(task, phase, {"terminated": {"exitCode": code, "reason": killed or "Completed"}})
@@ -186,18 +190,40 @@ class ClusterWorld(World):
                 each.put(END)
             task.followers.clear()
 
-    def _delete(self, name: str) -> None:
+    def _delete(self, name: str, killed: str) -> None:
         pod, task = self.pods[name], self.tasks[name]
         pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
         self._event("MODIFIED", name)
-        self.exit(task, 143, "deleted")
+        lingering = self.lingering and task.state != "pending"
+        self.exit(task, self.term_code, killed)
         task.state = "exited"
+        if not lingering:
+            self._remove(name)
+
+    def _remove(self, name: str) -> None:
         self._event("DELETED", name)
         del self.pods[name], self.tasks[name]
 
-    def break_watches(self) -> None:
-        """Cut the connections that the gateway watches by."""
+    def tidy(self) -> None:
         with self.lock:
+            for name in [each for each, pod in self.pods.items() if "deletionTimestamp" in pod["metadata"]]:
+                self._remove(name)
+
+    def kill(self, task: Task) -> None:
+        with self.lock:
+            self._delete(task.id, "others")
+
+    def cut_logs(self, task: Task, orderly: bool) -> None:
+        with self.lock:
+            for each in task.followers:
+                each.put(END if orderly else BREAK)
+            task.followers.clear()
+
+    def cut(self, forget: bool = False) -> None:
+        with self.lock:
+            if forget:
+                self._events.clear()
+                self._oldest = self._version
             for _, pieces in self.watchers:
                 pieces.put(BREAK)
             self.watchers.clear()

@@ -32,6 +32,8 @@ def frame(data: bytes) -> bytes:
 class DaemonWorld(World):
     """`handle` answers all but `attach`, which is a socket from the beginning."""
 
+    daemon = True
+
     def __init__(self) -> None:
         super().__init__()
         self.listeners: list[Pieces] = []
@@ -131,13 +133,13 @@ class DaemonWorld(World):
                 return Reply(409, {"message": f"container {task.name or task.id} is not running"})
             self._event(task, "kill")
             if query["signal"] in ("SIGKILL", "SIGTERM", "SIGINT"):
-                self.exit(task, 137, "killed")
+                self.exit(task, 137, "gateway")
             return Reply(204)
         if verb == "stop":
             if not task.alive:
                 return Reply(304)
             self._event(task, "kill")
-            self.exit(task, 143, "stopped")
+            self.exit(task, self.term_code, "gateway")
             return Reply(204)
         if verb == "wait":
             if task.state == "exited":
@@ -162,7 +164,7 @@ class DaemonWorld(World):
                 if query.get("force") != "1":
                     return Reply(409, {"message": "container is running: stop it, or force"})
                 self._event(task, "kill")
-                self.exit(task, 137, "removed")
+                self.exit(task, 137, "gateway")
             self._remove(task)
             for waiter in task.waiters:
                 waiter.put(BREAK)
@@ -174,11 +176,13 @@ class DaemonWorld(World):
         self._event(task, "destroy")
 
     def attach(self, container: str, sock: socket.socket) -> bool:
-        """Send the output to a socket from now on; False if there is no such container."""
+        """Send the output to a socket; False if there is no such container."""
         with self.lock:
             task = self.tasks.get(container)
             if task is None:
                 return False
+            with contextlib.suppress(OSError):
+                sock.sendall(b"".join(map(frame, task.output)))
             if task.state == "exited":
                 sock.close()
             else:
@@ -216,11 +220,8 @@ class DaemonWorld(World):
             if task.state != "running":
                 return
             task.state, task.code, task.killed = "exited", code, killed
-            for sock in task.sockets:
-                with contextlib.suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
-                sock.close()
-            task.sockets.clear()
+            self.ended.append(task)
+            self._end_output(task)
             self._event(task, "die")
             for each in task.followers:
                 each.put(END)
@@ -230,9 +231,23 @@ class DaemonWorld(World):
             if task.spec.get("HostConfig", {}).get("AutoRemove"):
                 self._remove(task)
 
-    def break_events(self) -> None:
-        """Cut the connection that the gateway hears events on."""
+    def kill(self, task: Task) -> None:
         with self.lock:
+            self._event(task, "kill")
+            self.exit(task, self.term_code, "others")
+
+    def _end_output(self, task: Task) -> None:
+        for sock in task.sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+        task.sockets.clear()
+
+    def cut(self, forget: bool = False) -> None:
+        with self.lock:
+            if forget:
+                for task in self.tasks.values():
+                    self._end_output(task)
             for each in self.listeners:
                 each.put(BREAK)
             self.listeners.clear()

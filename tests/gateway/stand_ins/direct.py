@@ -51,13 +51,20 @@ class DaemonDirect(daemon_api.DaemonApi):
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None,
         headers: Any = None, timeout: float | None = None, versioned: bool = True,
     ) -> Any:  # fmt: skip
-        reply = self._world.handle(method, path, dict(query or {}), body)
+        try:
+            reply = self._world.slowly(method, path, dict(query or {}), body)
+        except ConnectionError as error:
+            raise daemon_api._silent(error) from None
         if reply.status >= 300 and reply.status != 304:
             raise ApiError(reply.status, reply.body["message"], "daemon")
         response = Response(reply)
         return response, response
 
     def hijack(self, target: str) -> socket.socket:
+        try:
+            self._world.travel()
+        except ConnectionError as error:
+            raise daemon_api._silent(error) from None
         ours, theirs = socket.socketpair()
         if not self._world.attach(target.split("/")[2], theirs):
             ours.close()
@@ -89,12 +96,18 @@ class ClusterDirect(cluster_api.KubernetesApi):
         self._world = world
 
     def _once(self, method: str, path: str, query: Mapping[str, str] | None, body: Any) -> Any:
-        reply = self._world.handle(method, path, dict(query or {}), body)
+        reply = self._reply(method, path, query, body)
         return cluster_api._object(reply.status, json.dumps(reply.body).encode())
 
+    def _reply(self, method: str, path: str, query: Mapping[str, str] | None, body: Any) -> Reply:
+        try:
+            return self._world.slowly(method, path, dict(query or {}), body)
+        except ConnectionError as error:
+            raise cluster_api.ApiStatus(0, "Unreachable", str(error)) from None
+
     def stream(self, path: str, query: Mapping[str, str], timeout: float | None) -> Any:
-        reply = self._world.handle("GET", path, dict(query), None)
+        reply = self._reply("GET", path, query, None)
         if reply.pieces is None:
-            self._once("GET", path, query, None)
+            cluster_api._object(reply.status, json.dumps(reply.body).encode())
             raise http.client.HTTPException("no stream")
         return Stream(reply.pieces)

@@ -36,6 +36,7 @@ class Client:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(30)
         self.socket.connect(str(path))
+        self._output = b""
 
     def send(self, method: str, path: str, body: Any = None) -> None:
         data = b"" if body is None else json.dumps(body).encode()
@@ -52,7 +53,9 @@ class Client:
         length = next((int(line[15:]) for line in lines if line.startswith("content-length:")), 0)
         while len(body) < length:
             body += self._some()
-        return int(head.split()[1]), json.loads(body) if body.strip() else None
+        # What follows an answer to `attach` is output.
+        self._output = body[length:]
+        return int(head.split()[1]), json.loads(body[:length]) if length else None
 
     def _some(self) -> bytes:
         if not (data := self.socket.recv(65536)):
@@ -74,7 +77,7 @@ class Client:
 
     def output(self) -> bytes:
         """Read an attached container's output to its end."""
-        data = b""
+        data = self._output
         with contextlib.suppress(ConnectionError):
             while True:
                 data += self._some()
@@ -87,6 +90,12 @@ class Client:
     def close(self) -> None:
         self.socket.close()
 
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 class Gateway:
     """Server and backend; `world` is what stands behind them."""
@@ -94,7 +103,7 @@ class Gateway:
     def __init__(
         self, backend: str, directory: Path, direct: bool = False, world: World | None = None, **tasks: Any
     ) -> None:
-        self.path, self.front = directory / "docker.sock", None
+        self.path, self.front, self.closed = directory / "docker.sock", None, False
         self.world: World = world or (ClusterWorld() if backend == "cluster" else DaemonWorld())
         address = ""
         if not direct:
@@ -124,7 +133,12 @@ class Gateway:
         return Client(self.path)
 
     def close(self) -> None:
+        """End as __main__ does, once."""
+        if self.closed:
+            return
+        self.closed = True
         self.server.close()
+        self.server.drain(20)
         self.backend.close()
         if self.front:
             self.front.close()

@@ -6,7 +6,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,10 +76,35 @@ class Task:
 class World:
     """`lock` guards everything; `requests` are all that were answered, as "METHOD path"."""
 
+    #: Whether it is a Docker daemon.
+    daemon = False
+    #: The exit code of what ends on SIGTERM.
+    term_code = 143
+
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.tasks: dict[str, Task] = {}
         self.requests: list[str] = []
+        #: What has ended since somebody emptied this.
+        self.ended: list[Task] = []
+        #: Called before and after each request, without the lock: what takes time, what breaks it.
+        self.pause: Callable[[], None] = lambda: None
+        self.failing: Callable[[], bool] = lambda: False
+        #: Whether a deleted pod whose container ran can still be read until `tidy`.
+        self.lingering = False
+
+    def travel(self) -> None:
+        """Let a request or an answer take its way. Raises ConnectionError if it is lost."""
+        self.pause()
+        if self.failing():
+            raise ConnectionResetError("the stand-in broke the connection")
+
+    def slowly(self, method: str, path: str, query: dict[str, str], body: Any) -> Reply:
+        """Answer a request as a network does. Raises ConnectionError."""
+        self.travel()
+        reply = self.handle(method, path, query, body)
+        self.travel()
+        return reply
 
     def alive(self) -> list[Task]:
         """Give what runs."""
@@ -94,8 +119,26 @@ class World:
         raise NotImplementedError
 
     def exit(self, task: Task, code: int, killed: str = "") -> None:
-        """Let a task end."""
+        """Let a task end, by itself or by what `killed` says."""
         raise NotImplementedError
+
+    def kill(self, task: Task) -> None:
+        """End a task, as somebody does who is not the gateway."""
+        raise NotImplementedError
+
+    def cut(self, forget: bool = False) -> None:
+        """Cut the connections on which the gateway hears how tasks fare.
+
+        With `forget`, what it misses is not told later: an API server gives the present state, and a daemon
+        has ended all outputs too.
+        """
+        raise NotImplementedError
+
+    def tidy(self) -> None:
+        """Remove what has ended and lingers."""
+
+    def cut_logs(self, task: Task, orderly: bool) -> None:
+        """End the connections on which the gateway reads a task's log; a daemon has none."""
 
     def handle(self, method: str, path: str, query: dict[str, str], body: Any) -> Reply:
         """Answer a request."""

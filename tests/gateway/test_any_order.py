@@ -1,0 +1,59 @@
+"""Clients that leave at any point, in any order: the promise holds (fuzz/clients.py).
+
+The seed is fixed here; `make fuzz` goes on from where its last search ended. What it finds becomes a test in
+test_promise.py or test_loops.py, as a seed means other deeds after each change of clients.py.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import FILES, ROOT
+
+from .planted import plant
+
+#: Steps of each backend, and at most for a planted fault.
+STEPS, PLANTED_STEPS = 3000, 6000
+
+
+def clients(package: Path, backend: str, steps: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.gateway.fuzz.clients", str(package), backend, "1", str(steps)]
+    # The time is for a machine that hangs, not for a slow one.
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800)
+
+
+@pytest.mark.parametrize("backend", ["cluster", "daemon"])
+def test_clients_in_any_order_break_no_promise(backend: str) -> None:
+    done = clients(FILES, backend, STEPS)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+#: Faults to find: the backend, the file, what stands there, what is put in its place, and a word of what is said.
+PLANTED = {
+    "one of two clients ends the container": (
+        "cluster", "containers.py", "return not self._container.attached", "return True", "was ended",
+    ),
+    "what the cluster has deleted is a success": (
+        "cluster", "cluster_judgement.py", "        if by_cluster:\n", "        if False:\n", "killed=",
+    ),
+    "a client that leaves is not noticed": (
+        "cluster", "cluster.py", "            stream.on_hangup(leave)\n", "", "",
+    ),
+    "what something else has stopped is a success": (
+        "daemon", "daemon_watch.py", "        return container.lost\n", '        return ""\n', "killed=",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_fault_is_found(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRDOCK_FUZZ_PATIENCE", "10")
+    backend, file, old, new, said = PLANTED[name]
+    done = clients(plant(tmp_path, file, old, new), backend, PLANTED_STEPS)
+    assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]
+    assert done.stdout.startswith("seed "), done.stdout[-2000:] + done.stderr[-2000:]
+    assert said in done.stdout.splitlines()[0]

@@ -1,0 +1,89 @@
+"""Each system call of the gateway fails in turn, and its thread dies there: the promise holds (faults.py).
+
+The places are found by walking the code, so that a new call is a new case. Here every second place fails, in
+one of three ways; `make fuzz` lets each fail in each.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import FILES, GATEWAY, ROOT
+
+from . import faults
+from .planted import plant
+
+#: Modules of which each place must be reached: they see to it that containers end, and that somebody notices.
+CORE = (
+    "cluster_cleanup",
+    "cluster_leases",
+    "cluster_pods",
+    "cluster_watch",
+    "daemon_cleanup",
+    "daemon_container",
+    "daemon_leases",
+    "daemon_watch",
+    "hangups",
+    "listener",
+    "loops",
+)
+#: But these, which take an error before, or more connections than a process may have.
+UNREACHED = (
+    "cluster_cleanup:stream.close", "cluster_leases:self._api.request#5", "cluster_pods:self._api.request#2",
+    "listener:resource.setrlimit", "listener:resource.getrlimit#2", "listener:sock.close#1",
+    "listener:next(iter(self._open)).shutdown",
+)  # fmt: skip
+
+
+def inject(package: Path, backend: str, how: str, *places: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.gateway.faults", str(package), backend, how, *places]
+    # The time is for a machine that hangs, not for a slow one.
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800)
+
+
+@pytest.mark.parametrize("backend", ["cluster", "daemon"])
+def test_the_promise_holds_whatever_fails(backend: str) -> None:
+    done = inject(FILES, backend, "some")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert int(re.findall(r"(\d+) places", done.stdout)[0]) > 30, done.stdout
+    missed = re.findall(r"not reached: (.*)", done.stdout)[0].split()
+    core = [place for place in missed if place.partition(":")[0] in CORE]
+    assert not [place for place in core if not place.startswith(UNREACHED)]
+
+
+def test_the_walk_finds_what_is_a_system_call() -> None:
+    _, places = faults.walk(GATEWAY)
+    expected = (
+        "listener:self._socket.accept hangups:self._epoll.poll loops:self._thread.start wire:self.socket.recv"
+    )
+    assert {f"{place}#1" for place in expected.split()} <= set(places)
+
+
+#: Faults to find: the backend, the place to let fail, the file, what stands there, what is put there.
+PLANTED = {
+    "a thread's end is not noticed": (
+        "daemon", "hangups:self._epoll.poll#1", "server.py", "return HANGUPS.problem() or ", "return ",
+    ),
+    "a cut connection looks like the end of the output": (
+        "daemon", "wire:self._socket.sendall#1", "daemon_output.py",
+        'container.lost = container.lost or f"the connection to the client broke ({error!r})"', "pass",
+    ),
+    "a deletion that fails is forgotten": (
+        "cluster", "cluster_pods:self._api.request#3", "loops.py",
+        "                    container.end_due = time.monotonic()\n", "                    pass\n",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_fault_is_found(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRDOCK_FUZZ_PATIENCE", "5")
+    backend, place, file, old, new = PLANTED[name]
+    done = inject(plant(tmp_path, file, old, new), backend, "all", place)
+    assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]
+    assert done.stdout.startswith(place), done.stdout
