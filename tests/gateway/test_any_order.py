@@ -32,7 +32,7 @@ def test_clients_in_any_order_break_no_promise(backend: str) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
-#: Faults to find: the backend, the file, what stands there, what is put in its place, and a word of what is said.
+#: Faults to find: the backend, the file, what stands there, what is put in its place, and what is said.
 PLANTED = {
     "one of two clients ends the container": (
         "cluster", "containers.py", "return not self._container.attached", "return True", "was ended",

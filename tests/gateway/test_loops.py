@@ -216,6 +216,21 @@ def test_a_container_that_cannot_be_ended_makes_the_gateway_unready(
         wait_until(lambda: not gateway.server.ready(), PATIENCE, "ready", 0.01)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_container_that_never_began_is_no_lasting_problem(
+    backend: str, tmp_path: Path, no_threads: Callable[[str, int], None]
+) -> None:
+    with running(backend, tmp_path) as gateway:
+        wait_until(lambda: not gateway.server.ready(), PATIENCE, "ready", 0.01)
+        client = gateway.client()
+        client.attach(client.create())
+        no_threads("end", 1)
+        client.close()
+        (container,) = gateway.backend.containers.all()
+        wait_until(lambda: container.fate, PATIENCE, "its client has left", 0.01)
+        wait_until(lambda: not gateway.server.ready(), PATIENCE, "ready", 0.01)
+
+
 def test_a_pod_that_comes_after_its_deletion_is_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

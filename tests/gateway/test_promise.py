@@ -90,6 +90,19 @@ def only_id(gateway: Gateway) -> list[str]:
     return [each.id for each in gateway.backend.containers.all()]
 
 
+def test_who_waits_for_a_container_that_a_client_removes_is_told_its_exit_code(tmp_path: Path) -> None:
+    with running("daemon", tmp_path) as gateway:
+        wait_until(lambda: not gateway.backend.ready(), 20, "ready", 0.01)
+        client, _ = started(gateway)
+        waiting, other = gateway.client(), gateway.client()
+        (container,) = only_id(gateway)
+        waiting.send("POST", f"/containers/{container}/wait")
+        wait_until(lambda: only(gateway).waiters, 20, "it is waited for", 0.01)
+        assert other.ask("DELETE", f"/containers/{container}?force=1")[0] == 204
+        assert waiting.answer() == (200, {"StatusCode": 137})
+        client.close()
+
+
 @pytest.mark.attack(actor=AUTHOR, finding=(19,))
 def test_nothing_is_created_or_started_once_the_gateway_ends(gateway: Gateway) -> None:
     """A client keeps its connection while the gateway ends."""

@@ -53,7 +53,7 @@ def attach(
             while data := daemon.recv(16 * 1024):
                 stream.relay(data)
                 last = data[-1:]
-            stays = options.stream and not attachment.left
+            stays = options.stream and container.begun and not attachment.left
             if stays and container.died.wait(5) and (killed := memory(api, container, key)):
                 stream.write(lines([killed], within_line=last != b"\n"))
         except BaseException as error:

@@ -116,15 +116,15 @@ class Attachment:
     """A client that reads a container's output; `lock` guards the number of those that do."""
 
     def __init__(self, container: Attachable, lock: AbstractContextManager[bool]) -> None:
-        self._container, self._lock, self._left = container, lock, False
+        self._container, self._lock, self.left = container, lock, False
         with lock:
             container.attached += 1
 
     def leave(self) -> bool:
         """Note once that the client has left; True if it was the last one."""
         with self._lock:
-            if self._left:
+            if self.left:
                 return False
-            self._left = True
+            self.left = True
             self._container.attached -= 1
             return not self._container.attached

@@ -92,7 +92,7 @@ class Endings:
     def __init__(self) -> None:
         self._slots = threading.BoundedSemaphore(_ENDINGS)
 
-    def begin(self, container: Ending, seconds: float, work: Callable[[], None]) -> None:
+    def end(self, container: Ending, seconds: float, work: Callable[[], None]) -> None:
         """Run `work` in a thread. What fails is due again at once, what does not in `seconds`.
 
         Without a thread it is due at 0. Whoever looks at the containers sees to what is due.

@@ -53,7 +53,7 @@ class Pods:
                 container.never_ran(f"the container never ran: {why}")
                 return
         seconds = (container.grace if grace is None else grace) + _AGAIN
-        self.deletions.begin(container, seconds, lambda: self._delete(container, grace))
+        self.deletions.end(container, seconds, lambda: self._delete(container, grace))
 
     def _delete(self, container: Container, grace: int | None) -> None:
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}

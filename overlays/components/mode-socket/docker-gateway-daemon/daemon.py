@@ -278,7 +278,12 @@ class Daemon:
     def remove(self, container_id: str, force: bool) -> None:
         """Remove it with its anonymous volumes."""
         container = self.containers.find(container_id)
+        if force:
+            container.fate = container.fate or "it was removed"
         self._api.call("DELETE", f"/containers/{container.id}", {"force": str(int(force)), "v": "1"})
+        # For those who wait for it: only the containers that are known here are told how they ended.
+        if container.begun:
+            container.died.wait(2)
         if self.containers.forget(container):
             container.tell("destroy")
 

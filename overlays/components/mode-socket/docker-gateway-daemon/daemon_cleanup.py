@@ -105,7 +105,7 @@ class Cleanup:
     def _collect(self, now: float) -> None:
         for each in self._containers.all():
             self.loop.beat()
-            if each.fate and (each.begun or each.adopted) and now >= each.end_due:
+            if each.fate and now >= each.end_due:
                 each.end(self._api, 1, each.fate)
             # One that was never started is collected too.
             since = each.ended_at or (each.created if not each.begun else now)

@@ -75,7 +75,7 @@ class Container:
     def end(self, api: DaemonApi, grace: int, why: str) -> None:
         """Stop it in the background."""
         self.fate = self.fate or why
-        _stops.begin(self, grace + 60.0, lambda: self._stop(api, grace))
+        _stops.end(self, grace + 60.0, lambda: self._stop(api, grace))
 
     def _stop(self, api: DaemonApi, grace: int) -> None:
         try:

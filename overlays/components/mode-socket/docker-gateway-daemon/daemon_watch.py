@@ -19,6 +19,8 @@ from .labels import OWNER
 from .loops import Loop
 
 _EVENTS = ["start", "kill", "oom", "stop", "die", "destroy"]
+#: Seconds until the events are asked for again.
+PAUSE = 0.5
 
 
 class Watch:
@@ -29,7 +31,7 @@ class Watch:
         #: Set while events are heard.
         self.listening = threading.Event()
         # A daemon is silent while nothing happens, and its end ends the connection.
-        self.loop = Loop("listen", self._step, lambda: 0.5, silence=float("inf"))
+        self.loop = Loop("listen", self._step, lambda: PAUSE, silence=float("inf"))
 
     def _step(self) -> None:
         """Listen for as long as the daemon lets it."""
