@@ -233,7 +233,11 @@ def _write_difference(
             if gone := set(raw["data"]) - set(new[key]["data"]):  # type: ignore[assignment]
                 raise OverlayError(f"{folder.name}: {raw['metadata']['name']} would lose {sorted(gone)}.")
             data = {k: v for k, v in new[key]["data"].items() if raw["data"].get(k) != v}
-            if data:
+            if data and kind == "Kustomization":
+                # Kustomize reads components after generators, and hashes a name after patches.
+                whole = {"apiVersion": raw["apiVersion"], "kind": raw["kind"], "metadata": _identity(raw)}
+                patches.append(_patch(folder, f"patch-{_file_name(raw)}", {**whole, "data": data}))
+            elif data:
                 entry = _generator(folder, raw, data)
                 del entry["options"]
                 generators.append({**entry, "behavior": "merge"})
