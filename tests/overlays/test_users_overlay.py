@@ -55,7 +55,7 @@ def test_the_fence_follows(manifests: Manifests) -> None:
     assert tasks.labels["airdock.dev/tasks"] == "team-data.airdock"
     assert manifests.find("ServiceAccount", namespace=TASKS, name=tasks.labels["airdock.dev/task-account"])
     bindings = manifests.all("ValidatingAdmissionPolicyBinding")
-    assert len(bindings) == 2
+    assert len(bindings) == 3
     for binding in bindings:
         assert manifests.find("ValidatingAdmissionPolicy", name=binding.get("spec", "policyName"))
         scope = binding.get("spec", "matchResources", "namespaceSelector", "matchLabels")
