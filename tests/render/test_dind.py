@@ -75,7 +75,7 @@ def test_only_the_daemon_is_privileged_and_it_holds_no_login() -> None:
     [
         ({}, "20Gi"),
         ({"dataVolume": {"emptyDir": {"sizeLimit": "7Gi"}}}, "7Gi"),
-        ({"dataVolume": {"hostPath": {"path": "/data"}}}, None),
+        ({"dataVolume": {"emptyDir": {}}}, None),
         ({"claim": {"size": "9Gi"}}, "9Gi"),
         (
             {

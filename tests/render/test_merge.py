@@ -155,11 +155,12 @@ def test_large_numbers_are_written_out() -> None:
 
 def test_docker_volume_of_a_group_replaces_the_default() -> None:
     default = {"emptyDir": {"sizeLimit": "1Gi"}}
-    group = {"mode": "dind", "queues": ["g"], "dind": {"dataVolume": {"hostPath": {"path": "/data"}}}}
+    own = {"csi": {"driver": "example.com"}}
+    group = {"mode": "dind", "queues": ["g"], "dind": {"dataVolume": own}}
     values = {"workerDefaults": {"dind": {"dataVolume": default}}, "workers": {"g": group}}
     pod = render(values).one("Deployment", name="airdock-worker-g").pod
     assert pod
-    assert pod.volumes["docker-data"] == {"name": "docker-data", "hostPath": {"path": "/data"}}
+    assert pod.volumes["docker-data"] == {"name": "docker-data", **own}
 
 
 def test_own_labels_win_over_common_ones() -> None:

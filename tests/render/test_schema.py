@@ -27,7 +27,7 @@ from tests.render.values_schema import (
 #: Objects that take any key, with the reason; everything else is closed.
 FREE_FORM = {
     "global": "a parent chart's",
-    "airflow.connections.*": "Airflow's own form of connections",
+    "airflow.connections.*": "Airflow's own form of connections: the chart checks its keys",
     "dags.bundles.[].kwargs": "the arguments of any bundle class",
     "dags.bundles.[]": "Airflow's own form of bundles",
     "extraObjects.[]": "any Kubernetes object: the API server, or `make lint`, checks it",

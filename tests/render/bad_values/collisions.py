@@ -59,6 +59,18 @@ COLLISIONS = (
         group(mode="dind", dind={"dataVolume": {"emptyDir": {}}, "claim": {"size": "1Gi"}}),
         ("workers.default.dind.claim", "dataVolume"),
     ),
+    *(
+        Bad(
+            f"a {kind} that two daemons would share",
+            group(mode="dind", dind={"dataVolume": {kind: source}}),
+            (f"workers.default.dind.dataVolume.{kind}", "workers.default.dind.claim.size"),
+        )
+        for kind, source in (
+            ("persistentVolumeClaim", {"claimName": "cache"}),
+            ("hostPath", {"path": "/data"}),
+            ("nfs", {"server": "a", "path": "/b"}),
+        )
+    ),
     Bad(
         "pruning that ends above where it begins",
         group(mode="dind", dind={"prune": {"lowThresholdPercent": 90}}),

@@ -258,6 +258,46 @@ CONTRADICTIONS = (
         ),
     ),
     Bad(
+        "DAG files that no bundle reads",
+        {
+            "dags": {
+                "volume": {"persistentVolumeClaim": {"claimName": "dags"}},
+                "bundles": [{"name": "a", "classpath": "airflow.providers.git.bundles.git.GitDagBundle"}],
+            }
+        },
+        ("dags.volume:", "LocalDagBundle"),
+    ),
+    Bad(
+        "an expression for another program",
+        {
+            "extraObjects": [
+                {
+                    "apiVersion": "v1",
+                    "kind": "ConfigMap",
+                    "metadata": {"name": "good"},
+                    "data": {"x": "{{ .Release.Name }}"},
+                },
+                {
+                    "apiVersion": "monitoring.coreos.com/v1",
+                    "kind": "PrometheusRule",
+                    "metadata": {"name": "alerts"},
+                    "spec": {"summary": "pod {{ $labels.pod }} restarts"},
+                },
+            ]
+        },
+        ("extraObjects[1]", "PrometheusRule alerts", "{{ $labels.pod }}", "{{`{{ ... }}`}}"),
+    ),
+    Bad(
+        "a key of a connection that Airflow does not have",
+        {"airflow": {"connections": {"a": {"conn_type": "http", "pasword": "x"}}}},
+        ("airflow.connections.a:", "pasword"),
+    ),
+    Bad(
+        "a connection from nowhere",
+        {"airflow": {"connections": {"a": {"valuefrom": {"secretKeyRef": {"name": "a", "key": "b"}}}}}},
+        ("airflow.connections.a:", "valuefrom"),
+    ),
+    Bad(
         "settings of Airflow beside the chart's own",
         {
             "airflow": {

@@ -58,6 +58,12 @@ def fernet_key() -> str:
     return base64.urlsafe_b64encode(os.urandom(32)).decode()
 
 
+#: By its label, Argo CD takes a Secret for one of an Application of the release's name, and would delete it.
+UNMANAGED = {
+    "argocd.argoproj.io/compare-options": "IgnoreExtraneous",
+    "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+}
+
 PURPOSES: dict[str, Callable[[], dict[str, str]]] = {
     "ADMIN": admin,
     "API_SECRET_KEY": lambda: {"api-secret-key": password("AIRFLOW__API__SECRET_KEY")},
@@ -76,7 +82,11 @@ def create(namespace: str, name: str, data: dict[str, str]) -> str:
     body: dict[str, object] = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": name, "labels": json.loads(os.environ["AIRDOCK_LABELS"])},
+        "metadata": {
+            "name": name,
+            "labels": json.loads(os.environ["AIRDOCK_LABELS"]),
+            "annotations": UNMANAGED,
+        },
         "stringData": data,
     }
     try:

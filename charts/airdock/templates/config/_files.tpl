@@ -12,6 +12,10 @@ airdock_docker_watch.py: |
   {{- printf "files/%s" . | $.Files.Get | nindent 2 }}
 {{- end }}
 {{- end }}
+{{- if (.Values.dags.volume | default dict).configMap }}
+.airflowignore: |
+  {{- .Files.Get "files/dags/.airflowignore" | nindent 2 }}
+{{- end }}
 {{- with .Values.airflow.localSettings }}
 airdock_user_settings.py: |
   {{- . | nindent 2 }}

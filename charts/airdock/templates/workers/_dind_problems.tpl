@@ -12,6 +12,11 @@
 {{- if and $dind.claim.size $dind.dataVolume -}}
 {{- $problems = append $problems (printf "%s.claim: %s.dataVolume is set, too, but a daemon has one volume. Remove one of them." $key $key) -}}
 {{- end -}}
+{{- range $kind, $_ := $dind.dataVolume | default dict -}}
+{{- if not (has $kind (list "emptyDir" "ephemeral" "csi")) -}}
+{{- $problems = append $problems (printf "%s.dataVolume.%s: during every update two daemons would use the same directory, which destroys it. Set %s.claim.size for a claim per worker, or %s.dataVolume with the source ephemeral." $key $kind $key $key) -}}
+{{- end -}}
+{{- end -}}
 {{- if ge (int $dind.prune.lowThresholdPercent) (int $dind.prune.highThresholdPercent) -}}
 {{- $problems = append $problems (printf "%s.prune.lowThresholdPercent: %d is not lower than %s.prune.highThresholdPercent (%d). Set a lower one." $key (int $dind.prune.lowThresholdPercent) $key (int $dind.prune.highThresholdPercent)) -}}
 {{- end -}}

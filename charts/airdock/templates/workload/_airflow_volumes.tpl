@@ -31,7 +31,19 @@ volumeMounts:
   dags: {mountPath: {{ .Values.dags.path | quote }}, readOnly: true}
 {{- else if .Values.dags.volume -}}
 volumes:
+  {{- with get .Values.dags.volume "configMap" }}
+  # With a .airflowignore: Airflow would follow the link ..data of such a volume in a circle. A file of that name in the ConfigMap wins.
+  dags:
+    projected:
+      {{- with .defaultMode }}
+      defaultMode: {{ int . }}
+      {{- end }}
+      sources:
+        - configMap: {name: {{ include "airdock.fullname" $ }}-config, items: [{key: .airflowignore, path: .airflowignore}]}
+        - configMap: {{ omit . "defaultMode" | toJson }}
+  {{- else }}
   dags: {{ toJson .Values.dags.volume }}
+  {{- end }}
 volumeMounts:
   dags: {mountPath: {{ .Values.dags.path | quote }}, readOnly: true}
 {{- else -}}

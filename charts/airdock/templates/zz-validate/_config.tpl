@@ -30,6 +30,25 @@
 {{- if and .Values.dags.examples .Values.dags.bundles (not (regexMatch "LocalDagBundle" (toJson .Values.dags.bundles))) -}}
 {{- $problems = append $problems "dags.examples: with dags.bundles, Airflow reads the bundles only, so the examples would not appear. Set dags.examples: false, or add a LocalDagBundle to dags.bundles." -}}
 {{- end -}}
+{{- if and .Values.dags.volume .Values.dags.bundles (not (regexMatch "LocalDagBundle" (toJson .Values.dags.bundles))) -}}
+{{- $problems = append $problems "dags.volume: with dags.bundles, Airflow reads the bundles only, so the DAG files of the volume would not appear. Remove dags.volume, or add a LocalDagBundle to dags.bundles." -}}
+{{- end -}}
+{{- $known := list "conn_type" "description" "host" "login" "password" "schema" "port" "extra" -}}
+{{- range $id, $connection := .Values.airflow.connections -}}
+{{- if and (kindIs "map" $connection) (not (hasKey $connection "valueFrom")) -}}
+{{- range $key, $_ := $connection -}}
+{{- if not (has $key $known) -}}
+{{- $problems = append $problems (printf "airflow.connections.%s: %q is not a key of a connection. The keys are %s, or valueFrom alone." $id $key (join ", " $known)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $number, $object := .Values.extraObjects -}}
+{{- $text := toJson $object -}}
+{{- if and (regexMatch "\\{\\{[^}]*\\$[A-Za-z_]" $text) (not (contains ":=" $text)) -}}
+{{- $problems = append $problems (printf "extraObjects[%d]: Helm evaluates the template expressions of %s %s, and it does not know the variable in %q. If the expression is for another program, such as Prometheus, write {{`{{ ... }}`}}." $number ($object.kind | default "the object") (dig "metadata" "name" "" $object) (regexFind "\\{\\{[^}]*\\}\\}" $text)) -}}
+{{- end -}}
+{{- end -}}
 {{- toJson $problems -}}
 {{- end }}
 

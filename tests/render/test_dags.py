@@ -1,0 +1,53 @@
+"""Where DAG files come from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scripts.chart import HELM3, HELM4, Manifests, render
+
+
+def volume(manifests: Manifests) -> Any:
+    pod = manifests.one("Deployment", component="dag-processor").pod
+    assert pod
+    return pod.volumes["dags"]
+
+
+@pytest.mark.parametrize("helm", [HELM4, HELM3])
+def test_a_config_map_of_dags_gets_an_airflowignore(helm: str) -> None:
+    """Without it, Airflow follows the volume's link ..data in a circle. The user's own file wins."""
+    given = {"name": "my-dags", "defaultMode": 0o444, "items": [{"key": "a", "path": "a.py"}]}
+    manifests = render({"dags": {"volume": {"configMap": given}}}, helm=helm)
+    projected = volume(manifests)["projected"]
+    own, theirs = (source["configMap"] for source in projected["sources"])
+    assert projected["defaultMode"] == 0o444
+    assert theirs == {"name": "my-dags", "items": given["items"]}
+    config = manifests.one("ConfigMap", component="config")
+    assert own["name"] == config.name
+    assert "..*" in config.get("data", own["items"][0]["key"]).splitlines()
+
+
+def test_other_volumes_are_as_they_are_written() -> None:
+    claim = {"persistentVolumeClaim": {"claimName": "dags"}}
+    manifests = render({"dags": {"volume": claim}})
+    assert volume(manifests) == {"name": "dags", **claim}
+    assert ".airflowignore" not in manifests.one("ConfigMap", component="config").get("data")
+
+
+def test_create_admin_has_the_variables_of_the_api_server() -> None:
+    """It loads the api-server's webserver_config.py, which may read the secret of an OAuth client there."""
+    secret = {"valueFrom": {"secretKeyRef": {"name": "oidc", "key": "secret"}}}
+    values = {
+        "auth": {"manager": "fab"},
+        "controlPlane": {"apiServer": {"env": {"OIDC_CLIENT_SECRET": secret, "PLAIN": "a"}}},
+    }
+    pod = render(values).one("Deployment", component="api-server").pod
+    assert pod
+    for name in ("api-server", "create-admin"):
+        env = {entry["name"]: entry for entry in pod.container(name).raw["env"]}
+        assert env["OIDC_CLIENT_SECRET"] == {"name": "OIDC_CLIENT_SECRET", **secret}
+        assert env["PLAIN"] == {"name": "PLAIN", "value": "a"}, name
+    migrate = {entry["name"] for entry in pod.container("migrate").raw["env"]}
+    assert "OIDC_CLIENT_SECRET" not in migrate
