@@ -270,12 +270,8 @@ def test_an_end_that_is_not_the_containers_own(gateway: Gateway) -> None:
     with subprocess.Popen(command, env=environment(gateway), stderr=subprocess.PIPE) as program:
         wait_until(lambda: any(each.state == "running" for each in mine(gateway)), 20, "it runs")
         (task,) = mine(gateway)
-        world = gateway.world
-        if isinstance(world, ClusterWorld):
-            world._delete(task.id)
-        elif isinstance(world, DaemonWorld):
-            world._event(task, "kill")
-            world.exit(task, 0, "by another")
+        gateway.world.term_code = 0
+        gateway.world.kill(task)
         assert program.wait(30) == 125
         assert program.stderr
         assert b"something else than this task" in program.stderr.read()

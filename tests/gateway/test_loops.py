@@ -140,17 +140,17 @@ class Container:
         return {"container": self.id[:12]}
 
 
-def fail() -> None:
+def fail() -> bool:
     raise ApiError(500, "injected")
 
 
-def die() -> None:
+def die() -> bool:
     raise SystemExit
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("work", [fail, die])
-def test_what_fails_to_end_is_due_at_once(work: Callable[[], None]) -> None:
+def test_what_fails_to_end_is_due_at_once(work: Callable[[], bool]) -> None:
     endings, container = Endings(), Container()
     # The place of each is free again.
     for _ in range(2 * loops._ENDINGS):
@@ -163,20 +163,33 @@ def test_what_fails_to_end_is_due_at_once(work: Callable[[], None]) -> None:
 def test_what_ends_is_due_later() -> None:
     endings, container = Endings(), Container()
     container.end_error = "of before"
-    endings.end(container, 60.0, lambda: None)
+    endings.end(container, 60.0, lambda: False)
     endings.finish(20.0)
     assert container.end_due > time.monotonic() + 50
     assert container.end_error == ""
+
+
+def test_what_has_ended_is_not_due_unless_it_was_ended_again() -> None:
+    """A stop that came before the start ends nothing: the one after it counts, also if it fails at first."""
+    endings, container, slow = Endings(), Container(), threading.Event()
+    endings.end(container, 60.0, lambda: True)
+    wait_until(lambda: container.end_due == float("inf"), PATIENCE, "it has ended", 0.001)
+    endings.end(container, 60.0, slow.wait)
+    endings.end(container, 60.0, fail)
+    wait_until(lambda: container.end_error, PATIENCE, "the error is noted", 0.001)
+    slow.set()
+    endings.finish(PATIENCE)
+    assert container.end_due <= time.monotonic()
 
 
 def test_what_has_no_thread_is_due_at_once(no_threads: Callable[[str, int], None]) -> None:
     endings, container = Endings(), Container()
     no_threads("end", 2 * loops._ENDINGS)
     for _ in range(2 * loops._ENDINGS):
-        endings.end(container, 60.0, lambda: None)
+        endings.end(container, 60.0, lambda: False)
         assert container.end_due == 0.0
         assert "new thread" in container.end_error
-    endings.end(container, 60.0, lambda: None)
+    endings.end(container, 60.0, lambda: False)
     assert container.end_due > 0
 
 
@@ -185,7 +198,7 @@ def test_what_finds_no_place_is_due_at_once() -> None:
     for _ in range(loops._ENDINGS):
         endings.end(container, 60.0, full.wait)
         assert container.end_due > 0
-    endings.end(container, 60.0, lambda: None)
+    endings.end(container, 60.0, lambda: False)
     assert container.end_due == 0.0
     full.set()
     endings.finish(20.0)

@@ -103,6 +103,19 @@ def test_who_waits_for_a_container_that_a_client_removes_is_told_its_exit_code(t
         client.close()
 
 
+def test_nothing_starts_whose_client_a_daemon_has_cut_off(tmp_path: Path) -> None:
+    with running("daemon", tmp_path) as gateway:
+        wait_until(lambda: not gateway.backend.ready(), 20, "ready", 0.01)
+        client, other = gateway.client(), gateway.client()
+        container = other.create()
+        client.attach(container)
+        gateway.world.cut(True)
+        assert client.output() == b""
+        wait_until(lambda: gateway.world.listeners, 20, "events are heard again", 0.01)  # type: ignore[attr-defined]
+        status, answer = other.ask("POST", f"/containers/{container}/start")
+        assert (status, "ended the connection" in answer["message"]) == (409, True)
+
+
 @pytest.mark.attack(actor=AUTHOR, finding=(19,))
 def test_nothing_is_created_or_started_once_the_gateway_ends(gateway: Gateway) -> None:
     """A client keeps its connection while the gateway ends."""
