@@ -99,6 +99,7 @@ def test_rights_by_feature(install: Install, features: str) -> None:
 GATEWAY = (
     "pods create,get,list,watch,delete",
     "pods/log get",
+    "events list",
     "coordination.k8s.io/leases create,get,list,patch,delete",
 )
 

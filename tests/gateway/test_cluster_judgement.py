@@ -37,7 +37,9 @@ DISRUPTED = {
 )
 def test_the_containers_own_end(code: int, reason: str) -> None:
     # The phase lags behind: it is not asked.
-    assert judge(pod(terminated(code, reason), phase="Running"), False, "") == Ended(code)
+    assert judge(pod(terminated(code, reason), phase="Running"), False, "") == Ended(
+        code, out_of_memory=reason == "OOMKilled"
+    )
 
 
 @pytest.mark.parametrize("code", [0, 3, 137])
@@ -102,9 +104,17 @@ def test_trouble() -> None:
         return found.patience if found else None
 
     waiting = lambda reason: {"waiting": {"reason": reason, "message": "why"}}  # noqa: E731
-    assert patience(pod(waiting("ContainerCreating"))) is None
+    ready = lambda status: {"type": "PodReadyToStartContainers", "status": status}  # noqa: E731
+    scheduled = {"type": "PodScheduled", "status": "True"}
+    creating = {"state": waiting("ContainerCreating"), "phase": "Pending"}
+    assert patience(pod(**creating)) == "scheduleSeconds"
+    assert patience(pod(**creating, conditions=[scheduled])) == ""
+    assert patience(pod(**creating, conditions=[scheduled, ready("False")])) == "mountSeconds"
+    assert patience(pod(**creating, conditions=[scheduled, ready("True")])) == ""
     assert patience(pod({"running": {}})) is None
-    assert patience(pod(waiting("ImagePullBackOff"))) == "pull"
+    assert patience(pod(waiting("ImagePullBackOff"))) == "pullSeconds"
+    assert patience(pod(waiting("CreateContainerError"))) == "createSeconds"
+    assert patience(pod(waiting("RunContainerError"))) == "createSeconds"
     assert patience(pod(waiting("InvalidImageName"))) == "now"
     assert patience(pod(waiting("CreateContainerConfigError"))) == "now"
     unscheduled = {
@@ -113,7 +123,7 @@ def test_trouble() -> None:
         "reason": "Unschedulable",
         "message": "0/1 nodes",
     }
-    assert patience(pod(conditions=[unscheduled])) == "schedule"
-    found = trouble(pod(conditions=[unscheduled]))
+    assert patience(pod(phase="Pending", conditions=[unscheduled])) == "scheduleSeconds"
+    found = trouble(pod(phase="Pending", conditions=[unscheduled]))
     assert found is not None
     assert "0/1 nodes" in found.message

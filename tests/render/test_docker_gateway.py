@@ -55,7 +55,7 @@ TASKS: dict[str, Any] = {
     "ulimits": "refuse",
     "tmp": {"sizeLimit": "7Gi"},
     "ttlSeconds": 7,
-    "timeouts": {"scheduleSeconds": 7, "pullSeconds": 7},
+    "timeouts": {"scheduleSeconds": 7, "mountSeconds": 7, "pullSeconds": 7, "createSeconds": 7},
     "admission": {"images": ["example.com/*"]},
     "networkPolicy": {"egress": "strict"},
 }

@@ -33,6 +33,8 @@ class ClusterWorld(World):
         super().__init__()
         self.pods: dict[str, dict[str, Any]] = {}
         self.leases: dict[str, dict[str, Any]] = {}
+        #: Events about pods: `reason`, `message` and the pod's `uid`.
+        self.reports: list[dict[str, Any]] = []
         self.watchers: list[tuple[str, Pieces]] = []
         self._version = self._oldest = 0
         #: The last ones: version, labels, line.
@@ -46,6 +48,9 @@ class ClusterWorld(World):
                 self.requests.append(f"{method} {path}")
             if match := _PODS.match(path):
                 return self._pods(method, match["name"] or "", bool(match["log"]), query, body)
+            if path.endswith("/events"):
+                uid = query["fieldSelector"].partition("=")[2]
+                return Reply(body={"items": [each for each in self.reports if each["uid"] == uid]})
             if match := _LEASES.match(path):
                 return self._leases(method, match["name"] or "", query, body)
             return _status(404, "NotFound")
@@ -158,6 +163,16 @@ class ClusterWorld(World):
             if task.state == "pending":
                 task.state = "running"
                 self._state(task, "Running", {"running": {"startedAt": "2026-01-01T00:00:00Z"}})
+
+    def report(self, task: Task, state: dict[str, Any], **conditions: str) -> None:
+        """Let a pod wait: the state of its container, and its conditions."""
+        with self.lock:
+            self.pods[task.id]["status"] = {
+                "phase": "Pending",
+                "conditions": [{"type": name, "status": value} for name, value in conditions.items()],
+                "containerStatuses": [{"name": "container", "state": {"waiting": state}}],
+            }
+            self._event("MODIFIED", task.id)
 
     def _state(self, task: Task, phase: str, state: dict[str, Any]) -> None:
         statuses = [{"name": "container", "state": state}]

@@ -39,6 +39,7 @@ from .cluster_output import Output
 from .cluster_pods import Pods
 from .cluster_removal import Removal
 from .cluster_user_namespaces import UserNamespaces
+from .cluster_waiting import Waiting
 from .cluster_watch import Watch
 from .containers import Attachment, Containers
 from .events import Events
@@ -70,7 +71,10 @@ class Cluster:
         self._removal = Removal(self._pods, self.containers)
         self._watch = Watch(self._api, self._pods, settings, self.containers, metrics)
         self._leases = Leases(self._api, settings)
-        self._cleanup = Cleanup(self._pods, self._watch, self._leases, settings, self.containers, metrics)
+        waiting = Waiting(self._api, settings.tasks)
+        self._cleanup = Cleanup(
+            self._pods, waiting, self._watch, self._leases, settings, self.containers, metrics
+        )
         self._user_namespaces = UserNamespaces(self._api, settings)
         metrics.gauge("containers", "Containers by state.", lambda: self.containers.states(lambda c: c.state))
         metrics.counter(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 
 from .cluster_container import Container
-from .cluster_judgement import Ended, trouble
+from .cluster_judgement import Ended
 from .cluster_leases import Leases
 from .cluster_output import LOG_GRACE
 from .cluster_pods import Pods
 from .cluster_removal import Removal
+from .cluster_waiting import Waiting
 from .cluster_watch import Watch
 from .containers import Containers
 from .health import Metrics, log
@@ -34,13 +35,14 @@ class Cleanup:
     def __init__(
         self,
         pods: Pods,
+        waiting: Waiting,
         watch: Watch,
         leases: Leases,
         settings: Settings,
         containers: Containers[Container],
         metrics: Metrics,
     ) -> None:
-        self._pods, self._watch, self._leases = pods, watch, leases
+        self._pods, self._waiting, self._watch, self._leases = pods, waiting, watch, leases
         self._removal = Removal(pods, containers)
         self._tasks, self._containers, self._metrics = settings.tasks, containers, metrics
         self.loop = Loop("collect", self._step, lambda: _TICK)
@@ -65,8 +67,8 @@ class Cleanup:
             elif self._lost_with_its_node(container, now):
                 reason = "the pod was deleted, and its node does not report how its container ended"
                 container.end(Ended(None, reason), self._metrics)
-            elif container.pod:
-                self._lose_patience(container, container.pod, now)
+        if container.started and not container.ended and not container.running and not container.fate:
+            self._lose_patience(container)
         unseen = container.started and container.pod is None and not container.ended
         if unseen and now - container.begun > (_UNSEEN if container.uid else _UNANSWERED):
             self._watch.look_for(container)
@@ -77,6 +79,13 @@ class Cleanup:
             container.end_error = ""
             if self._containers.hidden(container):
                 self._containers.forget(container)
+
+    def _lose_patience(self, container: Container) -> None:
+        """End a container that has not begun within the time that the settings allow."""
+        if why := self._waiting.look_at(container):
+            with container.changed:
+                container.end(Ended(None, why), self._metrics)
+            self._pods.delete(container, why, 1)
 
     # The steps, called with `changed` held.
 
@@ -97,19 +106,3 @@ class Cleanup:
     def _lost_with_its_node(self, container: Container, now: float) -> bool:
         grace = _DELETE_GRACE + container.grace
         return bool(container.deleted_at) and now - container.deleted_at > grace
-
-    def _lose_patience(self, container: Container, pod: dict[str, object], now: float) -> None:
-        """End a container whose pod has not got on for as long as the settings allow."""
-        reason = trouble(pod)
-        if reason is None:
-            container.trouble_since = 0.0
-            return
-        container.trouble_since = container.trouble_since or now
-        patience = {
-            "now": 0,
-            "pull": self._tasks.pull_timeout_seconds,
-            "schedule": self._tasks.schedule_timeout_seconds,
-        }[reason.patience]
-        if now - container.trouble_since >= patience:
-            container.end(Ended(None, reason.message), self._metrics)
-            self._pods.delete(container, reason.message, 1)

@@ -47,7 +47,9 @@ class Container:
     ended_at: float = 0.0
     gone: bool = False  # the pod is deleted
     deleted_at: float = 0.0
-    trouble_since: float = 0.0
+    waits_for: str = ""  # the value below tasks.timeouts that limits what it waits for now
+    waits_since: float = 0.0
+    waiting: list[str] = field(default_factory=list)  # what it has waited for, as lines of its log
     fate: str = ""  # why this gateway deletes the pod, if it does
     end_due: float = 0.0  # monotonic time at which the pod is deleted again, if it is still there
     end_error: str = ""  # why it could not be deleted, if so

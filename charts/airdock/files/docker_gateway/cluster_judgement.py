@@ -26,9 +26,12 @@ _HOPELESS = {
     "InvalidImageName",
     "ErrImageNeverPull",
     "CreateContainerConfigError",
-    "CreateContainerError",
-    "RunContainerError",
 }
+#: Reasons of a waiting state that the kubelet's next try may resolve: the runtime was slow, for example.
+_CREATING = {"CreateContainerError", "RunContainerError"}
+#: Reasons of events about a pod whose volumes, and whose network or sandbox, are not there yet.
+MOUNTS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
+SANDBOX = ("FailedCreatePodSandBox",)
 _PULLING = {
     "ErrImagePull",
     "ImagePullBackOff",
@@ -52,13 +55,15 @@ class Ended:
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why a pod makes no progress, and after which time its task fails.
+    """What a pod waits for, and for how long it may.
 
-    `patience`: now, pull (tasks.timeouts.pullSeconds) or schedule (tasks.timeouts.scheduleSeconds).
+    `patience`: "now", or the value below tasks.timeouts that is the limit; empty if there is none. `events`
+    are the reasons of events that say more.
     """
 
     message: str
     patience: str
+    events: tuple[str, ...] = ()
 
 
 def judge(pod: Object, deleted: bool, fate: str) -> Ended | None:
@@ -112,7 +117,7 @@ def _by_cluster(pod: Object, status: Object, deleted: bool, fate: str) -> str:
 
 
 def trouble(pod: Object) -> Trouble | None:
-    """Return why a pod makes no progress, None if it does."""
+    """Return what a pod waits for, None if its container has begun."""
     status = pod.get("status") or {}
     statuses = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     for each in statuses:
@@ -121,17 +126,26 @@ def trouble(pod: Object) -> Trouble | None:
         words = f"{reason}: {message}" if message else reason
         if reason in _HOPELESS:
             return Trouble(f"the container cannot be run: {words}", "now")
+        if reason in _CREATING:
+            return Trouble(f"the container cannot be created: {words}", "createSeconds")
         if reason in _PULLING:
-            return Trouble(f"the image cannot be pulled: {words}", "pull")
+            return Trouble(f"the image cannot be pulled: {words}", "pullSeconds")
         if reason == "CrashLoopBackOff":
             return Trouble(f"the sidecar {each.get('name')} does not run: {words}", "now")
-    for condition in status.get("conditions") or []:
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return Trouble(
-                f"the pod could not be scheduled: {condition.get('message') or condition.get('reason')}",
-                "schedule",
-            )
-    return None
+    if status.get("phase") != "Pending":
+        return None
+    conditions = {each["type"]: each for each in status.get("conditions") or []}
+    scheduled, sandbox = conditions.get("PodScheduled"), conditions.get("PodReadyToStartContainers")
+    if scheduled is None:
+        return Trouble("the pod waits for the scheduler", "scheduleSeconds")
+    if scheduled["status"] != "True":
+        words = scheduled.get("message") or scheduled.get("reason")
+        return Trouble(f"the pod could not be scheduled: {words}", "scheduleSeconds")
+    if sandbox is None:
+        return Trouble("the node prepares the pod", "")
+    if sandbox["status"] != "True":
+        return Trouble("the node prepares the pod's volumes and network", "mountSeconds", MOUNTS + SANDBOX)
+    return Trouble("the node pulls the image", "")
 
 
 def _main(status: Object) -> Object:

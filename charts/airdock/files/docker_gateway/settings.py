@@ -118,7 +118,9 @@ class Tasks:
     retrieve_pull_policy: str = "IfNotPresent"
     ttl_seconds: int = 600
     schedule_timeout_seconds: int = 600
+    mount_timeout_seconds: int = 600
     pull_timeout_seconds: int = 120
+    create_timeout_seconds: int = 120
     lease_seconds: int = 120
 
 

@@ -47,6 +47,7 @@ others. Exec over a websocket needs `create` from Kubernetes 1.35 on, `get` befo
 {{- define "airdock.gatewayRules" -}}
 - {apiGroups: [""], resources: [pods], verbs: [create, get, list, watch, delete]}
 - {apiGroups: [""], resources: [pods/log], verbs: [get]}
+- {apiGroups: [""], resources: [events], verbs: [list]}
 - {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create, get, list, patch, delete]}
 {{- end }}
 

@@ -18,7 +18,9 @@ The settings file of a group's gateway, as JSON. The names of the release's obje
 {{- with include "airdock.taskLabels" (dict "root" .root "namespace" $given.namespace) | fromJsonArray }}{{ $_ := set $tasks "reservedLabels" . }}{{ end -}}
 {{- $_ := set $tasks "tmpSizeLimit" (toString $given.tmp.sizeLimit) -}}
 {{- $_ := set $tasks "scheduleTimeoutSeconds" $given.timeouts.scheduleSeconds -}}
+{{- $_ := set $tasks "mountTimeoutSeconds" $given.timeouts.mountSeconds -}}
 {{- $_ := set $tasks "pullTimeoutSeconds" $given.timeouts.pullSeconds -}}
+{{- $_ := set $tasks "createTimeoutSeconds" $given.timeouts.createSeconds -}}
 {{- /* The admission policy judges images; where it exists, the gateway refuses the same ones, before it creates a pod. */ -}}
 {{- $_ := set $tasks "images" (eq true $given.admission.enabled | ternary $given.admission.images list) -}}
 {{- if and .root.Values.networkPolicy.enabled (ne $given.networkPolicy.egress "open") }}{{ $_ := set $tasks "egressPolicy" (printf "%s-tasks-egress" (include "airdock.fullname" .root)) }}{{ end -}}

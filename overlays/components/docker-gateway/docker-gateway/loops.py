@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -92,20 +93,22 @@ class Endings:
     def __init__(self) -> None:
         self._slots = threading.BoundedSemaphore(_ENDINGS)
 
-    def end(self, container: Ending, seconds: float, work: Callable[[], None]) -> None:
+    def end(self, container: Ending, seconds: float, work: Callable[[], bool]) -> None:
         """Run `work` in a thread. What fails is due again at once, what does not in `seconds`.
 
+        If `work` gives True it is never due again, unless somebody ended the container another time since.
         Without a thread it is due at 0. Whoever looks at the containers sees to what is due.
         """
         container.end_due = 0.0
         if not self._slots.acquire(blocking=False):
             return
-        container.end_due = time.monotonic() + seconds
+        container.end_due = due = time.monotonic() + seconds
 
         def run() -> None:
             error = "its thread ended"
             try:
-                work()
+                if work() and container.end_due == due:
+                    container.end_due = math.inf
                 error = ""
             except Exception as failure:
                 error = str(failure) or type(failure).__name__

@@ -171,7 +171,10 @@ class KubernetesApi:
             try:
                 return self._once(method, path, query, body)
             except ApiStatus as status:
-                if (status.code and status.code not in _RETRIED) or time.monotonic() + delay > deadline:
+                # Another pod used the quota at the same time.
+                quota = method == "POST" and status.code == 409 and status.reason == "Conflict"
+                retried = not status.code or status.code in _RETRIED or quota
+                if not retried or time.monotonic() + delay > deadline:
                     raise
             time.sleep(delay * (0.7 + os.urandom(1)[0] / 425))
             delay = min(delay * 2, 3.0)

@@ -44,12 +44,9 @@ class Output:
     def send(self, follow: bool) -> None:
         """Send the whole output, and return once the container has ended; or what there is by now."""
         container = self._container
-        with container.changed:
-            while not (container.has_output or container.ended or container.removed or self._left()):
-                container.changed.wait()
-            # Its pod never ran a container: the reason is the answer to `wait`.
-            if not container.has_output:
-                return
+        # Its pod never ran a container: the reason is the answer to `wait`.
+        if not self._begun():
+            return
         while not self._attempt(follow) and follow and not self._given_up():
             time.sleep(self._delay)
             self._delay = min(self._delay * 2, 5.0)
@@ -61,6 +58,22 @@ class Output:
             log("output-gap", **container.names())
             if container.xcom_all:
                 self._lose("lines are missing in it")
+
+    def _begun(self) -> bool:
+        """Wait for the container's begin or end, and say what it waits for; True if there is output."""
+        container, sent = self._container, 0
+        while True:
+            with container.changed:
+                while not (container.has_output or container.ended or container.removed or self._left()):
+                    if len(container.waiting) > sent:
+                        break
+                    container.changed.wait()
+                else:
+                    return container.has_output
+                said, sent = container.waiting[sent:], len(container.waiting)
+            # Not where each line is a result.
+            if not container.xcom_all:
+                self._stream.write(lines(said))
 
     def _remark(self) -> None:
         """Send what the gateway itself says about a container's end, from a new line on."""

@@ -55,7 +55,8 @@ class Pods:
         seconds = (container.grace if grace is None else grace) + _AGAIN
         self.deletions.end(container, seconds, lambda: self._delete(container, grace))
 
-    def _delete(self, container: Container, grace: int | None) -> None:
+    def _delete(self, container: Container, grace: int | None) -> bool:
+        """Ask for the deletion, which the pod's end follows in time: False."""
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if grace is not None:
             options["gracePeriodSeconds"] = grace
@@ -73,3 +74,4 @@ class Pods:
                 if container.uid == uid:
                     container.gone = True
                     container.never_ran(f"the pod was deleted: {container.fate}")
+        return False

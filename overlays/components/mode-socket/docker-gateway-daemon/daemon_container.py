@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Mapping
@@ -77,10 +76,10 @@ class Container:
         self.fate = self.fate or why
         _stops.end(self, grace + 60.0, lambda: self._stop(api, grace))
 
-    def _stop(self, api: DaemonApi, grace: int) -> None:
+    def _stop(self, api: DaemonApi, grace: int) -> bool:
         try:
             api.call("POST", f"/containers/{self.id}/stop", {"t": str(grace)}, timeout=grace + 30.0)
         except ApiError as error:
             if error.status != 404:
                 raise
-        self.end_due = math.inf
+        return True

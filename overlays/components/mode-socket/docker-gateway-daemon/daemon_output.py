@@ -53,8 +53,16 @@ def attach(
             while data := daemon.recv(16 * 1024):
                 stream.relay(data)
                 last = data[-1:]
-            stays = options.stream and container.begun and not attachment.left
-            if stays and container.died.wait(5) and (killed := memory(api, container, key)):
+            stays = options.stream and not attachment.left
+            if stays and not container.begun:
+                # A daemon that was restarted: nobody would be attached to what begins now.
+                container.fate = container.fate or "the node's Docker daemon ended the connection to it"
+            if (
+                stays
+                and container.begun
+                and container.died.wait(5)
+                and (killed := memory(api, container, key))
+            ):
                 stream.write(lines([killed], within_line=last != b"\n"))
         except BaseException as error:
             # It left, or it is cut off, which must not look like the end of the output.
