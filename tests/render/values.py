@@ -323,9 +323,10 @@ MAXIMAL: dict[str, Any] = {
         "keepNamespace": False,
         "userNamespaces": "auto",
         "networkPolicy": {
+            "egress": "strict",
             "egressRules": [
                 {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 443, "protocol": "TCP"}]}
-            ]
+            ],
         },
     },
     "networkPolicy": {
