@@ -53,6 +53,8 @@ logging:
   remote_logging: true
   remote_base_log_folder: {{ .baseLogFolder | quote }}
   remote_log_conn_id: {{ .connectionId | quote }}
+  # What was uploaded needs no room in the pod.
+  delete_local_logs: true
 {{- end }}
 {{- end }}
 {{- end }}

@@ -14,6 +14,7 @@ namespace: {{ include "airdock.workerNamespace" . | quote }}
 key: workers.{{ .name }}
 values: {{ toJson .group }}
 logs: true
+grooms: {{ not .group.executorFacts.podPerTask }}
 dags: true
 token: {{ $mode.token | default false }}
 labels: {airdock.dev/worker-group: {{ .name | quote }}}

@@ -5,6 +5,7 @@ without an image. Additional keys of the component:
   secrets   purposes of _secrets.tpl that the container reads (of an init container too)
   dags      true mounts the DAG files into the main container
   logs      true mounts the log directory into the main container
+  grooms    true adds the sidecar that removes old log files
 */ -}}
 {{- define "airdock.airflowWorkload" -}}
 {{- include "airdock.addAirflow" . -}}
@@ -20,6 +21,9 @@ without an image. Additional keys of the component:
 {{- $logs := eq true $c.logs | ternary (include "airdock.logVolumes" $root | fromYaml) dict -}}
 {{- $dags := eq true $c.dags | ternary (include "airdock.dagVolumes" $root | fromYaml) dict -}}
 {{- $_ := set $c "volumes" (include "airdock.overlay" (list $common.volumes $logs.volumes $dags.volumes $c.volumes) | fromJson) -}}
+{{- if and $c.grooms (include "airdock.groomsLogs" (dict "root" $root "name" $c.name)) -}}
+{{- $_ := set $c "initContainers" (append ($c.initContainers | default list) (include "airdock.logGroomer" $root | fromYaml)) -}}
+{{- end -}}
 {{- range $container := prepend ($c.initContainers | default list) $c.container -}}
 {{- if not $container.image -}}
 {{- $secrets := include "airdock.secretEnv" (dict "root" $root "purposes" $container.secrets) | fromYaml -}}

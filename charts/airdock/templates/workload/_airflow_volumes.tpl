@@ -13,7 +13,7 @@ volumeMounts:
 {{- /* The volume of task logs: a claim that all components share, or a per-pod emptyDir. */ -}}
 {{- define "airdock.logVolumes" -}}
 volumes:
-  {{- if or .Values.logs.claim.existingClaim .Values.logs.claim.size }}
+  {{- if include "airdock.logsShared" . }}
   logs: {persistentVolumeClaim: {claimName: {{ .Values.logs.claim.existingClaim | default (printf "%s-logs" (include "airdock.fullname" .)) | quote }}}}
   {{- else }}
   logs: {emptyDir: {sizeLimit: {{ .Values.logs.sizeLimit }}}}

@@ -15,6 +15,9 @@
 {{- if contains "." .Release.Name -}}
 {{- $problems = append $problems (printf "The release name %q contains a dot, which the names of Services and namespaces cannot contain. Choose another release name." .Release.Name) -}}
 {{- end -}}
+{{- if and .Values.logs.retention.maxSize (not (include "airdock.logsShared" .)) (ge (include "airdock.quantity" .Values.logs.retention.maxSize | float64) (include "airdock.quantity" .Values.logs.sizeLimit | float64)) -}}
+{{- $problems = append $problems (printf "logs.retention.maxSize: %s is not below logs.sizeLimit (%s), at which the kubelet evicts the pod. Set a smaller size, or remove it." (toString .Values.logs.retention.maxSize) (toString .Values.logs.sizeLimit)) -}}
+{{- end -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
 {{- $problems = append $problems "ingress.host: is missing. Set it to the DNS name of Airflow's UI, or set ingress.enabled: false." -}}
 {{- end -}}

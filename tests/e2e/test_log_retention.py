@@ -1,0 +1,80 @@
+"""The kubelet evicts a pod whose log directory is too large: with the log groomer no task sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from scripts.live import NAMESPACE
+from scripts.overlays.definitions import merged
+from tests.e2e.conftest import Release, Run, install, wait_until
+
+pytestmark = pytest.mark.touches("release")
+
+LIMIT = "64Mi"
+#: 10 MB of short lines.
+LOUD = "yes 'a line of an ordinary log, as a program prints it to say what it does' | head -c 10000000"
+TASKS = 20
+#: The kubelet looks about once a minute.
+EVICTION_SECONDS = 240
+
+
+@contextmanager
+def limited(release: Release, **retention: Any) -> Iterator[str]:
+    """Give the queue of a worker group whose log directory is small."""
+    logs = {"logs": {"sizeLimit": LIMIT, "retention": retention}}
+    install(release.target, merged(release.values, logs))
+    try:
+        yield release.serving("docker")[0].queue
+    finally:
+        install(release.target, release.values)
+
+
+def worker(release: Release, queue: str) -> dict[str, Any]:
+    """Give the pod of the worker group that serves a queue."""
+    (group,) = (group.name for group in release.groups if group.queue == queue)
+    name = release.worker(group)
+    return next(pod for pod in release.pods("worker") if pod["metadata"]["name"] == name)
+
+
+def loud(release: Release, queue: str) -> Run:
+    """Run a task with a log of 10 MB."""
+    run = release.start(f"e2e_docker_{queue}", LOUD)
+    assert run.wait() == "success"
+    return run
+
+
+def test_no_log_evicts_a_worker(dags: Release) -> None:
+    with limited(dags) as queue:
+        before = worker(dags, queue)
+        silent = dags.start(f"e2e_docker_{queue}", "echo begun; sleep 420; echo the end")
+        silent.wait_for_log("begun")
+        runs = [loud(dags, queue) for _ in range(TASKS)]
+        assert silent.wait(600) == "success"
+        assert silent.task.try_number == 1
+        assert "begun" in silent.log
+        assert "the end" in silent.log
+        assert all(run.task.try_number == 1 for run in runs)
+        assert "an ordinary log" in runs[-1].log
+        after = worker(dags, queue)
+        assert after["metadata"]["uid"] == before["metadata"]["uid"]
+        assert all(status["restartCount"] == 0 for status in after["status"]["containerStatuses"])
+        groomer = dags.target.kubectl("logs", after["metadata"]["name"], "-c", "log-groomer", "-n", NAMESPACE)
+        assert "Removed" in groomer
+
+
+def test_without_the_groomer_they_do(dags: Release) -> None:
+    with limited(dags, enabled=False) as queue:
+        name = worker(dags, queue)["metadata"]["name"]
+        for _ in range(8):
+            run = dags.start(f"e2e_docker_{queue}", LOUD)
+            run.wait()
+
+        def evicted() -> bool:
+            pods = {pod["metadata"]["name"]: pod["status"] for pod in dags.pods("worker")}
+            return name not in pods or pods[name].get("reason") == "Evicted"
+
+        wait_until(evicted, EVICTION_SECONDS, f"{name} evicted")
