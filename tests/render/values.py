@@ -269,7 +269,12 @@ MAXIMAL: dict[str, Any] = {
                 "name": "main",
                 "classpath": "airflow.providers.git.bundles.git.GitDagBundle",
                 "kwargs": {"repo_url": "https://git.example.com/dags.git", "tracking_ref": "main"},
-            }
+            },
+            {
+                "name": "local",
+                "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+                "kwargs": {},
+            },
         ],
         "volume": {"persistentVolumeClaim": {"claimName": "dags"}},
         "path": "/opt/airflow/other-dags",

@@ -30,7 +30,10 @@
 {{- if and .Values.dags.examples .Values.dags.bundles (not (regexMatch "LocalDagBundle" (toJson .Values.dags.bundles))) -}}
 {{- $problems = append $problems "dags.examples: with dags.bundles, Airflow reads the bundles only, so the examples would not appear. Set dags.examples: false, or add a LocalDagBundle to dags.bundles." -}}
 {{- end -}}
-{{- if and .Values.dags.volume .Values.dags.bundles (not (regexMatch "LocalDagBundle" (toJson .Values.dags.bundles))) -}}
+{{- /* A bundle of another class than the providers' may read the volume. */ -}}
+{{- $remote := not (empty .Values.dags.bundles) -}}
+{{- range .Values.dags.bundles }}{{ if not (hasPrefix "airflow.providers." (.classpath | default "")) }}{{ $remote = false }}{{ end }}{{ end -}}
+{{- if and .Values.dags.volume $remote -}}
 {{- $problems = append $problems "dags.volume: with dags.bundles, Airflow reads the bundles only, so the DAG files of the volume would not appear. Remove dags.volume, or add a LocalDagBundle to dags.bundles." -}}
 {{- end -}}
 {{- $known := list "conn_type" "description" "host" "login" "password" "schema" "port" "extra" -}}
