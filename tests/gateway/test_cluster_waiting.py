@@ -94,6 +94,7 @@ def test_an_error_that_goes_away_costs_nothing_but_a_line(tmp_path: Path) -> Non
         for _ in range(3):
             world.report(task, error, PodScheduled="True", PodReadyToStartContainers="True")
             container.said("is reserved")
+            threading.Event().wait(0.1)
         world.run(task)
         world.print(task, b"done\n")
         world.exit(task, 0)

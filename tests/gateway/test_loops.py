@@ -11,11 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_gateway import cluster_cleanup, cluster_pods, daemon_cleanup, loops, server, wire
+from docker_gateway import (
+    cluster_cleanup,
+    cluster_container,
+    cluster_pods,
+    daemon_cleanup,
+    loops,
+    server,
+    wire,
+)
 from docker_gateway.backend import ApiError
 from docker_gateway.cluster_api import ApiStatus
 from docker_gateway.hangups import Hangups
 from docker_gateway.loops import Endings, Loop
+from docker_gateway.model import Create
 
 from tests.gateway.stand_ins.cluster import ClusterWorld
 from tests.gateway.stand_ins.gateway import BACKENDS, Gateway, running
@@ -270,6 +279,22 @@ def test_a_pod_that_comes_after_its_deletion_is_deleted(
         wait_until(lambda: found and found.gone, PATIENCE, "the deletion found nothing", 0.01)  # type: ignore[union-attr]
         world.add(manifest)
         wait_until(lambda: not world.alive(), PATIENCE, "the pod has ended", 0.01)
+
+
+def test_a_deletion_that_was_answered_before_the_pod_came_does_not_count() -> None:
+    container = cluster_container.Container("c0ffee" * 10, Create(image="a"), "p", begun=1.0)
+
+    class Api:
+        def request(self, *_: Any) -> None:
+            # By now `start` has got its answer.
+            container.uid = "u"
+            raise ApiStatus(404, "NotFound", "")
+
+    pods = cluster_pods.Pods(Api(), "tasks")  # type: ignore[arg-type]
+    pods.delete(container, "its client left", 1)
+    pods.deletions.finish(PATIENCE)
+    assert not container.gone
+    assert container.end_due <= time.monotonic()
 
 
 def test_a_container_of_a_former_life_is_stopped_until_it_has_ended(

@@ -66,6 +66,8 @@ class Made:
     attached: bool = False
     #: Something has happened that may end it: its clients left, it was stopped, removed, killed.
     touched: bool = False
+    #: The gateway may want to end it: what then ends it at a daemon is no matter.
+    fated: bool = False
     #: It was stopped or removed; or its clients have left, and none has come since.
     over: bool = False
     left: bool = False
@@ -154,7 +156,7 @@ class Round:
     def send(self, client: Any, verb: str, made: Made) -> None:
         self.note(verb, made.id[:6])
         if verb in ENDING:
-            made.touched = True
+            made.touched = made.fated = True
         self.waiting[client] = Waiting(verb, made, list(made.outputs))
         client.send(REQUESTS[verb][0], f"/containers/{made.id}{REQUESTS[verb][1]}")
 
@@ -186,7 +188,7 @@ class Round:
         """Judge what `wait` says. A daemon gives the code of a container that the gateway has stopped."""
         self.fetch()
         own = code == made.code and not made.killed
-        assert own or (self.daemon and (made.killed == "gateway" or made.over or made.left)), (code, made)
+        assert own or (self.daemon and (made.killed == "gateway" or made.fated)), (code, made)
         if own and not code:
             assert all(each == b"".join(made.printed) for each in outputs), made
 
@@ -229,7 +231,7 @@ class Round:
         if made:
             made.clients.discard(client)
             if not made.clients:
-                made.touched = True
+                made.touched = made.fated = True
                 # One whose `attach` is under way may count, or not yet.
                 if surely and not any(w.verb == "attach" and w.made is made for w in self.waiting.values()):
                     made.left = True
