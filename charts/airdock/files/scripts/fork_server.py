@@ -54,7 +54,7 @@ def protect() -> None:
 def unconfined() -> str:
     """Give the reason why `confine` cannot work here, "" if it can."""
     abi = _libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
-    return "" if abi > 0 else f"the kernel has no Landlock: {os.strerror(ctypes.get_errno())}"
+    return "" if abi > 0 else f"Landlock is not available: {os.strerror(ctypes.get_errno())}"
 
 
 def ruleset(closed: str = "", open_: str = "") -> int:
