@@ -197,10 +197,12 @@ def test_the_log_of_what_runs(gateway: Gateway) -> None:
     command = [PROGRAM, "logs", "-f", "a"]
     with subprocess.Popen(command, env=environment(gateway), stdout=subprocess.PIPE) as following:
         assert following.stdout
-        gateway.world.print(task, b"one\n")
-        assert following.stdout.readline() == b"one\n"
-        assert done(gateway, "logs", "a") == "one\n"
-        following.terminate()
+        try:
+            gateway.world.print(task, b"one\n")
+            assert following.stdout.readline() == b"one\n"
+            assert done(gateway, "logs", "a") == "one\n"
+        finally:
+            following.terminate()
     time.sleep(0.2)
     assert task.alive, "who reads a log does not end its container by leaving"
 
@@ -268,11 +270,13 @@ def test_an_end_that_is_not_the_containers_own(gateway: Gateway) -> None:
     """The program gets no exit code of a container that the cluster, or another one on the node, ended."""
     command = [PROGRAM, "run", "--name", "a", IMAGE, "sleep"]
     with subprocess.Popen(command, env=environment(gateway), stderr=subprocess.PIPE) as program:
-        wait_until(lambda: any(each.state == "running" for each in mine(gateway)), 20, "it runs")
-        (task,) = mine(gateway)
-        gateway.world.term_code = 0
-        gateway.world.kill(task)
-        assert program.wait(30) == 125
+        try:
+            wait_until(lambda: any(each.state == "running" for each in mine(gateway)), 20, "it runs")
+            gateway.world.term_code = 0
+            gateway.world.kill(*mine(gateway))
+            assert program.wait(30) == 125
+        finally:
+            program.kill()
         assert program.stderr
         assert b"something else than this task" in program.stderr.read()
 

@@ -14,6 +14,8 @@ from .listing import has_labels, same_image
 #: The filters that are served.
 FILTERS = ("container", "event", "image", "label", "type")
 _KEPT = 1000
+#: Characters of labels that an event can have: what is kept must not become large.
+_LABELS = 8192
 #: Seconds between two looks at whether the client is still there.
 _LOOK = 5.0
 
@@ -32,6 +34,8 @@ class Events:
     ) -> None:
         """Tell what happened to a container; `more` are attributes, such as exitCode."""
         now = time.time_ns()
+        if sum(len(key) + len(value) for key, value in labels.items()) > _LABELS:
+            labels = {}
         event = {
             "status": action,
             "id": container,
