@@ -126,7 +126,7 @@ def test_nothing_is_created_or_started_once_the_gateway_ends(gateway: Gateway) -
     status, answer = client.ask("POST", f"/containers/{container}/start")
     assert status == 503
     assert "end" in answer["message"]
-    gateway.backend.close()
+    gateway.close()
     assert not gateway.world.alive()
 
 

@@ -361,7 +361,11 @@ class Round:
                 if client.ask("POST", f"/containers/{made.id}/start")[0] != 204:
                     continue
                 with world.lock:
-                    task = next(t for t in world.tasks.values() if t.alive and self.of(t) is made)
+                    task = next((t for t in world.tasks.values() if t.alive and self.of(t) is made), None)
+                if task is None:
+                    # It has ended since, for a reason that must be one.
+                    self.hold()
+                    continue
                 for _ in range(self.pick.randrange(6)):
                     with world.lock:
                         if task.alive:
