@@ -20,11 +20,11 @@ from .malformed import HEAD, MALFORMED
 
 
 @contextmanager
-def pair() -> Iterator[tuple[socket.socket, Connection]]:
+def pair(request: float = 60.0) -> Iterator[tuple[socket.socket, Connection]]:
     client, server = socket.socketpair(socket.AF_UNIX)
     with client, server:
         client.settimeout(60)
-        yield client, Connection(server)
+        yield client, Connection(server, request=request)
 
 
 def read(data: bytes) -> Request:
@@ -90,9 +90,8 @@ def test_malformed(name: str) -> None:
     assert error.value.status == status, error.value.message
 
 
-def test_a_request_must_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "REQUEST_TIMEOUT", 0.2)
-    with pair() as (client, connection):
+def test_a_request_must_end() -> None:
+    with pair(request=0.2) as (client, connection):
         client.sendall(b"GET / HTTP/1.1\r\nHost")
         with pytest.raises(WireError, match="not complete") as error:
             connection.read()
