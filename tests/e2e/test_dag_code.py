@@ -40,6 +40,8 @@ def searched(dags: Release) -> Release:
         existing = {each.get("key", each.get("connection_id")) for each in call("GET", f"/{path}")[path]}
         if "e2e_search" not in existing:
             call("POST", f"/{path}", json=body)
+    # Else the file is parsed again after minutes only.
+    call("PUT", f"/parseDagFile/{call('GET', '/dags/e2e_search')['file_token']}")
     return dags
 
 

@@ -30,13 +30,22 @@ def token_volumes(pod: PodSpec) -> set[str]:
     }
 
 
+#: Variables of the containers that use the API: the Docker gateway, Kubernetes operators, the reader of
+#: KubernetesExecutor's logs.
+_USES = (
+    "AIRDOCK_GATEWAY_CONFIG",
+    "AIRFLOW_CONN_KUBERNETES_DEFAULT",
+    "AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE",
+)
+
+
 def _shared_token(manifest: Manifest) -> Iterator[Found]:
     if not manifest.pod:
         return
     tokens = token_volumes(manifest.pod)
     holders = [c for c in manifest.pod.containers if any(mount.volume in tokens for mount in c.mounts)]
-    # Those that stay come first: one that ends is the further holder.
-    holders.sort(key=lambda container: container.role == "init")
+    # The further holder is one that ends, or one that shows no use for the API.
+    holders.sort(key=lambda c: (c.role == "init", not any(use in c.env for use in _USES)))
     for container in holders[1:]:
         # Which use they have tells what may be accepted: Airflow's Kubernetes operators have the connection,
         # the reader of KubernetesExecutor's logs the namespace.

@@ -130,7 +130,7 @@ POD = {
     "resources.limits": by_value(
         {"limits": {"hugepages-2Mi": "2Mi"}, "requests": {"hugepages-2Mi": "2Mi", "cpu": "100m"}},
         "tasks.quota.hard",
-        {"limits": {"cpu": "2", "memory": "1Gi"}},
+        {"limits": {"cpu": "2", "memory": "4Gi"}},
         since=(1, 34),
     ),
     "resources.requests": allowed({"requests": {"cpu": "200m"}}, "the quota counts them", since=(1, 34)),

@@ -114,4 +114,20 @@ FAULTS = (
         put("kind", value="Job"),
         "template is immutable",
     ),
+    Fault(
+        "dag-code-secrets",
+        "DAG code in a process with secrets",
+        DEPLOYMENT,
+        "airdock-dag-processor",
+        lambda raw: container(raw, "dag-processor").update(args=["dag-processor"]),
+        "its args are",
+    ),
+    Fault(
+        "dag-code-secrets",
+        "a secret that is not withheld",
+        DEPLOYMENT,
+        "airdock-triggerer",
+        lambda raw: variable(raw, "triggerer", "AIRDOCK_WITHHELD").update(value="AIRFLOW__CORE__FERNET_KEY"),
+        "DAG code gets AIRFLOW__",
+    ),
 )
