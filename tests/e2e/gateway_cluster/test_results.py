@@ -141,4 +141,6 @@ def test_a_hundred_at_once(starter: Start) -> None:
         results = list(pool.map(one, range(100)))
     for number, (code, output) in enumerate(results):
         assert code == number
-        assert output.split() == [*(f"{number}-{i}".encode() for i in range(1, 51)), b"end"]
+        # What the gateway says while they wait for the node begins with its name.
+        printed = [line for line in output.splitlines() if not line.startswith(b"[airdock]")]
+        assert printed == [*(f"{number}-{i}".encode() for i in range(1, 51)), b"end"]
