@@ -27,7 +27,7 @@ from docker_gateway.loops import Endings, Loop
 from docker_gateway.model import Create
 
 from tests.gateway.stand_ins.cluster import ClusterWorld
-from tests.gateway.stand_ins.gateway import BACKENDS, Gateway, running
+from tests.gateway.stand_ins.gateway import BACKENDS, running
 from tests.support.waiting import wait_until
 
 PATIENCE = 20
@@ -111,7 +111,7 @@ def test_the_end_of_each_loop_makes_the_gateway_unready(
     monkeypatch.setattr(wire, "HANGUPS", hangups)
     with running(backend, tmp_path) as gateway:
         wait_until(lambda: not gateway.server.ready(), PATIENCE, "ready", 0.01)
-        client = started(gateway)
+        client = gateway.attached()[0]
         every = [each for each in gc.get_objects() if isinstance(each, Loop)]
         found = [each for each in every if all(each is not old for old in before)]
         assert len(found) > 2
@@ -214,22 +214,13 @@ def test_what_finds_no_place_is_due_at_once() -> None:
     endings.finish(20.0)
 
 
-def started(gateway: Gateway) -> Any:
-    client, other = gateway.client(), gateway.client()
-    container = other.create()
-    client.attach(container)
-    assert other.ask("POST", f"/containers/{container}/start")[0] == 204
-    other.close()
-    return client
-
-
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_container_that_cannot_be_ended_makes_the_gateway_unready(
     backend: str, tmp_path: Path, no_threads: Callable[[str, int], None]
 ) -> None:
     with running(backend, tmp_path) as gateway:
         wait_until(lambda: not gateway.server.ready(), PATIENCE, "ready", 0.01)
-        client = started(gateway)
+        client = gateway.attached()[0]
         no_threads("end", 10**6)
         client.close()
         assert "cannot be ended" in wait_until(gateway.server.ready, PATIENCE, "the problem is told", 0.01)
@@ -305,7 +296,7 @@ def test_a_container_of_a_former_life_is_stopped_until_it_has_ended(
     (tmp_path / "second").mkdir()
     with running("daemon", tmp_path / "first") as gateway:
         wait_until(lambda: not gateway.server.ready(), PATIENCE, "ready", 0.01)
-        client = started(gateway)
+        client = gateway.attached()[0]
         no_threads("end", 1)
         with running("daemon", tmp_path / "second", world=gateway.world):
             wait_until(lambda: not gateway.world.alive(), PATIENCE, "the container has ended", 0.01)

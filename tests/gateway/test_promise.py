@@ -43,12 +43,7 @@ def only(gateway: Gateway) -> Task:
 
 def started(gateway: Gateway) -> tuple[Client, Task]:
     """Give a client that is attached to a container, and the container, which runs."""
-    client, other = gateway.client(), gateway.client()
-    container = other.create()
-    client.attach(container)
-    assert other.ask("POST", f"/containers/{container}/start")[0] == 204
-    other.close()
-    return client, only(gateway)
+    return gateway.attached()[0], only(gateway)
 
 
 def gone(gateway: Gateway) -> None:
@@ -176,10 +171,7 @@ def test_no_pod_keeps_a_gateway_from_starting(name: str, tmp_path: Path) -> None
 
 
 def started_beside(gateway: Gateway) -> tuple[Client, Task]:
-    client, other = gateway.client(), gateway.client()
-    container = other.create()
-    client.attach(container)
-    assert other.ask("POST", f"/containers/{container}/start")[0] == 204
+    client, container = gateway.attached()
     task = wait_until(
         lambda: next((t for t in gateway.world.alive() if t.id.endswith(container[:12])), None), 20, "it runs"
     )

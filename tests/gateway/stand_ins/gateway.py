@@ -132,6 +132,15 @@ class Gateway:
     def client(self) -> Client:
         return Client(self.path)
 
+    def attached(self) -> tuple[Client, str]:
+        """Give a client that is attached to a container that another one started, and the container's id."""
+        client, other = self.client(), self.client()
+        container = other.create()
+        client.attach(container)
+        assert other.ask("POST", f"/containers/{container}/start")[0] == 204
+        other.close()
+        return client, container
+
     def close(self) -> None:
         """End as __main__ does, once."""
         if self.closed:
