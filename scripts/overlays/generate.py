@@ -227,16 +227,16 @@ def _write_difference(
     for key, raw in old.items():
         target = {"kind": raw["kind"], "name": raw["metadata"]["name"]}
         if key not in new:
-            gone = {"apiVersion": raw["apiVersion"], "kind": raw["kind"], "metadata": _identity(raw)}
-            patches.append(_patch(folder, f"without-{_file_name(raw)}", {"$patch": "delete", **gone}))
+            patches.append(
+                _patch(folder, f"without-{_file_name(raw)}", {"$patch": "delete", **_identity(raw)})
+            )
         elif raw["kind"] == "ConfigMap":
-            if gone := set(raw["data"]) - set(new[key]["data"]):  # type: ignore[assignment]
+            if gone := set(raw["data"]) - set(new[key]["data"]):
                 raise OverlayError(f"{folder.name}: {raw['metadata']['name']} would lose {sorted(gone)}.")
             data = {k: v for k, v in new[key]["data"].items() if raw["data"].get(k) != v}
             if data and kind == "Kustomization":
                 # Kustomize reads components after generators, and hashes a name after patches.
-                whole = {"apiVersion": raw["apiVersion"], "kind": raw["kind"], "metadata": _identity(raw)}
-                patches.append(_patch(folder, f"patch-{_file_name(raw)}", {**whole, "data": data}))
+                patches.append(_patch(folder, f"patch-{_file_name(raw)}", {**_identity(raw), "data": data}))
             elif data:
                 entry = _generator(folder, raw, data)
                 del entry["options"]
@@ -244,8 +244,7 @@ def _write_difference(
         else:
             merge, appended = difference(raw, new[key])
             if merge is not ABSENT:
-                whole = {"apiVersion": raw["apiVersion"], "kind": raw["kind"], "metadata": _identity(raw)}
-                patches.append(_patch(folder, f"patch-{_file_name(raw)}", merged(whole, merge)))
+                patches.append(_patch(folder, f"patch-{_file_name(raw)}", merged(_identity(raw), merge)))
             if appended:
                 name = f"add-{_file_name(raw)}"
                 patches.append({**_patch(folder, name, appended), "target": target})
@@ -259,7 +258,9 @@ def _write_difference(
 
 
 def _identity(raw: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: raw["metadata"][key] for key in ("name", "namespace") if key in raw["metadata"]}
+    """What a patch names its object by."""
+    metadata = {key: raw["metadata"][key] for key in ("name", "namespace") if key in raw["metadata"]}
+    return {"apiVersion": raw["apiVersion"], "kind": raw["kind"], "metadata": metadata}
 
 
 def _patch(folder: Path, name: str, content: Any) -> dict[str, Any]:
