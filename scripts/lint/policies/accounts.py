@@ -30,13 +30,11 @@ def token_volumes(pod: PodSpec) -> set[str]:
     }
 
 
-#: Variables of the containers that use the API: the Docker gateway, Kubernetes operators, the reader of
-#: KubernetesExecutor's logs.
-_USES = (
-    "AIRDOCK_GATEWAY_CONFIG",
-    "AIRFLOW_CONN_KUBERNETES_DEFAULT",
-    "AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE",
-)
+#: Variables of the containers that use the API.
+_GATEWAY = "AIRDOCK_GATEWAY_CONFIG"
+_OPERATORS = "AIRFLOW_CONN_KUBERNETES_DEFAULT"
+_LOG_READER = "AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE"
+_USES = (_GATEWAY, _OPERATORS, _LOG_READER)
 
 
 def _shared_token(manifest: Manifest) -> Iterator[Found]:
@@ -47,12 +45,8 @@ def _shared_token(manifest: Manifest) -> Iterator[Found]:
     # The further holder is one that ends, or one that shows no use for the API.
     holders.sort(key=lambda c: (c.role == "init", not any(use in c.env for use in _USES)))
     for container in holders[1:]:
-        # Which use they have tells what may be accepted: Airflow's Kubernetes operators have the connection,
-        # the reader of KubernetesExecutor's logs the namespace.
-        uses = {
-            "AIRFLOW_CONN_KUBERNETES_DEFAULT": container.env,
-            "AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE": holders[0].env,
-        }
+        # Which use they have tells what may be accepted.
+        uses = {_OPERATORS: container.env, _LOG_READER: holders[0].env}
         use = "".join(f", for {variable}" for variable, there in uses.items() if variable in there)
         yield Found(f"volumeMounts{use}", f"mounts the same token as {holders[0].name}", container.name)
 
