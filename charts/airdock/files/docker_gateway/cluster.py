@@ -133,7 +133,7 @@ class Cluster:
         entries = [each.entry() for each in self.containers.shown()]
         version = self.version()
         return listing.info(
-            entries, len(self.images("")), ServerVersion=version["Version"], Architecture=version["Arch"]
+            entries, len(self._known_images()), ServerVersion=version["Version"], Architecture=version["Arch"]
         )
 
     def events(self, options: EventOptions, gone: Callable[[], bool]) -> Iterator[dict[str, Any]]:
@@ -146,7 +146,7 @@ class Cluster:
         return [
             {
                 "Id": image_id(each),
-                "RepoTags": [_shown(each)],
+                "RepoTags": [references.familiar(each)],
                 "RepoDigests": [],
                 "Created": 0,
                 "Size": 0,
@@ -171,16 +171,17 @@ class Cluster:
 
     def _known_images(self) -> set[str]:
         used = (each.request.image for each in self.containers.shown())
-        return {str(references.parse(each) or each) for each in (*used, *tuple(self._pulled)) if each}
+        return {references.full(each) for each in (*used, *tuple(self._pulled)) if each}
 
     def pull(self, image: str, registry_auth: str) -> Iterator[Mapping[str, Any]]:
         """Take note that the next container of this image wants a fresh one."""
         cluster_manifest.check_image(image, self._tasks)
+        name = references.full(image)
         with self._lock:
             if len(self._always_pull) < 10_000:
-                self._always_pull[_full_name(image)] += 1
-            if _full_name(image) not in self._pulled:
-                self._pulled.append(_full_name(image))
+                self._always_pull[name] += 1
+            if name not in self._pulled:
+                self._pulled.append(name)
         status = (
             f"{image} was neither pulled nor looked for: nodes pull images when a container starts, and a"
             " name that no registry has fails there"
@@ -220,7 +221,7 @@ class Cluster:
 
     def _wants_fresh(self, image: str) -> bool:
         """Tell whether the image was pulled before, once for each pull."""
-        key = _full_name(image)
+        key = references.full(image)
         with self._lock:
             wanted = self._always_pull[key] > 0
             self._always_pull[key] -= wanted
@@ -415,12 +416,3 @@ class Cluster:
                 stream.release()
         except (ApiStatus, OSError, http.client.HTTPException) as error:
             raise Disconnect(f"the output file {path} could not be read: {error}") from None
-
-
-def _full_name(image: str) -> str:
-    return str(references.parse(image) or image)
-
-
-def _shown(image: str) -> str:
-    read = references.parse(image)
-    return references.familiar(read) if read else image

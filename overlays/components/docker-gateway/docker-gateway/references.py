@@ -132,10 +132,18 @@ def admits(image: Reference | None, entries: Iterable[str]) -> bool:
     )
 
 
-def familiar(image: Reference) -> str:
-    """Write a name as Docker's clients show it, without the parts that are the usual ones."""
-    text = str(image).removeprefix(f"{DOCKER_HUB}/")
-    return text.removeprefix("library/") if image.registry == DOCKER_HUB else text
+def full(image: str) -> str:
+    """Write an image's name in full; an id, or what is no name, stays as it is."""
+    return str(parse(image) or image)
+
+
+def familiar(image: str) -> str:
+    """Write a name as Docker's clients show it, without the usual parts; what is no name stays as it is."""
+    read = parse(image)
+    if read is None:
+        return image
+    text = str(read).removeprefix(f"{DOCKER_HUB}/")
+    return text.removeprefix("library/") if read.registry == DOCKER_HUB else text
 
 
 def registry_of(server: str) -> str:

@@ -199,7 +199,7 @@ class Container:
 
 def image_id(image: str) -> str:
     """Give a number that looks like an image's id and stands for its name."""
-    return "sha256:" + hashlib.sha256(str(references.parse(image) or image).encode()).hexdigest()
+    return "sha256:" + hashlib.sha256(references.full(image).encode()).hexdigest()
 
 
 def main_status(pod: Object | None) -> Object:

@@ -69,7 +69,7 @@ class Images:
         if name:
             self.check(name)
         # As they are written: the daemon compares them with the names that it shows.
-        wanted = [name] if name else list(map(_shown, self._used))
+        wanted = [name] if name else list(map(references.familiar, self._used))
         if not wanted:
             return []
         found = api.call("GET", "/images/json", {"filters": json.dumps({"reference": wanted})})
@@ -109,11 +109,6 @@ class Images:
     def trusts(self, registry: str) -> bool:
         """Tell whether the values name a registry: what it answers may be told."""
         return registry in self._registries
-
-
-def _shown(name: str) -> str:
-    read = references.parse(name)
-    return references.familiar(read) if read else name
 
 
 def look(api: DaemonApi, name: str) -> Image:
