@@ -198,6 +198,8 @@ def test_the_log_of_what_runs(gateway: Gateway) -> None:
     with subprocess.Popen(command, env=environment(gateway), stdout=subprocess.PIPE) as following:
         assert following.stdout
         try:
+            # What is not running yet prints nothing.
+            gateway.world.run(task)
             gateway.world.print(task, b"one\n")
             assert following.stdout.readline() == b"one\n"
             assert done(gateway, "logs", "a") == "one\n"
