@@ -10,6 +10,7 @@ in a process group with a time limit; what it leaves is removed.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -113,7 +114,7 @@ def run(number, name, program):
         subprocess.run([program, "rm", "-f", container], capture_output=True, timeout=SECONDS)
     return {
         "code": code,
-        "out": out.replace(container, "NAME"),
+        "out": re.sub(r"\b[0-9a-f]{64}\b", "ID", out.replace(container, "NAME")),
         "err": err.replace(container, "NAME")[-1500:],
     }
 
