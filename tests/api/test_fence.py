@@ -154,6 +154,7 @@ PROPER = {
                 **dict.fromkeys(annotation_keys.ADMITTED, "x"),
                 "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
                 "prometheus.io/scrape": "true",
+                "kubectl.kubernetes.io/last-applied-configuration": "{}",
             }
         )
     ),
