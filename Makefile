@@ -24,7 +24,7 @@ down: .venv/installed ## remove what `make up` brought
 	@$(run) scripts.up down
 
 test: .venv/installed ## all that needs no cluster
-	@$(run) scripts.tools helm helm3 kubeconform actionlint docker
+	@$(run) scripts.tools helm helm3 kubeconform actionlint docker dockerd
 	.venv/bin/ruff check $(sources)
 	.venv/bin/ruff format --check $(sources)
 	.venv/bin/mypy scripts tests/cgroup2/machine charts/airdock/files/docker_gateway charts/airdock/files/scripts

@@ -136,6 +136,8 @@ def known_samples(number: int) -> dict[str, Any]:
             {"name": f"bundles{number}", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle"}
         ],
         "claims": [{"name": f"gpus{number}"}],
+        "daemon": {"max-concurrent-downloads": number},
+        "minApiVersion": "1.41",
         "config": {"core": {"parallelism": number}},
         "connections": {"sample": f"http://samples{number}.example.com"},
         "dataVolume": {"emptyDir": {"sizeLimit": f"{number}Gi"}},

@@ -16,8 +16,9 @@ command:
   - --host=unix:///run/airdock/docker.sock
   - --init
   - --shutdown-timeout=8
-  - --log-opt=max-size=50m
-  - --log-opt=max-file=2
+  {{- range $option, $value := include "airdock.dindLogOptions" . | fromJson }}
+  - {{ printf "--log-opt=%s=%v" $option $value | replace "$" "$$" | quote }}
+  {{- end }}
   {{- with $dind.network.bip }}
   - {{ printf "--bip=%s" . | quote }}
   {{- end }}
@@ -33,6 +34,12 @@ command:
 env:
   DOCKER_HOST: unix:///run/airdock/docker.sock
   AIRDOCK_PIDS_LIMIT: {{ $dind.pidsLimit | int | quote }}
+  {{- with include "airdock.dindDaemonConfig" . | fromJson }}
+  AIRDOCK_DAEMON_CONFIG: {{ toJson . | replace "$" "$$" | quote }}
+  {{- end }}
+  {{- with $dind.minApiVersion }}
+  DOCKER_MIN_API_VERSION: {{ . | quote }}
+  {{- end }}
 startupProbe: {exec: {command: [docker, version]}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 60}
 # A daemon that hangs also ignores SIGTERM: without this grace period the kubelet would wait for the pod's, which is long.
 livenessProbe: {exec: {command: [docker, version]}, periodSeconds: 15, timeoutSeconds: 15, failureThreshold: 4, terminationGracePeriodSeconds: 10}

@@ -43,7 +43,7 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- toJson $problems -}}
+{{- concat $problems (include "airdock.dindDaemonProblems" . | fromJsonArray) | toJson -}}
 {{- end }}
 
 {{- /* The first address of an IPv4 range and the first one after it, as numbers in JSON. */ -}}

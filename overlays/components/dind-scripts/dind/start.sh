@@ -1,7 +1,8 @@
 #!/bin/sh
 # Start the pod's Docker daemon: `start.sh VARIANT dockerd [OPTION...]`. It takes the place of the image's entrypoint, whose
 # nesting script takes /sys/fs/cgroup for its own: in a privileged container that is the node's root.
-# Environment: AIRDOCK_PIDS_LIMIT, processes of all tasks together.
+# Environment: AIRDOCK_PIDS_LIMIT, processes of all tasks together; AIRDOCK_DAEMON_CONFIG, a daemon.json in place of the image's,
+# may be missing.
 set -eu
 
 # Below the volume's own directory: Kubernetes has given that a group, which all in it would inherit, and would give it to
@@ -9,6 +10,7 @@ set -eu
 DATA=/var/lib/docker/root
 variant=$1
 shift 2
+config=
 
 fail() {
     echo "airdock: $*" >&2
@@ -156,11 +158,20 @@ choose_iptables() {
 device=$(awk '$2 == "00000000" { print $1; exit }' /proc/net/route)
 mtu=$(cat "/sys/class/net/${device:-eth0}/mtu")
 
+# dockerd has the last word about options that the values set: a newer or older one may know others.
+write_config() {
+    config=/tmp/airdock-daemon.json
+    echo "$AIRDOCK_DAEMON_CONFIG" > "$config"
+    said=$(dockerd --validate --config-file="$config" 2>&1) ||
+        fail "dockerd rejects workers.<name>.dind.daemon: $(echo "$said" | tail -n 1)"
+}
+
 check "$variant"
+[ -z "${AIRDOCK_DAEMON_CONFIG:-}" ] || write_config
 mkdir -p "$DATA" || fail "$DATA cannot be written: check the volume in workers.<name>.dind.dataVolume or workers.<name>.dind.claim."
 chgrp "$(id -g)" "$DATA"
 chmod g-s,go-rwx "$DATA"
-set -- --data-root="$DATA" --mtu="$mtu" --default-network-opt=bridge=com.docker.network.driver.mtu="$mtu" "$@"
+set -- ${config:+--config-file="$config"} --data-root="$DATA" --mtu="$mtu" --default-network-opt=bridge=com.docker.network.driver.mtu="$mtu" "$@"
 if [ "$variant" = rootless ]; then
     export DOCKERD_ROOTLESS_ROOTLESSKIT_MTU="$mtu"
     # No cgroup is handed to it, so that all stays in the container's own. Group 0 in its user namespace is the container's.
