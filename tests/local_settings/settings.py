@@ -48,6 +48,7 @@ class DockerOperator:
         self.on_execute_callback: list[Any] = []
         self.labels = self.retrieve_output_path = None
         self.retrieve_output = self.xcom_all = False
+        self.do_xcom_push, self._post_execute_hook = True, None
         self.__dict__.update(attributes)
 
 

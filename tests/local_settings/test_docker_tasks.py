@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -148,6 +150,59 @@ def test_labels_are_those_that_the_gateway_knows(monkeypatch: pytest.MonkeyPatch
         SimpleNamespace(dag_id="d", task_id="t", run_id="r", try_number=1, map_index=0),
     )
     assert set(labels) == set(known.POLICY)
+
+
+WAITS = "[airdock] Waiting: the node pulls the image"
+
+
+def pushed(monkeypatch: pytest.MonkeyPatch, result: Any, **given: Any) -> Any:
+    """Give what Airflow pushes of a result: it calls post_execute with it, and looks at do_xcom_push."""
+    monkeypatch.setenv("AIRDOCK_DOCKER_GATEWAY", "true")
+    task = run(DockerOperator(**given))
+    context = {"task": task, "ti": SimpleNamespace(task=task)}
+    done = task._post_execute_hook(context, result)
+    if inspect.isgeneratorfunction(task._post_execute_hook):
+        list(done)
+    return result if task.do_xcom_push else None
+
+
+@pytest.mark.parametrize(
+    ("result", "wanted"),
+    [
+        (None, None),
+        ("done", "done"),
+        ("", ""),
+        (WAITS, None),
+        ([], []),
+        (["a", "", "b"], ["a", "", "b"]),
+        ([WAITS, "a", "", "[airdock] b"], ["a", ""]),
+        ([WAITS], None),
+        ({"a": WAITS}, {"a": WAITS}),
+        ([1, None, WAITS], [1, None]),
+    ],
+)
+def test_what_the_gateway_says_is_no_result(
+    monkeypatch: pytest.MonkeyPatch, result: Any, wanted: Any
+) -> None:
+    """DockerOperator returns its log's last line or all of them, and None if there is none."""
+    assert pushed(monkeypatch, result) == wanted
+
+
+@pytest.mark.parametrize("generator", [False, True])
+def test_the_authors_post_execute_sees_the_result(monkeypatch: pytest.MonkeyPatch, generator: bool) -> None:
+    seen: list[Any] = []
+
+    def yields(context: Any, result: Any) -> Iterator[None]:
+        yield seen.append(result)
+
+    theirs = yields if generator else lambda context, result: seen.append(result)
+    for result in (WAITS, "done", [WAITS, "a"]):
+        pushed(monkeypatch, result, _post_execute_hook=theirs)
+    assert seen == [None, "done", ["a"]]
+
+
+def test_another_daemon_has_no_lines_of_ours() -> None:
+    assert run(DockerOperator())._post_execute_hook is None
 
 
 def test_other_operators_keep_theirs() -> None:

@@ -4,7 +4,8 @@ DAGs that ran elsewhere run here unchanged, because
 
 * `task_policy` gives Docker tasks and tasks of the Kubernetes operators a queue whose workers can run them,
   unless the author chose one; and before a Docker task runs, its docker_url becomes $DOCKER_HOST, the socket
-  that the worker really has, and labels tell the Docker gateway what the Docker API cannot.
+  that the worker really has, and labels tell the Docker gateway what the Docker API cannot. What the
+  gateway itself says in a container's log never becomes an XCom.
 * with KubernetesExecutor it has each task run in a pod of the worker group that serves its queue; and
 * `pod_mutation_hook` gives pods of KubernetesPodOperator and KubernetesJobOperator what Pod Security
   "restricted" asks for, resources, and no service-account token.
@@ -15,6 +16,7 @@ hooks run first, so that what they set counts as the author's; all else in it re
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import os
@@ -40,6 +42,8 @@ KUBERNETES_OPERATORS = {
     "KubernetesInstallKueueOperator",
     "SparkKubernetesSensor",
 }
+# How lines begin that the Docker gateway itself writes into the log of a container.
+REMARK = "[airdock] "
 _TLS = ("tls_ca_cert", "tls_client_cert", "tls_client_key")
 _log = logging.getLogger(__name__)
 
@@ -147,6 +151,45 @@ def _prepare_docker(context: Any) -> None:
         task.docker_url = _reachable(task.docker_url, os.environ["DOCKER_HOST"])
     if os.environ.get("AIRDOCK_DOCKER_GATEWAY"):
         task.labels = _labels(task, context["ti"])
+        _keep_remarks_in_the_log(task)
+
+
+def _keep_remarks_in_the_log(task: Any) -> None:
+    """Take the gateway's own lines from what the task returns: DockerOperator returns lines of its log.
+
+    The author's post_execute runs afterwards.
+    """
+    theirs = task._post_execute_hook
+
+    def once(context: Any, result: Any = None) -> Any:
+        kept = _without_remarks(context, result)
+        return theirs(context, kept) if theirs else None
+
+    def several(context: Any, result: Any = None) -> Any:
+        yield from theirs(context, _without_remarks(context, result))
+
+    # Airflow looks at the kind of the function.
+    task._post_execute_hook = several if inspect.isgeneratorfunction(theirs) else once
+
+
+def _without_remarks(context: Any, result: Any) -> Any:
+    """Give a result without the gateway's lines; None is what a container that prints nothing returns."""
+
+    def is_remark(line: Any) -> bool:
+        return isinstance(line, str) and line.startswith(REMARK)
+
+    if isinstance(result, list):
+        kept = [line for line in result if not is_remark(line)]
+        if kept == result:
+            return result
+        # The list itself is what Airflow pushes.
+        result[:] = kept
+    elif not is_remark(result):
+        return result
+    if isinstance(result, list) and result:
+        return result
+    context["ti"].task.do_xcom_push = False
+    return None
 
 
 # Airflow's own defaults, in seconds: a pod that starts in two is noticed after five, a Job's end after ten.

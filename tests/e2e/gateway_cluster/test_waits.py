@@ -82,6 +82,20 @@ def test_a_pod_that_is_not_scheduled_says_so_meanwhile(starter: Start) -> None:
     assert line.endswith("the task fails after 25 s (tasks.timeouts.scheduleSeconds)")
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_a_container_waits_for_is_standard_error(starter: Start, terminal: bool) -> None:
+    """A terminal has one stream for all."""
+    gateway = starter(scheduleTimeoutSeconds=25, pod={"nodeSelector": {"nothing": "here"}})
+    client = gateway.client()
+    task = create(client, ["true"], tty=terminal)
+    reader = client.attach(task.id, stream=True, demux=True)
+    task.start()
+    output, errors = (b"".join(filter(None, each)) for each in zip(*reader, strict=True))
+    said, silent = (output, errors) if terminal else (errors, output)
+    assert said.startswith(b"[airdock] Waiting: ")
+    assert not silent
+
+
 def test_a_container_that_begins_soon_says_nothing(gateway: Gateway) -> None:
     assert run(gateway.client(), ["echo", "a"]) == (0, b"a\n")
 

@@ -225,7 +225,7 @@ class Lines(logging.Handler):
             self.pulling = text.startswith("::group")
         elif "Falling back" in text:
             self.notes.append(text)
-        elif record.msg == "%s" and not self.pulling:
+        elif record.msg == "%s" and not self.pulling and not text.startswith("[airdock] Waiting: "):
             self.lines.append(text)
 
 
@@ -251,10 +251,15 @@ def outcome(name):
             try_number=1,
             xcom_push=lambda **_: None,
         )
+        instance.task = operator
         context = {"ti": instance, "task_instance": instance, "run_id": "r", "dag": dag, "task": operator}
         for callback in operator.on_execute_callback or []:
             callback(context)
-        found["value"] = operator.execute(context)
+        value = operator.execute(context)
+        # As Airflow's task runner does.
+        if operator._post_execute_hook:
+            operator._post_execute_hook(context, value)
+        found["value"] = value if operator.do_xcom_push else None
     except BaseException as error:
         names = [each.__name__ for each in type(error).__mro__]
         found |= {"state": "skipped" if "AirflowSkipException" in names else "failed"}

@@ -6,6 +6,8 @@ import importlib
 import os
 import pkgutil
 import sys
+from types import SimpleNamespace
+from unittest import mock
 
 import airflow  # noqa: F401  (initializes the settings)
 import airflow.settings as settings
@@ -16,6 +18,7 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.providers.docker.operators.docker import DockerOperator
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, BaseOperator, task
+from airflow.sdk.execution_time import task_runner
 from airflow.serialization.serialized_objects import DagSerialization
 from kubernetes.client import ApiClient
 
@@ -106,6 +109,28 @@ def started(task_id, **expanded):
     assert ("airdock.dev/map-index" in operator.labels) == bool(expanded)
     return operator
 
+
+def pushed(task_id, result):
+    """Have Airflow's task runner execute a task that returns `result`; give what it pushes as XCom."""
+    operator, found = tasks[task_id].prepare_for_execution(), []
+    operator.execute = lambda context: result
+    ti = SimpleNamespace(
+        task=operator, dag_id="policies", task_id=task_id, run_id="r", try_number=1, map_index=-1,
+        is_mapped=False, _ti_context_from_server=None, xcom_push=lambda *each: found.append(each),
+    )  # fmt: skip
+    context = {"task": operator, "ti": ti, "outlet_events": {}}
+    with mock.patch.object(task_runner, "context_to_airflow_vars", lambda *_, **__: {}):
+        returned = task_runner._execute_task(context, ti, mock.Mock())
+    with mock.patch.object(task_runner, "_xcom_push", lambda ti, key, value, **_: found.append(value)):
+        task_runner._push_xcom_if_needed(returned, ti, mock.Mock())
+    return found
+
+
+WAITS = "[airdock] Waiting: the node pulls the image"
+assert pushed("plain", "done") == ["done"]
+assert pushed("plain", WAITS) == []
+assert pushed("plain", [WAITS, "a", ""]) == [["a", ""]]
+assert pushed("subclass", [WAITS]) == []
 
 for name in ("plain", "default", "tcp", "decorated"):
     assert started(name).docker_url == HOST, name

@@ -15,9 +15,11 @@ from docker_gateway.cluster_api import KubernetesApi
 from docker_gateway.daemon import Daemon
 from docker_gateway.daemon_api import DaemonApi
 from docker_gateway.health import Metrics
+from docker_gateway.remarks import PREFIX
 from docker_gateway.server import Server
 from docker_gateway.settings import Daemon as DaemonSettings
 from docker_gateway.settings import Kubernetes, Settings, Tasks
+from docker_gateway.wire import STDERR, STDOUT
 
 from .cluster import ClusterWorld
 from .daemon import DaemonWorld
@@ -25,6 +27,7 @@ from .direct import ClusterDirect, DaemonDirect
 from .http import Front
 from .world import World
 
+REMARK = PREFIX.encode()
 BACKENDS = ("cluster", "daemon")
 OWNER = "11111111-2222-3333-4444-555555555555"
 
@@ -37,6 +40,8 @@ class Client:
         self.socket.settimeout(30)
         self.socket.connect(str(path))
         self._output = b""
+        #: What `output` has read, by stream.
+        self.streams: dict[int, bytes] = {}
 
     def send(self, method: str, path: str, body: Any = None) -> None:
         data = b"" if body is None else json.dumps(body).encode()
@@ -71,20 +76,28 @@ class Client:
         assert status == 201, answer
         return str(answer["Id"])
 
-    def attach(self, container: str) -> int:
-        self.send("POST", f"/containers/{container}/attach?stream=1&stdout=1&stderr=1&logs=1")
+    def attach(self, container: str, streams: str = "stdout=1&stderr=1") -> int:
+        self.send("POST", f"/containers/{container}/attach?stream=1&{streams}&logs=1")
         return self.answer()[0]
 
-    def output(self) -> bytes:
-        """Read an attached container's output to its end."""
+    def raw(self) -> bytes:
+        """Read what comes to its end."""
         data = self._output
         with contextlib.suppress(ConnectionError):
             while True:
                 data += self._some()
+        return data
+
+    def output(self) -> bytes:
+        """Read an attached container's output to its end."""
+        data = self.raw()
+        self.streams = {STDOUT: b"", STDERR: b""}
         text = b""
         while data:
-            size = int.from_bytes(data[4:8])
+            kind, size = data[0], int.from_bytes(data[4:8])
+            self.streams[kind] += data[8 : 8 + size]
             text, data = text + data[8 : 8 + size], data[8 + size :]
+        assert REMARK not in self.streams[STDOUT], "what the gateway itself says is standard error"
         return text
 
     def close(self) -> None:

@@ -117,6 +117,12 @@ class Stream(Protocol):
     def write(self, data: bytes) -> None:
         """Send output of the container. Raises OSError when the client is gone."""
 
+    def remark(self, remarks: Iterable[str], within_line: bool = False) -> None:
+        """Send what the gateway itself says, one line each, as standard error.
+
+        `within_line`: the last line of the output has no end yet.
+        """
+
     def relay(self, data: bytes) -> None:
         """Send bytes that are frames already."""
 

@@ -16,7 +16,7 @@ from .containers import Attachment
 from .daemon_api import DaemonApi
 from .daemon_container import Container
 from .health import log
-from .remarks import lines, out_of_memory, size
+from .remarks import out_of_memory, size
 
 
 def attach(
@@ -63,7 +63,7 @@ def attach(
                 and container.died.wait(5)
                 and (killed := memory(api, container, key))
             ):
-                stream.write(lines([killed], within_line=last != b"\n"))
+                stream.remark([killed], within_line=last != b"\n")
         except BaseException as error:
             # It left, or it is cut off, which must not look like the end of the output.
             leave()

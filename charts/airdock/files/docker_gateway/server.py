@@ -25,7 +25,7 @@ from .health import Metrics, log
 from .labels import DAG, TASK
 from .listener import Listener, max_connections
 from .model import BadBody, mapping, parse_create, parse_json, string
-from .wire import STDERR, STDOUT, ChunkedStream, Closed, Connection, Request, WireError
+from .wire import ChunkedStream, Closed, Connection, Request, Streams, WireError
 
 _PATH = re.compile(r"(?:/v(?P<major>[0-9]{1,2})\.(?P<minor>[0-9]{1,3}))?(?P<rest>/.*)\Z")
 _CONTAINER = re.compile(r"/containers/(?P<id>[A-Za-z0-9][A-Za-z0-9_.-]{0,254})(?:/(?P<verb>[a-z]+))?\Z")
@@ -334,7 +334,7 @@ class Server:
 
         def begin(tty: bool) -> Stream:
             nonlocal stream
-            stream = connection.stream(tty, STDOUT if options.stdout else STDERR)
+            stream = connection.stream(tty, Streams(options.stdout, options.stderr))
             return stream
 
         try:
@@ -361,7 +361,7 @@ class Server:
             nonlocal entered
             entered = True
             self._metrics.opened("streams")
-            return connection.upgrade(tty, upgraded, STDOUT if options.stdout else STDERR)
+            return connection.upgrade(tty, upgraded, Streams(options.stdout, options.stderr))
 
         try:
             self._backend.attach(container, options, upgrade)

@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl
 
 from .api_versions import API
 from .hangups import HANGUPS
+from .remarks import lines
 
 #: Bytes of request line and headers together.
 MAX_HEAD = 32 * 1024
@@ -83,6 +84,17 @@ class Request:
     def flag(self, name: str) -> bool:
         """Read a boolean of the query as the daemon does: all but these words, in any case, is true."""
         return self.query.get(name, "").strip().lower() not in {"", "0", "no", "false", "none"}
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Which of a container's streams a client reads."""
+
+    stdout: bool = True
+    stderr: bool = True
+
+
+BOTH = Streams()
 
 
 class Connection:
@@ -247,57 +259,66 @@ class Connection:
                 return
             most -= len(data)
 
-    def stream(self, tty: bool, kind: int) -> ChunkedStream:
+    def stream(self, tty: bool, streams: Streams = BOTH) -> ChunkedStream:
         """Begin an answer that is output of a container, as the daemon sends `logs`."""
         name = "raw" if tty else "multiplexed"
         self.begin({"Content-Type": f"application/vnd.docker.{name}-stream"})
-        return ChunkedStream(self.socket, tty, kind)
+        return ChunkedStream(self.socket, tty, streams)
 
-    def upgrade(self, tty: bool, upgraded: bool, kind: int = STDOUT) -> RawStream:
+    def upgrade(self, tty: bool, upgraded: bool, streams: Streams = BOTH) -> RawStream:
         """Leave HTTP: 101 if the client asked to upgrade, else 200 as the daemon does for old clients."""
         name = "raw" if tty else "multiplexed"
         fields = {"Content-Type": f"application/vnd.docker.{name}-stream"}
         if upgraded:
             fields |= {"Connection": "Upgrade", "Upgrade": "tcp"}
         self.socket.sendall(_head(101 if upgraded else 200, fields))
-        return RawStream(self.socket, tty, kind)
+        return RawStream(self.socket, tty, streams)
 
 
 class RawStream:
-    """Output of a container: Docker's frames, or bare bytes for a terminal. Implements backend.Stream.
+    """Output of a container: Docker's frames, or bare bytes for a terminal. Implements backend.Stream."""
 
-    `kind` is that of the frames: STDOUT or STDERR.
-    """
-
-    def __init__(self, sock: socket.socket, tty: bool, kind: int = STDOUT) -> None:
-        self._socket, self._tty, self._kind = sock, tty, kind
+    def __init__(self, sock: socket.socket, tty: bool, streams: Streams = BOTH) -> None:
+        self._socket, self._tty, self._streams = sock, tty, streams
+        self._kind = STDOUT if streams.stdout else STDERR
         self._held = b""
 
     def write(self, data: bytes) -> None:
         """Send output in frames that end between characters. Raises OSError when the client is gone."""
-        data = self._held + data
-        start = 0
-        while len(data) - start > MAX_FRAME:
-            end = _whole(data, start, start + MAX_FRAME)
-            self._frame(data[start:end])
-            start = end
-        end = _whole(data, start, len(data))
-        if end > start:
-            self._frame(data[start:end])
-        self._held = data[end:]
+        self._held = self._frames(self._held + data, self._kind)
 
     def flush(self) -> None:
         """Send the bytes that were held back, though they are no whole character."""
         if self._held:
-            self._frame(self._held)
+            self._frame(self._held, self._kind)
             self._held = b""
 
     def relay(self, data: bytes) -> None:
         """Send bytes as they are."""
         self._socket.sendall(data)
 
-    def _frame(self, data: bytes) -> None:
-        self.relay(data if self._tty else struct.pack(">BxxxL", self._kind, len(data)) + data)
+    def remark(self, remarks: Iterable[str], within_line: bool = False) -> None:
+        """Send what the gateway itself says as lines of the standard error, if the client reads that.
+
+        `within_line`: the last line of the output has no end yet. A terminal has one stream for all.
+        """
+        if self._streams.stderr:
+            self._frames(lines(remarks, within_line), STDERR)
+
+    def _frames(self, data: bytes, kind: int) -> bytes:
+        """Send frames that end between characters; gives the begin of a character that is not whole."""
+        start = 0
+        while len(data) - start > MAX_FRAME:
+            end = _whole(data, start, start + MAX_FRAME)
+            self._frame(data[start:end], kind)
+            start = end
+        end = _whole(data, start, len(data))
+        if end > start:
+            self._frame(data[start:end], kind)
+        return data[end:]
+
+    def _frame(self, data: bytes, kind: int) -> None:
+        self.relay(data if self._tty else struct.pack(">BxxxL", kind, len(data)) + data)
 
     def read(self) -> bytes:
         """Give what the client has sent, empty at the end. Raises OSError."""

@@ -1,13 +1,18 @@
-"""What the gateway itself says about the end of a container: in its log, and in the answer to `wait`."""
+"""What the gateway itself says about a container: in its log, and in the answer to `wait`.
+
+In a log it is standard error (wire.RawStream.remark). Airflow's cluster policy knows it by PREFIX.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+PREFIX = "[airdock] "
+
 
 def lines(remarks: Iterable[str], within_line: bool = False) -> bytes:
     """Give remarks as lines of a log; `within_line`: its last line has no end yet."""
-    text = "".join(f"[airdock] {remark}\n" for remark in remarks)
+    text = "".join(f"{PREFIX}{remark}\n" for remark in remarks)
     return ("\n" * within_line + text).encode() if text else b""
 
 

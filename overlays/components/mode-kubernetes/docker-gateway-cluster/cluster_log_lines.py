@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-GAP = b"[airdock] part of the output is missing here: the node dropped it before it could be read\n"
+GAP = "part of the output is missing here: the node dropped it before it could be read"
 #: The kubelet's fixed form: 2026-01-02T03:04:05.123456789+01:00
 _STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d)\Z")
 _LONGEST_STAMP = 36
@@ -54,9 +54,9 @@ class LineReader:
         self._pending, self._in_line, self._mute, self._hide = b"", False, False, 0
         self._skip = self._count
 
-    def feed(self, data: bytes) -> bytes:
-        """Take bytes of the stream; gives what is new of the output."""
-        out: list[bytes] = []
+    def feed(self, data: bytes) -> list[bytes | None]:
+        """Take bytes of the stream; gives what is new of the output, and None where GAP is to be said."""
+        out: list[bytes | None] = []
         *lines, rest = (self._pending + data).split(b"\n")
         self._pending = b""
         for line in lines:
@@ -66,11 +66,21 @@ class LineReader:
                 self._pending = rest
             else:
                 self._piece(rest, out, ends=False)
-        new = b"".join(out)
-        self.total += len(new)
-        return new
+        return self._joined(out)
 
-    def _piece(self, piece: bytes, out: list[bytes], ends: bool) -> None:
+    def _joined(self, pieces: list[bytes | None]) -> list[bytes | None]:
+        """Join what is not parted by a gap."""
+        out: list[bytes | None] = []
+        while pieces:
+            gap = pieces.index(None) if None in pieces else len(pieces)
+            text = b"".join(each for each in pieces[:gap] if each)
+            self.total += len(text)
+            out += [text] if text else []
+            out += pieces[gap : gap + 1]
+            pieces = pieces[gap + 1 :]
+        return out
+
+    def _piece(self, piece: bytes, out: list[bytes | None], ends: bool) -> None:
         if not self._in_line:
             stamp, _, text = piece.partition(b" ")
             if _STAMP.match(stamp):
@@ -91,7 +101,7 @@ class LineReader:
         """Give what stands before a new line, None to leave the line out."""
         return b""
 
-    def _begin(self, stamp: bytes, out: list[bytes]) -> None:
+    def _begin(self, stamp: bytes, out: list[bytes | None]) -> None:
         if self._skip:
             self._skip -= 1
             if stamp[:19] == self._last[:19] and (self._skip or stamp == self._last):
@@ -100,7 +110,8 @@ class LineReader:
                 self._hide = self._given
                 return
             self.gap, self._skip = True, 0
-            out.append(b"\n" + GAP if self._open else GAP)
+            # A line that is open has ended since, as another one has begun.
+            out += [b"\n", None] if self._open else [None]
         lead = self._lead(stamp)
         self._mute, self._hide, self._given = lead is None, 0, 0
         out.append(lead or b"")

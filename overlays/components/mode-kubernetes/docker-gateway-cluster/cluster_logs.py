@@ -40,7 +40,7 @@ class LogReader(LineReader):
             # Lines of the same second may come before the first one that was given: they cannot be counted.
             self._skip, self._seen, self._unended = 0, self._last, self._open
 
-    def _begin(self, stamp: bytes, out: list[bytes]) -> None:
+    def _begin(self, stamp: bytes, out: list[bytes | None]) -> None:
         if self._seen and stamp <= self._seen:
             self._mute = stamp < self._seen or not self._unended
             self._hide = self._given

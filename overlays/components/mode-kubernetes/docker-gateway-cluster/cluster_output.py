@@ -11,10 +11,9 @@ from .cluster_api import ApiStatus, KubernetesApi, pods_path
 from .cluster_api import Stream as LogStream
 from .cluster_container import Container
 from .cluster_judgement import MAIN
-from .cluster_log_lines import LineReader
+from .cluster_log_lines import GAP, LineReader
 from .cluster_remarks import closing
 from .health import log
-from .remarks import lines
 from .settings import Tasks
 
 #: An orderly end of a log stream is believed if the container's own end is known within this many seconds.
@@ -38,8 +37,7 @@ class Output:
         self._container, self._stream, self._reader = container, stream, reader or LineReader()
         self._first, self._delay = first or {}, 0.1
         self._current: LogStream | None = None
-        # Not where each line is a result.
-        self._notes = [] if container.xcom_all else container.notes
+        self._notes = container.notes
 
     def send(self, follow: bool) -> None:
         """Send the whole output, and return once the container has ended; or what there is by now."""
@@ -71,14 +69,11 @@ class Output:
                 else:
                     return container.has_output
                 said, sent = container.waiting[sent:], len(container.waiting)
-            # Not where each line is a result.
-            if not container.xcom_all:
-                self._stream.write(lines(said))
+            self._stream.remark(said)
 
     def _remark(self) -> None:
         """Send what the gateway itself says about a container's end, from a new line on."""
-        if text := lines(closing(self._container, self._tasks), self._reader.within_line):
-            self._stream.write(text)
+        self._stream.remark(closing(self._container, self._tasks), self._reader.within_line)
 
     def _left(self) -> bool:
         """Tell whether nobody reads any more."""
@@ -152,11 +147,13 @@ class Output:
                     raise http.client.HTTPException(str(error)) from None
                 if not data:
                     break
-                if new := self._reader.feed(data):
-                    if self._notes:
-                        self._stream.write(lines(self._notes))
-                        self._notes = []
-                    self._stream.write(new)
+                for piece in self._reader.feed(data):
+                    self._stream.remark(self._notes)
+                    self._notes = []
+                    if piece is None:
+                        self._stream.remark([GAP])
+                    else:
+                        self._stream.write(piece)
         finally:
             self._current = None
             container.logs.discard(log_stream)
