@@ -1,5 +1,7 @@
 """Writes charts/airdock/README.md and the comments of values.yaml, from values.schema.json.
 
+The tables of docs/official-chart.md are from files/official-chart.yaml.
+
 Before that, it writes Kubernetes' own types into values.schema.json (kubernetes_types.py).
 
 python -m scripts.chart.docs            # write
@@ -16,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.chart import kubernetes_types
+from scripts.chart import kubernetes_types, official
 from scripts.chart.helm import CHART
 from scripts.chart.values_comments import WHOLE, commented
 from scripts.chart.values_schema import FILE, map_items, properties, resolved, schema, type_name
@@ -176,6 +178,7 @@ def main() -> int:
         (FILE, lambda: kubernetes_types.written(FILE.read_text())),
         (VALUES, lambda: commented(VALUES.read_text())),
         (README, readme),
+        (official.PAGE, lambda: official.page(official.PAGE.read_text())),
     )
     stale = []
     for file, wanted in writers:

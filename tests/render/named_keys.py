@@ -52,7 +52,10 @@ def _found(found: Mapping[str, Any], steps: list[str]) -> bool:
     inner = [raw for name, raw in properties(found).items() if wild or name == step]
     if not inner:
         patterns = found.get("patternProperties", {})
-        inner = [raw for pattern, raw in patterns.items() if wild or re.search(pattern, step)]
+        # True is a key of the official chart, which a template refuses.
+        inner = [
+            raw for pattern, raw in patterns.items() if raw is not True and (wild or re.search(pattern, step))
+        ]
     if not inner:
         other = found.get("additionalProperties", not properties(found))
         inner = [other] if other is not False else []

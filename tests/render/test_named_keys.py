@@ -9,9 +9,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from scripts.chart import CHART, ROOT, load_yaml
+from scripts.chart import CHART, ROOT, load_yaml, official
 from scripts.chart.values_schema import schema
-from tests.render.named_keys import exists, keys, lacks_root, official_chart, paths, snippets, texts
+from tests.render.named_keys import exists, keys, lacks_root, paths, snippets, texts
 from tests.render.scenarios import overlaid
 
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -31,29 +31,16 @@ def test_named_keys_begin_at_the_root(where: str) -> None:
     assert not short, f"{where}: write workers.<name>.dind.variant, not dind.variant: {sorted(short)}"
 
 
-#: What a cell of docs/official-chart.md has besides keys, with the reason.
-NO_KEYS = {
-    "connection": "a key of a Secret",
-    "broker-url": "a key of a Secret",
-    "result-backend": "a key of a Secret",
-    "fernet-key": "a key of a Secret",
-    "api-secret-key": "a key of a Secret",
-    "jwt-secret": "a key of a Secret",
-    "kubectl": "a program",
-    "true": "a value",
-}
-
-
 def test_the_official_charts_keys_have_one_here() -> None:
-    """Keys of one word too, and keys of each component without its name."""
-    rows = official_chart((ROOT / "docs" / "official-chart.md").read_text())
-    words = [word for _, here in rows for word in re.findall(r"`([^`]+)`", here)]
-    assert len(words) > 60
-    unused = set(NO_KEYS) - set(words)
-    assert not unused, f"no longer on the page: {unused}"
-    found = [word.split(":")[0].removesuffix(".*") for word in words if word not in NO_KEYS]
-    missing = [key for key in found if not exists(key) and not exists(f"controlPlane.scheduler.{key}")]
-    assert not missing, f"docs/official-chart.md names keys that the values do not have: {missing}"
+    """And none of the official chart's is one of ours: the template would refuse it."""
+    assert len(official.rows()) > 100
+    missing = {key for row in official.rows() for key in row.here if not exists(official.relative(key))}
+    assert not missing, f"{official.TABLE} names keys that the values do not have: {missing}"
+    ours = {
+        row.key for row in official.rows() if exists(official.relative(row.key)) and row.key not in row.here
+    }
+    ours -= {key for key in ours if key.startswith("workers.")}  # Any name can be a group's.
+    assert not ours, f"{official.TABLE} has keys that are ours, remove them: {ours}"
 
 
 def test_templates_read_keys_that_exist() -> None:

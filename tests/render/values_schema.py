@@ -83,7 +83,9 @@ def places(found: Mapping[str, Any] | None = None, path: tuple[str, ...] = ()) -
 
 def map_items(found: Mapping[str, Any]) -> Any:
     """The schema of a map's values, whether its keys have a form or not; no dict where it is no map."""
-    return next(iter(found.get("patternProperties", {}).values()), found.get("additionalProperties"))
+    patterns = found.get("patternProperties", {}).values()
+    # True is a key of the official chart, which a template refuses.
+    return next((item for item in patterns if item is not True), found.get("additionalProperties"))
 
 
 PLACES = tuple(places())

@@ -1,5 +1,15 @@
 {{- /* Problems with worker groups. Each define returns a JSON list of messages. */ -}}
 
+{{- define "airdock.problems.groupNames" -}}
+{{- $problems := list -}}
+{{- range $name, $_ := .Values.workers -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]{0,18}[a-z0-9])?$" $name) -}}
+{{- $problems = append $problems (printf "workers: the name %q is not allowed for a worker group. Use at most 20 lowercase letters, digits and hyphens, and begin with a letter." $name) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end }}
+
 {{- define "airdock.problems.groups" -}}
 {{- $problems := list -}}
 {{- $groups := include "airdock.workers" . | fromJson -}}
