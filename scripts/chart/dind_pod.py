@@ -12,7 +12,7 @@ _RELEASE = "d"
 _GROUP = "w"
 #: What a shell in the worker's place has of the worker.
 _VARIABLES = ("DOCKER_HOST", "DOCKER_CONFIG", "TMPDIR")
-_VOLUMES = ("docker-socket", "docker-tmp", "docker-registries")
+_VOLUMES = {"docker-registries"}
 
 
 def values(dind: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,6 +32,8 @@ def objects(
     del spec["serviceAccountName"]
     spec["terminationGracePeriodSeconds"] = 30
     (worker,) = spec["containers"]
+    (daemon,) = (c for c in spec["initContainers"] if c["name"] == "docker")
+    shared = {mount["name"] for mount in daemon["volumeMounts"]}
     spec["containers"] = [
         {
             "name": "worker",
@@ -39,7 +41,7 @@ def objects(
             "command": ["sh", "-c", script],
             "env": [entry for entry in worker["env"] if entry["name"] in _VARIABLES],
             "securityContext": worker["securityContext"],
-            "volumeMounts": [mount for mount in worker["volumeMounts"] if mount["name"] in _VOLUMES],
+            "volumeMounts": [mount for mount in worker["volumeMounts"] if mount["name"] in shared | _VOLUMES],
         }
     ]
     used = {mount["name"] for c in spec["initContainers"] + spec["containers"] for mount in c["volumeMounts"]}

@@ -81,8 +81,11 @@ BASES: dict[str, dict[str, Any]] = {
         **ALONE,
         "workers": {"node": {"mode": "socket", "queues": ["node"], "socket": {"gid": 999}}},
     },
-    "dind-full": {"workerDefaults": {"dind": CLAIM_AND_CA}},
-    "dind-full-group": {"workers": {"sample": {"mode": "dind", "queues": ["sample"], "dind": CLAIM_AND_CA}}},
+    "dind-full": {"workerDefaults": {"dind": CLAIM_AND_CA}, "dags": {"examples": True}},
+    "dind-full-group": {
+        "workers": {"sample": {"mode": "dind", "queues": ["sample"], "dind": CLAIM_AND_CA}},
+        "dags": {"examples": True},
+    },
     "elsewhere-by-default": {"workerDefaults": {"namespace": "elsewhere"}},
     "strict": {"networkPolicy": {"egress": "strict", "apiServerCIDR": "10.0.0.1/32"}},
     "watched": {

@@ -34,8 +34,12 @@ DIND_FULL: dict[str, Any] = {
         "builds": {
             "mode": "dind",
             "queues": ["builds"],
+            "volumes": {"data": {"persistentVolumeClaim": {"claimName": "data"}}},
+            "volumeMounts": {"data": {"mountPath": "/data", "subPath": "builds"}},
             "dind": {
                 "claim": {"size": "50Gi", "storageClassName": "fast"},
+                "volumes": ["data"],
+                "daemon": {"dns": ["10.0.0.53"], "log-opts": {"max-file": "3"}},
                 "prune": {"unusedHours": 24},
                 "registryCAs": {"registry.example.com:5000": {"name": "registry-ca", "key": "ca.crt"}},
                 "pullSecret": "registry-logins",
@@ -52,6 +56,7 @@ DIND_FULL: dict[str, Any] = {
 DIND_FULL_EXTERNAL = {
     ("Secret", "registry-logins"): frozenset({".dockerconfigjson"}),
     ("ConfigMap", "registry-ca"): frozenset({"ca.crt"}),
+    ("PersistentVolumeClaim", "data"): frozenset(),
 }
 SOCKET: dict[str, Any] = {
     "workers": {"default": None, "node": {"mode": "socket", "queues": ["node"], "socket": {"gid": 999}}}

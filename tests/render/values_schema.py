@@ -167,6 +167,7 @@ def known_samples(number: int) -> dict[str, Any]:
         "metricsFrom": [{"podSelector": {"matchLabels": {"sample": f"samples{number}"}}}],
         "interval": f"{number}s",
         "maxUnavailable": number,
+        "dind.volumes": ["dags"],
         "volume": {"emptyDir": {"sizeLimit": f"{number}Gi"}},
         "volumeMounts": {"tmp": {"mountPath": f"/samples{number}"}},
         "volumes": {f"samples{number}": {"emptyDir": {}}},

@@ -53,6 +53,9 @@ volumeMounts:
   {{- if $dind.registryCAs }}
   docker-cas: {mountPath: {{ $variant.certificates }}, readOnly: true}
   {{- end }}
+  {{- range $key, $mount := include "airdock.dindSharedMounts" . | fromJson }}
+  {{ $key | quote }}: {{ toJson $mount }}
+  {{- end }}
 {{- end }}
 
 {{- /* Removes unused containers and images, before the daemon's volume is full. */ -}}
