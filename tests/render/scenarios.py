@@ -27,6 +27,8 @@ from tests.render.values import (
     LONG,
     MAXIMAL,
     MAXIMAL_EXTERNAL,
+    MIRROR,
+    MIRROR_SECRETS,
     MODES,
     NAMESPACES,
     RAW_SOCKET,
@@ -140,6 +142,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         },
     ),
     Scenario("maximal", MAXIMAL, external=MAXIMAL_EXTERNAL),
+    Scenario("mirror", MIRROR, external=MIRROR_SECRETS),
     Scenario("groups", GROUPS),
     Scenario(
         "no-replicas",

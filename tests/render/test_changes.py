@@ -90,6 +90,7 @@ CHANGES = (
     Change("images.redis", {"redis"}, {"images": {"redis": {"tag": "8.1.1"}}}),
     # Its name is in the ConfigMap of variables that all Airflow pods read.
     Change("images.xcomSidecar", AIRFLOW, {"images": {"xcomSidecar": {"tag": "other"}}}),
+    Change("images.registry", ALL, {"images": {"registry": "registry.example.com"}}),
     Change("imagePullSecrets", ALL, {"imagePullSecrets": ["x"]}),
     Change("commonLabels", ALL, {"commonLabels": {"x": "y"}}),
     Change(

@@ -23,7 +23,6 @@ from tests.render.values_schema import ANY, LEAVES, Place, at, concrete, default
 SILENT: dict[str, str] = {
     "workerDefaults.dind.network.clusterCIDRs": "the daemon's ranges are checked against it",
     "workers.*.dind.network.clusterCIDRs": "the daemon's ranges are checked against it",
-    "global": "a parent chart passes it to all its children",
     "enabled": "a parent chart's condition for this one",
 }
 

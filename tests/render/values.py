@@ -70,6 +70,17 @@ MODES: dict[str, Any] = {
         "socket": {"mode": "socket", "queues": ["socket"], "socket": {"gid": 999}},
     },
 }
+#: A parent chart's registry and pull Secrets, in both forms.
+MIRROR: dict[str, Any] = {
+    **MODES,
+    "global": {
+        "imageRegistry": "mirror.example.com:5000/team",
+        "imagePullSecrets": [{"name": "mirror"}, "other"],
+    },
+    "images": {"airflow": {"repository": "ghcr.io/team/airflow"}, "redis": {"digest": "sha256:" + "7" * 64}},
+    "imagePullSecrets": ["mirror", {"name": "own"}],
+}
+MIRROR_SECRETS = {("Secret", name): frozenset[str]() for name in ("mirror", "other", "own")}
 #: Groups in namespaces of their own: two that share one, one that is as strict as the release's.
 NAMESPACES: dict[str, Any] = {
     "dags": {"examples": True},

@@ -53,7 +53,10 @@ SHAPE = (
     Bad("map for a list", group(queues={"a": "b"}), ("/workers/default/queues", "array")),
     Bad("string for a list", group(queues="default"), ("/workers/default/queues", "array")),
     Bad("env as a list", group(env=[{"name": "A", "value": "b"}]), ("/workers/default/env",)),
-    Bad("pull secrets as objects", {"imagePullSecrets": [{"name": "x"}]}, ("/imagePullSecrets/0", "string")),
+    Bad(
+        "a pull secret without a name", {"imagePullSecrets": [{"nam": "x"}]}, ("/imagePullSecrets/0", "'nam'")
+    ),
+    Bad("an image as a registry", {"images": {"registry": "a.example/b:c"}}, ("/images/registry",)),
     Bad("empty group's queues", group(queues=[]), ("/workers/default/queues",)),
     Bad("no queues", {"workers": {"default": {"queues": None}}}, ("workers.default.queues", "missing")),
     Bad("no group", {"workers": {"default": None}}, ("workers:", "no worker group")),

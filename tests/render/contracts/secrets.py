@@ -15,7 +15,8 @@ WORKER_FORBIDDEN = {"connection", "fernet-key", "jwt-secret"}
 @contract
 def images(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
     """Every image, those in variables too, is one of .Values.images, with its pull policy."""
-    policies = {image_name(image): image["pullPolicy"] for image in scenario.effective["images"].values()}
+    registry, images = images_of(scenario)
+    policies = {image_name(image, registry): image["pullPolicy"] for image in images}
     for manifest, _, container in manifests.containers:
         where = at(manifest, container)
         if container.image not in policies:
@@ -28,19 +29,29 @@ def images(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
                     yield f"{where}, env {name}: the image {image!r} is none of .Values.images"
 
 
-def image_name(image: Mapping[str, str]) -> str:
-    """repository@digest, else repository:tag."""
-    return (
-        f"{image['repository']}@{image['digest']}"
-        if image["digest"]
-        else f"{image['repository']}:{image['tag']}"
-    )
+def images_of(scenario: Scenario) -> tuple[str, list[Mapping[str, str]]]:
+    """The registry for all images, and the images."""
+    values = scenario.effective
+    registry = values["images"]["registry"] or values.get("global", {}).get("imageRegistry", "")
+    return registry, [image for image in values["images"].values() if isinstance(image, Mapping)]
+
+
+def image_name(image: Mapping[str, str], registry: str) -> str:
+    """repository@digest, else repository:tag, with another registry in it."""
+    repository = image["repository"]
+    if registry:
+        first, _, rest = repository.partition("/")
+        path = rest if rest and ("." in first or ":" in first or first == "localhost") else repository
+        repository = f"{registry.removesuffix('/')}/{path}"
+    return f"{repository}@{image['digest']}" if image["digest"] else f"{repository}:{image['tag']}"
 
 
 @contract
 def pull_secrets(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
-    """Every pod has exactly the imagePullSecrets of the values."""
-    wanted = scenario.effective["imagePullSecrets"]
+    """Every pod has exactly the imagePullSecrets of the values and of a parent chart."""
+    values = scenario.effective
+    given = [*values["imagePullSecrets"], *values.get("global", {}).get("imagePullSecrets", ())]
+    wanted = [*dict.fromkeys(each if isinstance(each, str) else each["name"] for each in given)]
     for manifest, pod in manifests.pods:
         found = [secret["name"] for secret in pod.raw.get("imagePullSecrets") or ()]
         if found != wanted:

@@ -17,7 +17,7 @@ AIRDOCK_{{ $name | snakecase | upper }}_HOST: {{ include "airdock.serviceHost" (
 {{- if include "airdock.anyTaskPods" . }}
 AIRDOCK_TASK_NAMESPACE: {{ include "airdock.taskNamespace" . | quote }}
 AIRDOCK_TASK_SERVICE_ACCOUNT: {{ include "airdock.fullname" . }}-task
-AIRDOCK_XCOM_SIDECAR_IMAGE: {{ include "airdock.image" .Values.images.xcomSidecar | quote }}
+AIRDOCK_XCOM_SIDECAR_IMAGE: {{ include "airdock.image" (dict "root" . "image" .Values.images.xcomSidecar) | quote }}
 AIRDOCK_XCOM_SIDECAR_PULL_POLICY: {{ .Values.images.xcomSidecar.pullPolicy }}
 {{- if .Values.tasks.admission.enabled }}
 AIRDOCK_ADMISSION_FENCE: "true"

@@ -59,11 +59,24 @@ labels:
   {{- include "airdock.labels" . | nindent 2 }}
 {{- end }}
 
-{{- /* repository:tag, or repository@digest. Call with one of .Values.images. */ -}}
+{{- /*
+repository:tag, or repository@digest. images.registry, or a parent chart's global.imageRegistry, replaces the registry in it. Call with
+(dict "root" $ "image" .Values.images.airflow).
+*/ -}}
 {{- define "airdock.image" -}}
-{{- if .digest -}}
-{{- printf "%s@%s" .repository .digest -}}
-{{- else -}}
-{{- printf "%s:%s" .repository .tag -}}
+{{- $global := .root.Values.global | default dict -}}
+{{- $repository := .image.repository -}}
+{{- with .root.Values.images.registry | default $global.imageRegistry -}}
+{{- $repository = printf "%s/%s" (trimSuffix "/" .) (regexReplaceAll "^([^/]*[.:][^/]*|localhost)/" $repository "") -}}
 {{- end -}}
+{{- .image.digest | empty | ternary (printf "%s:%s" $repository .image.tag) (printf "%s@%s" $repository .image.digest) -}}
+{{- end }}
+
+{{- /* Names of image pull Secrets, as a JSON list: those of the values and of a parent chart, each a name or {name: ...}. */ -}}
+{{- define "airdock.pullSecrets" -}}
+{{- $names := list -}}
+{{- range concat .Values.imagePullSecrets ((.Values.global | default dict).imagePullSecrets | default list) -}}
+{{- $names = append $names (kindIs "map" . | ternary (get (kindIs "map" . | ternary . dict) "name") .) -}}
+{{- end -}}
+{{- uniq $names | toJson -}}
 {{- end }}

@@ -18,7 +18,7 @@ images: |
     .map(r, [r[0], r[1].startsWith("index.docker.io/") ? r[1].substring(6) : r[1], r[2], r[3]])
     .map(r, [r[0], r[1].matches("^docker[.]io/[^/]*$") ? "docker.io/library/" + r[1].substring(10) : r[1], r[2], r[3]])
     .filter(r, !(
-      r[0] == {{ include "airdock.image" $.root.Values.images.xcomSidecar | toJson }}
+      r[0] == {{ include "airdock.image" (dict "root" $.root "image" $.root.Values.images.xcomSidecar) | toJson }}
       || r[0].matches({{ include "airdock.imageGrammar" . | toJson }}) && ({{ has "*" . }}
         || r[1] in {{ toJson $entries.repositories }}
         || {{ toJson $entries.below }}.exists(p, r[1].startsWith(p))

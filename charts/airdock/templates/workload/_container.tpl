@@ -3,7 +3,7 @@
 {{- $values := .values | default dict -}}
 {{- $image := get .root.Values.images $c.image -}}
 name: {{ $c.name }}
-image: {{ include "airdock.image" $image | quote }}
+image: {{ include "airdock.image" (dict "root" .root "image" $image) | quote }}
 imagePullPolicy: {{ $image.pullPolicy }}
 {{- range $key := list "restartPolicy" "command" "args" }}
 {{- with get $c $key }}

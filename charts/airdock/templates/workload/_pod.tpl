@@ -21,7 +21,7 @@ spec:
   serviceAccountName: {{ include "airdock.fullname" $root }}-{{ $c.name }}
   automountServiceAccountToken: false
   enableServiceLinks: false
-  {{- with $root.Values.imagePullSecrets }}
+  {{- with include "airdock.pullSecrets" $root | fromJsonArray }}
   imagePullSecrets:
     {{- range . }}
     - name: {{ . | quote }}

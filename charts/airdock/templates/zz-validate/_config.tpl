@@ -57,7 +57,7 @@
 
 {{- define "airdock.problems.images" -}}
 {{- $problems := list -}}
-{{- range $name, $image := .Values.images -}}
+{{- range $name, $image := omit .Values.images "registry" -}}
 {{- if or (contains "@" $image.repository) (splitList "/" $image.repository | last | contains ":") -}}
 {{- $problems = append $problems (printf "images.%s.repository: %q contains a tag or a digest. Set images.%s.tag or images.%s.digest instead." $name $image.repository $name $name) -}}
 {{- end -}}
