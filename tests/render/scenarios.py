@@ -35,6 +35,8 @@ from tests.render.values import (
     SOCKET,
     STORES_SECRETS,
     TASK_NAMESPACES,
+    TLS_STORES,
+    TLS_STORES_SECRETS,
     overlaid,
 )
 
@@ -83,6 +85,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("gateway", GATEWAY),
     Scenario("task-namespaces", TASK_NAMESPACES),
     Scenario("external-stores", EXTERNAL_STORES, external=STORES_SECRETS),
+    Scenario("tls-stores", TLS_STORES, external=TLS_STORES_SECRETS),
     Scenario("external-database", {"database": EXTERNAL_STORES["database"]}, external=STORES_SECRETS),
     Scenario("external-broker", {"broker": EXTERNAL_STORES["broker"]}, external=STORES_SECRETS),
     Scenario("given-secrets", GIVEN_SECRETS, external=GIVEN),

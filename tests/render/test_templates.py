@@ -23,16 +23,10 @@ every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.re
 
 def names(what: str) -> set[str]:
     """The modes or executors that the values schema knows."""
-
-    def found(schema: Any) -> Iterator[str]:
-        for key, value in schema.items() if isinstance(schema, dict) else enumerate(schema):
-            if key == what and isinstance(value, dict):
-                yield from value.get("enum", ())
-            if isinstance(value, dict | list):
-                yield from found(value)
-
     schema = json.loads((CHART / "values.schema.json").read_text())
-    return {part for name in found(schema) for part in name.split(",") if part}
+    places = (schema["properties"], schema["$defs"]["workerGroup"]["properties"])
+    found = [name for place in places for name in place.get(what, {}).get("enum", ())]
+    return {part for name in found for part in name.split(",") if part}
 
 
 def actions(text: str) -> Iterator[str]:

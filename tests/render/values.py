@@ -168,6 +168,30 @@ STORES_SECRETS = {
     ("Secret", "airflow-database"): frozenset({"connection"}),
     ("Secret", "airflow-broker"): frozenset({"broker-url", "result-backend"}),
 }
+#: As an operator of PostgreSQL makes them, with TLS.
+TLS_STORES: dict[str, Any] = {
+    "database": {
+        "existingSecret": "cluster-app",
+        "keys": {"host": "host", "port": "port", "user": "user", "password": "password", "name": "dbname"},
+        "tls": {
+            "mode": "verify-full",
+            "ca": {"secret": "cluster-ca"},
+            "clientCertificate": {"secret": "cluster-client"},
+        },
+    },
+    "broker": {
+        "existingSecret": "airflow-broker",
+        "keys": {"brokerUrl": "url", "resultBackend": "results"},
+        "tls": {"enabled": True, "ca": {"configMap": "queue-ca", "key": "bundle.pem"}},
+    },
+}
+TLS_STORES_SECRETS = {
+    ("Secret", "cluster-app"): frozenset({"host", "port", "user", "password", "dbname"}),
+    ("Secret", "cluster-ca"): frozenset({"ca.crt"}),
+    ("Secret", "cluster-client"): frozenset({"tls.crt", "tls.key"}),
+    ("Secret", "airflow-broker"): frozenset({"url", "results"}),
+    ("ConfigMap", "queue-ca"): frozenset({"bundle.pem"}),
+}
 GIVEN_SECRETS: dict[str, Any] = {
     "secrets": {
         "admin": "given-admin",

@@ -22,7 +22,10 @@ MIGRATIONS = {"alembic_version": "airflow", "alembic_version_fab": "airflow.prov
 
 def connect() -> sqlalchemy.Connection:
     """A connection to the metadata database, waited for; exits when none comes within TIMEOUT_SECONDS."""
-    engine = sqlalchemy.create_engine(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    url = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    if url.startswith("postgres://"):
+        sys.exit("The database's URL begins with postgres://. SQLAlchemy needs postgresql://")
+    engine = sqlalchemy.create_engine(url)
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         try:
@@ -32,6 +35,8 @@ def connect() -> sqlalchemy.Connection:
             reason = str(error.orig).strip()
             if "could not translate host name" in reason:
                 reason += " (networkPolicy.dns lists the DNS servers that pods may use)"
+            if "certificate verify failed" in reason:
+                sys.exit(f"The database's certificate is not from the CA of database.tls.ca: {reason}")
             if time.monotonic() > deadline:
                 sys.exit(f"The database does not answer after {TIMEOUT_SECONDS} s: {reason}")
             print(f"Waiting for the database: {reason}", flush=True)

@@ -8,7 +8,6 @@ database that does not answer is no fault of the component, and a restart would 
 import os
 import socket
 import sys
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
 
@@ -21,8 +20,9 @@ where job_type = %s and state = 'running' and hostname in (%s, %s)
 
 def main(job_type: str) -> str | None:
     """What is wrong, or None."""
-    url = urlsplit(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
-    dsn = urlunsplit(url._replace(scheme="postgresql"))
+    # SQLAlchemy's scheme names the driver, which libpq does not know.
+    _, _, location = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].partition("://")
+    dsn = f"postgresql://{location}"
     hostname = socket.gethostname()
     try:
         connection = psycopg2.connect(dsn, connect_timeout=5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.render.bad_values.model import Bad, group
-from tests.render.values import DIND, EXTERNAL_STORES, SOCKET, overlaid
+from tests.render.values import DIND, EXTERNAL_STORES, SOCKET, TLS_STORES, overlaid
 
 CONTRADICTIONS = (
     Bad(
@@ -180,6 +180,47 @@ CONTRADICTIONS = (
         "two Secrets for the database",
         overlaid(EXTERNAL_STORES, {"secrets": {"postgres": "x"}}),
         ("secrets.postgres", "database.existingSecret"),
+    ),
+    Bad(
+        "a part of the database's Secret is missing",
+        overlaid(TLS_STORES, {"database": {"keys": {"user": ""}}}),
+        ("database.keys.user", "database.keys.host"),
+    ),
+    Bad(
+        "parts of the database's Secret without a host",
+        overlaid(EXTERNAL_STORES, {"database": {"keys": {"password": "password"}}}),
+        ("database.keys.password", "database.keys.host"),
+    ),
+    Bad(
+        "keys of no Secret",
+        {"database": {"keys": {"connection": "uri"}}},
+        ("database.keys", "database.existingSecret"),
+    ),
+    Bad(
+        "a certificate to compare with nothing",
+        overlaid(EXTERNAL_STORES, {"database": {"tls": {"mode": "verify-full"}}}),
+        ("database.tls.ca",),
+    ),
+    Bad(
+        "a CA that has no effect",
+        overlaid(EXTERNAL_STORES, {"database": {"tls": {"ca": {"secret": "ca"}}}}),
+        ("database.tls.mode",),
+    ),
+    Bad(
+        "a CA of the broker that has no effect",
+        overlaid(EXTERNAL_STORES, {"broker": {"tls": {"ca": {"secret": "ca"}}}}),
+        ("broker.tls.enabled",),
+    ),
+    Bad(
+        "two CAs",
+        overlaid(TLS_STORES, {"database": {"tls": {"ca": {"configMap": "ca"}}}}),
+        ("database.tls.ca",),
+    ),
+    Bad("TLS of the embedded broker", {"broker": {"tls": {"enabled": True}}}, ("broker.existingSecret",)),
+    Bad(
+        "TLS of the embedded database",
+        {"database": {"tls": {"mode": "require"}}},
+        ("database.existingSecret",),
     ),
     Bad(
         "two Secrets for the broker",

@@ -1,18 +1,19 @@
 {{- /*
-The Secrets, by purpose, as YAML: the name of an existing Secret or of the one that create_secrets.py creates in the cluster, and the
-environment variables that read it.
+The Secrets, by purpose, as YAML: the name of an existing Secret or of the one that create_secrets.py creates in the cluster, the environment
+variables that read it, and those that go with them.
 */ -}}
 {{- define "airdock.secrets" -}}
 {{- $stem := include "airdock.fullname" . -}}
 database:
   name: {{ .Values.database.existingSecret | default .Values.secrets.postgres | default (printf "%s-postgres" $stem) | quote }}
-  env:
-    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: connection
+  env: {{ include "airdock.databaseKeys" . }}
+  plain: {{ include "airdock.databasePlainEnv" . }}
 broker:
   name: {{ .Values.broker.existingSecret | default .Values.secrets.redis | default (printf "%s-redis" $stem) | quote }}
   env:
-    AIRFLOW__CELERY__BROKER_URL: broker-url
-    AIRFLOW__CELERY__RESULT_BACKEND: result-backend
+    AIRFLOW__CELERY__BROKER_URL: {{ .Values.broker.keys.brokerUrl | quote }}
+    AIRFLOW__CELERY__RESULT_BACKEND: {{ .Values.broker.keys.resultBackend | quote }}
+  plain: {{ include "airdock.brokerPlainEnv" . }}
 fernetKey:
   name: {{ .Values.secrets.fernetKey | default (printf "%s-fernet-key" $stem) | quote }}
   env:
@@ -83,7 +84,10 @@ redis:
 {{- range .purposes -}}
 {{- $secret := get $secrets . -}}
 {{- range $variable, $key := $secret.env }}
-{{ $variable }}: {valueFrom: {secretKeyRef: {name: {{ $secret.name | quote }}, key: {{ $key }}}}}
+{{ $variable }}: {valueFrom: {secretKeyRef: {name: {{ $secret.name | quote }}, key: {{ $key | quote }}}}}
+{{- end -}}
+{{- range $variable, $value := $secret.plain }}
+{{ $variable }}: {{ $value | quote }}
 {{- end -}}
 {{- end -}}
 {{- end }}

@@ -31,7 +31,9 @@ without an image. Additional keys of the component:
 {{- $_ := set $container "image" "airflow" -}}
 {{- $_ := set $container "envFrom" (list (dict "configMapRef" (dict "name" (printf "%s-env" (include "airdock.fullname" $root))))) -}}
 {{- $_ := set $container "env" (include "airdock.overlay" (list $env $secrets $container.env (include "airdock.literalEnv" $root.Values.airflow.env | fromJson)) | fromJson) -}}
-{{- $_ := set $container "volumeMounts" (include "airdock.overlay" (list $common.volumeMounts $container.volumeMounts) | fromJson) -}}
+{{- $tls := include "airdock.tlsVolumes" (dict "root" $root "purposes" $container.secrets) | fromJson -}}
+{{- $_ := set $c "volumes" (include "airdock.overlay" (list $tls.volumes $c.volumes) | fromJson) -}}
+{{- $_ := set $container "volumeMounts" (include "airdock.overlay" (list $common.volumeMounts $tls.volumeMounts $container.volumeMounts) | fromJson) -}}
 {{- end -}}
 {{- end -}}
 {{- $_ := set $c.container "volumeMounts" (include "airdock.overlay" (list $c.container.volumeMounts $logs.volumeMounts $dags.volumeMounts) | fromJson) -}}

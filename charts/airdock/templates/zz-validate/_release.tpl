@@ -49,6 +49,43 @@
 {{- if and .Values.broker.existingSecret .Values.secrets.redis -}}
 {{- $problems = append $problems "secrets.redis: applies to the embedded broker only, which broker.existingSecret disables. Remove one of them." -}}
 {{- end -}}
+{{- $keys := .Values.database.keys -}}
+{{- range $part := list "user" "password" "name" -}}
+{{- if and $keys.host (not (get $keys $part)) -}}
+{{- $problems = append $problems (printf "database.keys.%s: is missing. With database.keys.host the Secret has host, user, password and name apart: set the key of each, or remove database.keys.host." $part) -}}
+{{- end -}}
+{{- end -}}
+{{- range $part := list "port" "user" "password" "name" -}}
+{{- if and (get $keys $part) (not $keys.host) -}}
+{{- $problems = append $problems (printf "database.keys.%s: has no effect without database.keys.host. Set the Secret's key of the host, or remove it." $part) -}}
+{{- end -}}
+{{- end -}}
+{{- $sslMode := .Values.database.tls.mode | default "" -}}
+{{- $ca := .Values.database.tls.ca -}}
+{{- if and (hasPrefix "verify-" $sslMode) (not $ca.secret) (not $ca.configMap) -}}
+{{- $problems = append $problems (printf "database.tls.ca: is missing. database.tls.mode: %s compares the server's certificate with it: name the Secret or ConfigMap that has the certificate of its CA." $sslMode) -}}
+{{- end -}}
+{{- if and (or $ca.secret $ca.configMap .Values.database.tls.clientCertificate.secret) (has $sslMode (list "" "disable")) -}}
+{{- $problems = append $problems "database.tls.mode: is missing, so that database.tls.ca and database.tls.clientCertificate have no effect. Set verify-full." -}}
+{{- end -}}
+{{- if and (or .Values.broker.tls.ca.secret .Values.broker.tls.ca.configMap .Values.broker.tls.clientCertificate.secret) (not .Values.broker.tls.enabled) -}}
+{{- $problems = append $problems "broker.tls.enabled: is false, so that broker.tls.ca and broker.tls.clientCertificate have no effect. Set it to true." -}}
+{{- end -}}
+{{- range $store := list "database" "broker" -}}
+{{- $values := get $.Values $store -}}
+{{- if and $values.tls.ca.secret $values.tls.ca.configMap -}}
+{{- $problems = append $problems (printf "%s.tls.ca: names a Secret and a ConfigMap. Remove one of them." $store) -}}
+{{- end -}}
+{{- $default := eq $store "database" | ternary (and (eq $keys.connection "connection") (not $keys.host)) (and (eq $.Values.broker.keys.brokerUrl "broker-url") (eq $.Values.broker.keys.resultBackend "result-backend")) -}}
+{{- if not $values.existingSecret -}}
+{{- if not $default -}}
+{{- $problems = append $problems (printf "%s.keys: are those of %s.existingSecret, which is empty. Set it to the Secret's name, or remove the keys." $store $store) -}}
+{{- end -}}
+{{- if or $values.tls.enabled (not (has ($values.tls.mode | default "") (list "" "disable"))) -}}
+{{- $problems = append $problems (printf "%s.tls: the embedded %s has no TLS. Set %s.existingSecret, or remove it." $store $store $store) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- toJson $problems -}}
 {{- end }}
 
