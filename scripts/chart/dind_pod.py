@@ -12,7 +12,7 @@ _RELEASE = "d"
 _GROUP = "w"
 #: What a shell in the worker's place has of the worker.
 _VARIABLES = ("DOCKER_HOST", "DOCKER_CONFIG", "TMPDIR")
-_VOLUMES = {"docker-registries"}
+_VOLUMES = {"docker-config", "docker-registries"}
 
 
 def values(dind: Mapping[str, Any]) -> dict[str, Any]:

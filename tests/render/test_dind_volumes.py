@@ -61,12 +61,12 @@ def test_only_types_without_secrets_are_given() -> None:
     )
     assert types > GIVEN
     assert projections > PROJECTED
-    sources = {
+    sources: dict[str, Any] = {
         kind: {name: ["x"] if name == "monitors" else {} if "Ref" in name else 1 if name == "lun" else "x"
                for name in required(kind)}
         for kind in types - {"projected"}
     }  # fmt: skip
-    volumes = {kind.lower(): {kind: source} for kind, source in sources.items()}
+    volumes: dict[str, Any] = {kind.lower(): {kind: source} for kind, source in sources.items()}
     for kind in projections:
         inner = {
             "serviceAccountToken": {"path": "t"},

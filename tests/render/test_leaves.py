@@ -26,7 +26,12 @@ SILENT: dict[str, str] = {
     "enabled": "a parent chart's condition for this one",
 }
 
-CLAIM_AND_CA = {"claim": {"size": "1Gi"}, "registryCAs": {"sample": {"name": "a", "key": "b"}}}
+CLAIM_AND_CA = {
+    "claim": {"size": "1Gi"},
+    "registryCAs": {"sample": {"name": "a", "key": "b"}},
+    "init": {"scripts": {"a": "true"}},
+    "proxy": {"http": "http://proxy.example.com:3128"},
+}
 #: A group of each executor, beside the default one, which leaves it open.
 EXECUTORS: dict[str, Any] = {
     "executor": "CeleryExecutor,KubernetesExecutor",

@@ -40,6 +40,11 @@ DIND_FULL: dict[str, Any] = {
                 "claim": {"size": "50Gi", "storageClassName": "fast"},
                 "volumes": ["data"],
                 "daemon": {"dns": ["10.0.0.53"], "log-opts": {"max-file": "3"}},
+                "proxy": {"http": "http://proxy.example.com:3128", "containers": True},
+                "init": {
+                    "scripts": {"network": "docker network inspect etl || docker network create etl"},
+                    "env": {"SAMPLE": {"valueFrom": {"secretKeyRef": {"name": "init", "key": "login"}}}},
+                },
                 "prune": {"unusedHours": 24},
                 "registryCAs": {"registry.example.com:5000": {"name": "registry-ca", "key": "ca.crt"}},
                 "pullSecret": "registry-logins",
@@ -57,6 +62,7 @@ DIND_FULL_EXTERNAL = {
     ("Secret", "registry-logins"): frozenset({".dockerconfigjson"}),
     ("ConfigMap", "registry-ca"): frozenset({"ca.crt"}),
     ("PersistentVolumeClaim", "data"): frozenset(),
+    ("Secret", "init"): frozenset({"login"}),
 }
 SOCKET: dict[str, Any] = {
     "workers": {"default": None, "node": {"mode": "socket", "queues": ["node"], "socket": {"gid": 999}}}

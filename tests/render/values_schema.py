@@ -168,6 +168,7 @@ def known_samples(number: int) -> dict[str, Any]:
         "interval": f"{number}s",
         "maxUnavailable": number,
         "dind.volumes": ["dags"],
+        "init.scripts": {f"samples{number}": "true"},
         "volume": {"emptyDir": {"sizeLimit": f"{number}Gi"}},
         "volumeMounts": {"tmp": {"mountPath": f"/samples{number}"}},
         "volumes": {f"samples{number}": {"emptyDir": {}}},

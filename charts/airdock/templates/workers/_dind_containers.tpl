@@ -37,6 +37,7 @@ env:
   {{- with include "airdock.dindDaemonConfig" . | fromJson }}
   AIRDOCK_DAEMON_CONFIG: {{ toJson . | replace "$" "$$" | quote }}
   {{- end }}
+  {{- include "airdock.dindProxyEnv" (merge (dict "names" (list "HTTP_PROXY" "HTTPS_PROXY" "NO_PROXY")) .) | nindent 2 }}
   {{- with $dind.minApiVersion }}
   DOCKER_MIN_API_VERSION: {{ . | quote }}
   {{- end }}
@@ -91,15 +92,13 @@ image: docker
 command: {{ concat (list "sh" "/opt/airdock/pull.sh") $dind.pullBeforeStart | toJson }}
 env:
   DOCKER_HOST: unix:///run/airdock/docker.sock
-  {{- if $dind.pullSecret }}
-  DOCKER_CONFIG: /run/airdock-registries
+  {{- with include "airdock.dindConfigDirectory" . }}
+  DOCKER_CONFIG: {{ . }}
   {{- end }}
 resources: {{ toJson $dind.prune.resources }}
 volumeMounts:
   docker-socket: {mountPath: /run/airdock, readOnly: true}
   docker-scripts: {mountPath: /opt/airdock, readOnly: true}
   docker-prune: {mountPath: /tmp}
-  {{- if $dind.pullSecret }}
-  docker-registries: {mountPath: /run/airdock-registries, readOnly: true}
-  {{- end }}
+  {{- include "airdock.dindConfigMount" . | nindent 2 }}
 {{- end }}

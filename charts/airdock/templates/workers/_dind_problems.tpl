@@ -43,7 +43,7 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- concat $problems (include "airdock.dindDaemonProblems" . | fromJsonArray) (include "airdock.dindVolumeProblems" . | fromJsonArray) | toJson -}}
+{{- concat $problems (include "airdock.dindDaemonProblems" . | fromJsonArray) (include "airdock.dindVolumeProblems" . | fromJsonArray) (include "airdock.dindClientProblems" . | fromJsonArray) | toJson -}}
 {{- end }}
 
 {{- /* The first address of an IPv4 range and the first one after it, as numbers in JSON. */ -}}

@@ -40,5 +40,5 @@ securityContext: {{ merge (dict "allowPrivilegeEscalation" true) $root | toJson 
 
 {{- /* The data of the ConfigMap with the scripts of the containers. */ -}}
 {{- define "airdock.dindScripts" -}}
-{{- include "airdock.filesData" (list . "files/dind/*.sh") -}}
+{{- include "airdock.filesData" (list . "files/dind/*.{sh,py}") -}}
 {{- end }}

@@ -28,8 +28,8 @@ env:
   {{- if not .group.executorFacts.podPerTask }}
   AIRFLOW__CELERY__EXTRA_CELERY_CONFIG: {{ include "airdock.dindCeleryConfig" .root | quote }}
   {{- end }}
-  {{- if $dind.pullSecret }}
-  DOCKER_CONFIG: /run/airdock-registries
+  {{- with include "airdock.dindConfigDirectory" . }}
+  DOCKER_CONFIG: {{ . }}
   {{- end }}
 volumes:
   docker-socket: {emptyDir: {sizeLimit: 1Mi}}
@@ -37,6 +37,9 @@ volumes:
   docker-scripts: {configMap: {name: {{ include "airdock.fullname" .root }}-dind}}
   {{- if not $dind.claim.size }}
   docker-data: {{ include "airdock.dindDataVolume" . }}
+  {{- end }}
+  {{- if include "airdock.dindWritesConfig" . }}
+  docker-config: {emptyDir: {sizeLimit: 1Mi, medium: Memory}}
   {{- end }}
   {{- with $dind.pullSecret }}
   docker-registries: {secret: {secretName: {{ . | quote }}, items: [{key: .dockerconfigjson, path: config.json}]}}
@@ -53,12 +56,16 @@ volumes:
 volumeMounts:
   docker-socket: {mountPath: /run/airdock, readOnly: true}
   docker-tmp: {mountPath: /run/airdock-tmp}
-  {{- if $dind.pullSecret }}
-  docker-registries: {mountPath: /run/airdock-registries, readOnly: true}
-  {{- end }}
+  {{- include "airdock.dindConfigMount" . | nindent 2 }}
 initContainers:
   - {{- include "airdock.dindDaemon" . | nindent 4 }}
   - {{- include "airdock.dindPrune" . | nindent 4 }}
+  {{- if include "airdock.dindWritesConfig" . }}
+  - {{- include "airdock.dindConfig" . | nindent 4 }}
+  {{- end }}
+  {{- if include "airdock.dindScriptsToRun" . | fromJson }}
+  - {{- include "airdock.dindInit" . | nindent 4 }}
+  {{- end }}
   {{- if $dind.pullBeforeStart }}
   - {{- include "airdock.dindPull" . | nindent 4 }}
   {{- end }}

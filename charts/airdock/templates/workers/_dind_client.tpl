@@ -1,0 +1,122 @@
+{{- /* dind.init and dind.proxy. Each define is called with (dict "root" $ "name" $name "group" $group). */ -}}
+
+{{- /* The scripts of dind.init, as a JSON map; {} if there are none. */ -}}
+{{- define "airdock.dindScriptsToRun" -}}
+{{- include "airdock.overlay" (list .group.dind.init.scripts) -}}
+{{- end }}
+
+{{- /* "true" if the daemon uses a proxy. */ -}}
+{{- define "airdock.dindHasProxy" -}}
+{{- with .group.dind.proxy }}{{ if or .http .https .existingSecret }}true{{ end }}{{ end -}}
+{{- end }}
+
+{{- /* "true" if the clients' configuration is a file that is written when the pod starts, instead of the Secret in dind.pullSecret. */ -}}
+{{- define "airdock.dindWritesConfig" -}}
+{{- if or (include "airdock.dindScriptsToRun" . | fromJson) (and (eq true .group.dind.proxy.containers) (include "airdock.dindHasProxy" .)) }}true{{ end -}}
+{{- end }}
+
+{{- /* The directory of the clients' configuration; empty if there is none. */ -}}
+{{- define "airdock.dindConfigDirectory" -}}
+{{- if include "airdock.dindWritesConfig" . }}/run/airdock-docker-config{{ else if .group.dind.pullSecret }}/run/airdock-registries{{ end -}}
+{{- end }}
+
+{{- /* The volume with the clients' configuration, as a volume mount; nothing if there is none. */ -}}
+{{- define "airdock.dindConfigMount" -}}
+{{- with include "airdock.dindConfigDirectory" . -}}
+{{ hasSuffix "registries" . | ternary "docker-registries" "docker-config" }}: {mountPath: {{ . }}, readOnly: true}
+{{- end -}}
+{{- end }}
+
+{{- /* The three settings of the proxy as variables of these names. Call with (dict "root" $ "group" $group "names" (list HTTP HTTPS NO)). */ -}}
+{{- define "airdock.dindProxyEnv" -}}
+{{- if include "airdock.dindHasProxy" . -}}
+{{- $names := .names -}}
+{{- with .group.dind.proxy -}}
+{{- range $index, $key := list "http" "https" }}
+{{- $name := index $names $index }}
+{{- if $.group.dind.proxy.existingSecret }}
+{{ $name }}: {valueFrom: {secretKeyRef: {name: {{ $.group.dind.proxy.existingSecret | quote }}, key: {{ $key }}}}}
+{{- else }}
+{{- with get $.group.dind.proxy $key }}
+{{ $name }}: {{ . | replace "$" "$$" | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{ last $names }}: {{ include "airdock.dindNoProxy" . | quote }}
+{{- end -}}
+{{- end }}
+
+{{- /* What is reached without the proxy: the pod, the cluster's Services, the release's, and what the values list. */ -}}
+{{- define "airdock.dindNoProxy" -}}
+{{- $hosts := list "localhost" "127.0.0.1" "::1" ".svc" ".cluster.local" -}}
+{{- if .root.Values.controlPlane.enabled -}}
+{{- $hosts = append $hosts (include "airdock.serviceHost" (dict "root" .root "name" "api-server" "namespace" (include "airdock.workerNamespace" .))) -}}
+{{- end -}}
+{{- concat $hosts .group.dind.network.clusterCIDRs .group.dind.proxy.noProxy | uniq | join "," -}}
+{{- end }}
+
+{{- /* Writes the clients' configuration. */ -}}
+{{- define "airdock.dindConfig" -}}
+name: docker-config
+image: airflow
+command: [python, -SE, /opt/airdock/client_config.py]
+env:
+  DOCKER_CONFIG: {{ include "airdock.dindConfigDirectory" . }}
+  {{- if .group.dind.pullSecret }}
+  AIRDOCK_LOGINS: /run/airdock-registries/config.json
+  {{- end }}
+  {{- if eq true .group.dind.proxy.containers }}
+  {{- include "airdock.dindProxyEnv" (merge (dict "names" (list "AIRDOCK_PROXY_HTTP" "AIRDOCK_PROXY_HTTPS" "AIRDOCK_PROXY_NONE")) .) | nindent 2 }}
+  {{- end }}
+resources: {{ toJson .group.dind.prune.resources }}
+volumeMounts:
+  docker-scripts: {mountPath: /opt/airdock, readOnly: true}
+  docker-config: {mountPath: {{ include "airdock.dindConfigDirectory" . }}}
+  docker-prune: {mountPath: /tmp}
+  {{- if .group.dind.pullSecret }}
+  docker-registries: {mountPath: /run/airdock-registries, readOnly: true}
+  {{- end }}
+{{- end }}
+
+{{- /* Runs the scripts of dind.init. */ -}}
+{{- define "airdock.dindInit" -}}
+{{- $dind := .group.dind -}}
+{{- $words := list "sh" "/opt/airdock/init.sh" -}}
+{{- /* The kubelet reads $$ as $, and would expand $(NAME). */ -}}
+{{- range $name, $script := include "airdock.dindScriptsToRun" . | fromJson }}{{ $words = concat $words (list $name ($script | replace "$" "$$")) }}{{ end -}}
+{{- $own := dict "DOCKER_HOST" "unix:///run/airdock/docker.sock" "DOCKER_CONFIG" (include "airdock.dindConfigDirectory" .) "HOME" "/tmp" "AIRDOCK_INIT" (printf "workers.%s.dind.init" .name) "AIRDOCK_INIT_SECONDS" ($dind.init.timeoutSeconds | int | toString) -}}
+{{- $proxy := include "airdock.dindProxyEnv" (merge (dict "names" (list "HTTP_PROXY" "HTTPS_PROXY" "NO_PROXY")) .) | fromYaml -}}
+name: docker-init
+image: docker
+command: {{ toJson $words }}
+env: {{ include "airdock.overlay" (list $proxy (include "airdock.literalEnv" (include "airdock.overlay" (list $dind.init.env) | fromJson) | fromJson) $own) }}
+resources: {{ toJson $dind.prune.resources }}
+volumeMounts:
+  docker-socket: {mountPath: /run/airdock, readOnly: true}
+  docker-scripts: {mountPath: /opt/airdock, readOnly: true}
+  docker-config: {mountPath: {{ include "airdock.dindConfigDirectory" . }}}
+  docker-prune: {mountPath: /tmp}
+{{- end }}
+
+{{- /* A JSON list of messages. */ -}}
+{{- define "airdock.dindClientProblems" -}}
+{{- $problems := list -}}
+{{- $proxy := .group.dind.proxy -}}
+{{- $key := printf "workers.%s.dind.proxy" .name -}}
+{{- range $name := list "http" "https" -}}
+{{- with get $proxy $name -}}
+{{- if $proxy.existingSecret -}}
+{{- $problems = append $problems (printf "%s.%s: %s.existingSecret is set, too. Remove one of them." $key $name $key) -}}
+{{- else if contains "@" . -}}
+{{- $problems = append $problems (printf "%s.%s: contains a user name. Put the URL into a Secret, and set %s.existingSecret." $key $name $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if not (include "airdock.dindHasProxy" .) -}}
+{{- if or (eq true $proxy.containers) $proxy.noProxy -}}
+{{- $problems = append $problems (printf "%s: no proxy is set. Set %s.http, %s.https or %s.existingSecret." $key $key $key $key) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end }}
