@@ -30,6 +30,7 @@ LONGEST = (
     "native_cluster",
     "overlay kubernetes",
     "test_kubernetes_executor",
+    "system_dags test_system_dags",
     "test_upgrade outages",
     "test_worker_namespaces",
     "task_namespaces",

@@ -6,7 +6,6 @@ docs/migrating.md is the list of differences. A daemon of mode dind is the plain
 from __future__ import annotations
 
 import json
-import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ import pytest
 
 from scripts.live import NAMESPACE, Group
 from tests.e2e.conftest import Release
+from tests.support.differences import OPERATORS, PAGE, rows
 
 SCRIPT = Path(__file__).parent / "inside" / "docker_tasks.py"
-PAGE = Path(__file__).parents[2] / "docs" / "migrating.md"
 #: For all cases in one worker, on a node with other work.
 SECONDS = 900
 SAME = "the same"
@@ -27,8 +26,8 @@ Results = dict[str, dict[str, Outcome]]
 
 def listed() -> dict[str, dict[str, str]]:
     """Give the page's table: case -> mode -> what is different there."""
-    rows = re.findall(r"^\| `(.+?)` \| (.+?) \| (.+?) \|$", PAGE.read_text(), re.MULTILINE)
-    return {case: {"kubernetes": cluster, "socket": daemon} for case, cluster, daemon in rows}
+    found = rows(OPERATORS)
+    return {case.strip("`"): {"kubernetes": cluster, "socket": daemon} for case, cluster, daemon in found}
 
 
 LISTED = listed()
