@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 from docker_gateway.cluster_api import Chunks
 from docker_gateway.cluster_log_lines import LineReader
-from hypothesis import given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 Line = tuple[bytes, bytes]
@@ -37,6 +37,24 @@ def text(pieces: list[bytes | None]) -> bytes:
 
 
 texts = st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\n", b" ")), min_size=1, max_size=30)
+
+
+def stream_by_instant(lines: list[Line], since: str) -> bytes:
+    """Give what the kubelet sends: no line that is older than an instant, wherever it is in the file."""
+    return b"".join(
+        stamp + b" " + text for stamp, text in lines if not since or instant(stamp) >= since_of(since)
+    )
+
+
+def instant(stamp: bytes) -> datetime:
+    whole, zone = stamp[:26].decode(), stamp[29:].decode().replace("Z", "+00:00")
+    return datetime.fromisoformat(whole + zone)
+
+
+def since_of(since: str) -> datetime:
+    return datetime.fromisoformat(since.replace("Z", "+00:00"))
+
+
 deltas = st.lists(st.sampled_from([0, 0, 1, 3, 250, 700, 2000]), min_size=30, max_size=30)
 
 
@@ -97,6 +115,35 @@ def test_the_other_stream_may_be_a_little_older() -> None:
     reader.reconnect()
     out += reader.feed(stream(file, reader.since))
     assert text(out) == b"a\nb\nof the first second\nc\n"
+    assert not reader.gap
+
+
+#: Milliseconds from one line to the next, on a node whose clock is set back and forth; minutes of its zone.
+steps = st.lists(st.sampled_from([0, 1, 250, 700, 2000, -1, -900, -4000, -90_000]), min_size=30, max_size=30)
+zones = st.lists(st.sampled_from([0, 0, 60, 120, -210]), min_size=30, max_size=30)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@given(steps, zones, texts, st.lists(st.integers(0, 900), max_size=6))
+def test_output_is_whole_whatever_the_clock_says(
+    steps: list[int], zones: list[int], texts: list[bytes], breaks: list[int]
+) -> None:
+    now, lines = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), []
+    for step, zone, line in zip(steps, zones, texts, strict=False):
+        now += timedelta(milliseconds=step)
+        local = now.astimezone(timezone(timedelta(minutes=zone))).isoformat(timespec="microseconds")
+        lines.append(
+            (local[:26].encode() + b"000" + local[26:].encode().replace(b"+00:00", b"Z"), line + b"\n")
+        )
+    reader, out = LineReader(), b""
+    for length in [*breaks, None]:
+        rest = lines[out.count(b"\n") :]
+        # What comes after a break and is older than what came before it, the kubelet does not send.
+        assume(not reader.since or all(instant(stamp) >= since_of(reader.since) for stamp, _ in rest))
+        out += text(reader.feed(stream_by_instant(lines, reader.since)[:length]))
+        if length is not None:
+            reader.reconnect()
+    assert out == b"".join(line for _, line in lines)
     assert not reader.gap
 
 

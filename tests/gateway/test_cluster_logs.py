@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from docker_gateway.backend import LogOptions
-from docker_gateway.cluster_logs import LogReader, nanoseconds, utc
+from docker_gateway.cluster_log_times import nanoseconds, utc
+from docker_gateway.cluster_logs import LogReader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

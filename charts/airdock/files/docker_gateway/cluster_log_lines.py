@@ -4,16 +4,21 @@ The API server ends a log stream in an orderly way also when the kubelet behind 
 request begins anew. So each line is asked for with its timestamp, which is taken off again; after a reconnect
 at the whole second of the last line (sinceTime knows no fractions), the lines that were seen are counted off.
 Where the last seen line is not met again, lines may be missing, and a line says so.
+
+Lines come in the order of the file. Their times need not: the other stream may be a little older, and a
+node's clock may be set back. The kubelet leaves out each line that is older than sinceTime, wherever it is.
 """
 
 from __future__ import annotations
 
-import re
+from collections import deque
+
+from .cluster_log_times import STAMP, seconds
 
 GAP = "part of the output is missing here: the node dropped it before it could be read"
-#: The kubelet's fixed form: 2026-01-02T03:04:05.123456789+01:00
-_STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d)\Z")
 _LONGEST_STAMP = 36
+#: Runs of lines that are kept in mind, for a node whose clock goes back.
+_RUNS = 300
 
 
 class LineReader:
@@ -30,14 +35,14 @@ class LineReader:
         self._in_line = False
         self._mute = False
         self._hide = 0
-        # Of what was given: the last line's timestamp, the lines of its second, whether and how far it is
-        # open.
+        # Of what was given: the last line's timestamp, whether and how far it is open, and lines one after
+        # the other of the same second: the second, and how many.
         self._last = b""
-        self._count = 0
+        self._runs: deque[list[int]] = deque(maxlen=_RUNS)
         self._open = False
         self._given = 0
-        # Lines of a new stream that are still to be counted off.
-        self._skip = 0
+        # Of a new stream: the runs that are still to be counted off, the next one last.
+        self._seen: list[list[int]] = []
 
     @property
     def since(self) -> str:
@@ -52,7 +57,8 @@ class LineReader:
     def reconnect(self) -> None:
         """Say that the next bytes are those of a new stream, which begins at `since`."""
         self._pending, self._in_line, self._mute, self._hide = b"", False, False, 0
-        self._skip = self._count
+        first = seconds(self._last) if self._last else 0
+        self._seen = [[second, count] for second, count in reversed(self._runs) if second >= first]
 
     def feed(self, data: bytes) -> list[bytes | None]:
         """Take bytes of the stream; gives what is new of the output, and None where GAP is to be said."""
@@ -83,11 +89,11 @@ class LineReader:
     def _piece(self, piece: bytes, out: list[bytes | None], ends: bool) -> None:
         if not self._in_line:
             stamp, _, text = piece.partition(b" ")
-            if _STAMP.match(stamp):
+            if STAMP.match(stamp):
                 piece = text
                 self._begin(stamp, out)
             else:  # the end of a long line whose beginning is older than `since`
-                self._mute, self._hide = bool(self._skip), 0
+                self._mute, self._hide = bool(self._seen), 0
         self._in_line = not ends
         if self._mute:
             return
@@ -102,21 +108,25 @@ class LineReader:
         return b""
 
     def _begin(self, stamp: bytes, out: list[bytes | None]) -> None:
-        if self._skip:
-            self._skip -= 1
-            if stamp[:19] == self._last[:19] and (self._skip or stamp == self._last):
+        second = seconds(stamp)
+        if self._seen:
+            run = self._seen[-1]
+            run[1] -= 1
+            if not run[1]:
+                self._seen.pop()
+            if second == run[0] and (self._seen or stamp == self._last):
                 # Seen before: hidden, but for what was still to come of the last line.
-                self._mute = bool(self._skip) or not self._open
+                self._mute = bool(self._seen) or not self._open
                 self._hide = self._given
                 return
-            self.gap, self._skip = True, 0
+            self.gap, self._seen = True, []
             # A line that is open has ended since, as another one has begun.
             out += [b"\n", None] if self._open else [None]
         lead = self._lead(stamp)
         self._mute, self._hide, self._given = lead is None, 0, 0
         out.append(lead or b"")
-        if stamp[:19] > self._last[:19]:
-            self._last, self._count = stamp, 1
-        elif stamp[:19] == self._last[:19]:
-            self._last, self._count = stamp, self._count + 1
-        # Else it is of the other stream and a little older than the line before it: `since` leaves it out.
+        self._last = stamp
+        if self._runs and self._runs[-1][0] == second:
+            self._runs[-1][1] += 1
+        else:
+            self._runs.append([second, 1])

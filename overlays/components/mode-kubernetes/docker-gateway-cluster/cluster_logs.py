@@ -5,21 +5,16 @@ Who reads it does not end the container by leaving, and what cannot be read is n
 
 from __future__ import annotations
 
-import calendar
-import re
 import threading
 import time
-from functools import lru_cache
 
 from .backend import Disconnect, LogOptions, Stream
 from .cluster_api import KubernetesApi
 from .cluster_container import Container
 from .cluster_log_lines import LineReader
+from .cluster_log_times import NANOSECONDS, nanoseconds, utc
 from .cluster_output import Output
 from .settings import Tasks
-
-_NANOSECONDS = 1_000_000_000
-_ZONE = re.compile(rb"([+-])(\d\d):(\d\d)\Z")
 
 
 class LogReader(LineReader):
@@ -29,7 +24,7 @@ class LogReader(LineReader):
         super().__init__()
         self._options = options
         #: What was seen before a reconnect: all up to this line, of which the end may be missing.
-        self._seen, self._unended = b"", False
+        self._until, self._unended = 0, False
         #: True once a line is later than what is asked for.
         self.over = False
 
@@ -38,14 +33,15 @@ class LogReader(LineReader):
         super().reconnect()
         if self._options.tail is not None:
             # Lines of the same second may come before the first one that was given: they cannot be counted.
-            self._skip, self._seen, self._unended = 0, self._last, self._open
+            self._seen, self._unended = [], self._open
+            self._until = nanoseconds(self._last) if self._last else 0
 
     def _begin(self, stamp: bytes, out: list[bytes | None]) -> None:
-        if self._seen and stamp <= self._seen:
-            self._mute = stamp < self._seen or not self._unended
+        if self._until and (moment := nanoseconds(stamp)) <= self._until:
+            self._mute = moment < self._until or not self._unended
             self._hide = self._given
             return
-        self._seen = b""
+        self._until = 0
         super()._begin(stamp, out)
 
     def _lead(self, stamp: bytes) -> bytes | None:
@@ -78,7 +74,7 @@ class Logs(Output):
         self._stream.on_hangup(self._cancel)
         follow, timer = options.follow and container.started, None
         if follow and options.until is not None:
-            timer = threading.Timer(max(options.until / _NANOSECONDS - time.time(), 0.0), self._cancel)
+            timer = threading.Timer(max(options.until / NANOSECONDS - time.time(), 0.0), self._cancel)
             timer.daemon = True
             timer.start()
         try:
@@ -104,23 +100,3 @@ class Logs(Output):
     def _lose(self, why: str) -> None:
         if not self._cancelled:
             raise Disconnect(f"the log could not be read to its end: {why}")
-
-
-@lru_cache(maxsize=64)
-def _seconds(stamp: bytes, zone: bytes) -> int:
-    found = calendar.timegm(time.strptime(stamp.decode(), "%Y-%m-%dT%H:%M:%S"))
-    if match := _ZONE.match(zone):
-        offset = int(match[2]) * 3600 + int(match[3]) * 60
-        found += offset if match[1] == b"-" else -offset
-    return found
-
-
-def nanoseconds(stamp: bytes) -> int:
-    """Read a timestamp in the kubelet's fixed form: nanoseconds since 1970."""
-    return _seconds(stamp[:19], stamp[29:]) * _NANOSECONDS + int(stamp[20:29])
-
-
-def utc(moment: int) -> bytes:
-    """Write a timestamp as the daemon does."""
-    whole, rest = divmod(moment, _NANOSECONDS)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{rest:09}Z".encode()
