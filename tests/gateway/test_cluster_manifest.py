@@ -64,6 +64,10 @@ def test_environment() -> None:
     gpu = {"DeviceRequests": [{"Count": 1, "Capabilities": [["gpu"]]}]}
     given = {entry["name"] for entry in main(host=gpu, Env=["NVIDIA_VISIBLE_DEVICES=all", "A=1"])["env"]}
     assert given == {"A", "HOME"}, "the device plugin sets it"
+    none = {"DeviceRequests": [{"Count": 0, "Capabilities": [["gpu"]]}]}
+    assert without.items() <= {e["name"]: e.get("value") for e in main(host=none)["env"]}.items(), (
+        "a request for no GPU: the image's variable would give all"
+    )
     assert {"name": "HOME", "value": "/x"} in main(Env=["HOME=/x"])["env"]
     assert refusal(Env=["=a"])
 
@@ -125,9 +129,15 @@ def test_gpus() -> None:
         }
 
     assert main(host=gpu(Count=2))["resources"]["limits"]["nvidia.com/gpu"] == "2"
+    assert main(host=gpu(Count=-1))["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    four = dataclasses.replace(TASKS, gpus_per_container=4)
+    assert main(host=gpu(Count=-1), tasks=four)["resources"]["limits"]["nvidia.com/gpu"] == "4"
+    assert "nvidia.com/gpu" not in main(host=gpu(Count=0))["resources"]["limits"]
+    forbidden = dataclasses.replace(TASKS, gpus_per_container=0)
+    assert "tasks.gpusPerContainer" in refusal(host=gpu(Count=-1), tasks=forbidden)
+    assert "device_ids" in refusal(host=gpu(DeviceIDs=["0"]))
     for bad in (
-        {"Count": -1},
-        {"DeviceIDs": ["0"]},
+        {"DeviceIDs": ["0"], "Count": -1},
         {"Driver": "cdi", "Count": 1},
         {"Capabilities": [["tpu"]], "Count": 1},
     ):

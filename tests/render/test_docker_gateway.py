@@ -52,6 +52,7 @@ TASKS: dict[str, Any] = {
     "podLabels": {"a": "b"},
     "podAnnotations": {"a": "b"},
     "gpuResource": "example.com/gpu",
+    "gpusPerContainer": 7,
     "ulimits": "refuse",
     "tmp": {"sizeLimit": "7Gi"},
     "ttlSeconds": 7,

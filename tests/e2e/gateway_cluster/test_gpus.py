@@ -41,5 +41,9 @@ def test_gpus(cluster: Cluster, starter: Start) -> None:
         (pod,) = cluster.pods(gateway.owner)
         assert pod.spec.containers[0].resources.limits["nvidia.com/gpu"] == "2"
         assert "Insufficient nvidia.com/gpu" in fails(with_gpus(3))
+        every = with_gpus(-1)
+        assert (every.read(), every.wait()) == (b"ran\n", 0)
+        limits = [pod.spec.containers[0].resources.limits for pod in cluster.pods(gateway.owner)]
+        assert "1" in [each.get("nvidia.com/gpu") for each in limits], "tasks.gpusPerContainer"
     finally:
         advertise(None)

@@ -109,6 +109,7 @@ class Tasks:
     images: list[str] = field(default_factory=list)
     egress_policy: str = ""
     gpu_resource: str = "nvidia.com/gpu"
+    gpus_per_container: int = 1
     ulimits: str = "ignore"
     pod_labels: dict[str, str] = field(default_factory=dict)
     reserved_labels: list[str] = field(default_factory=list)

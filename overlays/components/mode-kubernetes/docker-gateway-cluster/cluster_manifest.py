@@ -52,7 +52,8 @@ def build(request: Create, container: str, settings: Settings, *, always_pull: b
     volumes.add_all(request)
     retrieve = _retrieve_path(request)
     shared = volumes.share(retrieve) if retrieve else None
-    env = _environment(request)
+    gpus = cluster_resources.requested_gpus(request, tasks.gpus_per_container)
+    env = _environment(request, gpus > 0)
     security = _security(request, tasks, userns)
     if request.user == "" and security.get("runAsUser") and "HOME" not in env:
         # A uid that the image does not know has / for its home, and cannot write there.
@@ -210,7 +211,7 @@ def _command(request: Create) -> dict[str, Any]:
     return result
 
 
-def _environment(request: Create) -> dict[str, str]:
+def _environment(request: Create, gpus: bool) -> dict[str, str]:
     env: dict[str, str] = {}
     for entry in request.env:
         name, equals, value = entry.partition("=")
@@ -221,7 +222,7 @@ def _environment(request: Create) -> dict[str, str]:
             env[name] = value
     # The device plugin sets them where a pod requests GPUs; otherwise the runtime's hook would add devices.
     env = {name: value for name, value in env.items() if not devices.requests_devices(name)}
-    return env if request.host.device_requests else {**env, devices.NVIDIA: "void"}
+    return env if gpus else {**env, devices.NVIDIA: "void"}
 
 
 def _retrieve_path(request: Create) -> str:

@@ -41,13 +41,17 @@ def resources(request: Create, tasks: Tasks) -> dict[str, Any]:
         limits["cpu"] = f"{max(1, math.ceil(ceiling * 1000))}m"
         if quantity(requests.get("cpu", "0")) > ceiling:
             requests["cpu"] = limits["cpu"]
-    gpus = _gpus(request)
-    if gpus:
+    if gpus := requested_gpus(request, tasks.gpus_per_container):
         limits[tasks.gpu_resource] = str(gpus)
     return {"requests": requests, "limits": limits}
 
 
-def _gpus(request: Create) -> int:
+def requested_gpus(request: Create, of_all: int) -> int:
+    """Give the number of GPUs that a container requests; `of_all`: of one that requests all.
+
+    Raises:
+        Refusal: for other devices, for GPUs by their number, and for all if `of_all` is 0.
+    """
     count = 0
     for each in request.host.device_requests:
         kinds = {kind for group in each.capabilities for kind in group}
@@ -59,9 +63,18 @@ def _gpus(request: Create) -> int:
             raise Refusal(
                 "device_requests", "only GPUs are available: use driver 'nvidia' and capabilities [['gpu']]"
             )
-        if each.device_ids or each.count < 0:
+        if each.device_ids:
             raise Refusal(
-                "device_requests", "the cluster chooses the GPUs of a pod; set `count` to 1 or more"
+                "device_requests",
+                "device_ids are GPUs of one node, and the cluster chooses the node and its GPUs; set `count`"
+                " instead",
             )
-        count += each.count
+        if each.count < 0 and not of_all:
+            raise Refusal(
+                "device_requests",
+                "a container may not request all GPUs; set `count` to 1 or more, or ask the administrator to"
+                " set tasks.gpusPerContainer",
+            )
+        # dockerd takes any negative number for all.
+        count += of_all if each.count < 0 else each.count
     return count
