@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from docker.errors import APIError
 from docker.types import Mount
 
 from tests.e2e.gateway_cluster.support import (
@@ -19,6 +22,7 @@ from tests.e2e.gateway_cluster.support import (
     create,
     fails,
     needs_native,
+    polite,
     run,
 )
 from tests.support.waiting import wait_until
@@ -100,23 +104,84 @@ def test_a_container_that_begins_soon_says_nothing(gateway: Gateway) -> None:
     assert run(gateway.client(), ["echo", "a"]) == (0, b"a\n")
 
 
+@contextmanager
+def quota(cluster: Cluster, **hard: str) -> Iterator[None]:
+    """Give the namespace a quota. `_` in a name stands for `.`."""
+    core = cluster.core
+    spec = {"hard": {name.replace("_", "."): most for name, most in hard.items()}}
+    core.create_namespaced_resource_quota(NAMESPACE, {"metadata": {"name": "tests"}, "spec": spec})
+    try:
+        wait_until(
+            lambda: core.read_namespaced_resource_quota("tests", NAMESPACE).status.hard,
+            20,
+            "the quota counts",
+        )
+        yield
+    finally:
+        core.delete_namespaced_resource_quota("tests", NAMESPACE)
+
+
+def test_containers_wait_for_a_full_quota_in_the_order_of_their_starts(starter: Start) -> None:
+    gateway = starter(createTimeoutSeconds=300)
+    with quota(gateway.cluster, pods="1"):
+        tasks = [begin(gateway.client(), ["sleep", "12"]) for _ in range(3)]
+        outputs = [task.read() for task in tasks]
+        assert [task.wait() for task in tasks] == [0] * 3
+    pods = {
+        pod.metadata.annotations["airdock.dev/container-id"]: pod
+        for pod in gateway.cluster.pods(gateway.owner)
+    }
+    created = [pods[task.id].metadata.creation_timestamp for task in tasks]
+    assert created == sorted(created)
+    assert not outputs[0]
+    for output in outputs[1:]:
+        assert b"the quota tests of namespace" in output
+        assert b"the task fails after 300 s (tasks.timeouts.createSeconds)" in output
+
+
+def test_a_quota_that_stays_full_fails_the_task(starter: Start) -> None:
+    gateway = starter(createTimeoutSeconds=25)
+    with quota(gateway.cluster, pods="1"):
+        first, _ = polite(gateway)
+        reason = fails(begin(gateway.client(), ["true"]))
+        assert "the quota tests of namespace" in reason
+        assert "tasks.quota.hard" in reason
+        assert reason.endswith("for more than 25 s (tasks.timeouts.createSeconds)")
+        assert len(gateway.cluster.pods(gateway.owner)) == 1
+        first.client.stop(first.id)
+
+
+def test_who_leaves_before_a_full_quota_has_room_gets_no_pod(starter: Start) -> None:
+    gateway = starter()
+    with quota(gateway.cluster, pods="1"):
+        first, _ = polite(gateway)
+        second = begin(gateway.client(), ["sleep", "600"])
+        second.stream.close()
+        third = begin(gateway.client(), ["sleep", "600"])
+        third.client.stop(third.id)
+        fourth = begin(gateway.client(), ["sleep", "600"])
+        fourth.client.remove_container(fourth.id, force=True)
+        first.client.stop(first.id)
+        wait_until(lambda: not gateway.cluster.pods(gateway.owner), 60, "the first pod is gone")
+        time.sleep(5)
+        assert not gateway.cluster.pods(gateway.owner)
+
+
+def test_what_alone_exceeds_a_quota_fails_at_once(gateway: Gateway) -> None:
+    with (
+        quota(gateway.cluster, limits_memory="64Mi"),
+        pytest.raises(APIError, match="can never admit the pod"),
+    ):
+        create(gateway.client(), ["true"], host={"mem_limit": "128m"})
+
+
 def test_many_starts_at_once_share_a_quota(gateway: Gateway) -> None:
     """The API server answers a conflict to those who count a quota at the same time."""
-    core = gateway.cluster.core
-    core.create_namespaced_resource_quota(
-        NAMESPACE, {"metadata": {"name": "many"}, "spec": {"hard": {"limits.memory": "1Ti", "pods": "500"}}}
-    )
 
     def start(_: int) -> Any:
         task = create(gateway.client(), ["true"])
         task.start()
         return task
 
-    try:
-        wait_until(
-            lambda: core.read_namespaced_resource_quota("many", NAMESPACE).status.hard, 20, "the quota counts"
-        )
-        with ThreadPoolExecutor(10) as pool:
-            assert [task.wait() for task in pool.map(start, range(10))] == [0] * 10
-    finally:
-        core.delete_namespaced_resource_quota("many", NAMESPACE)
+    with quota(gateway.cluster, limits_memory="1Ti", pods="500"), ThreadPoolExecutor(10) as pool:
+        assert [task.wait() for task in pool.map(start, range(10))] == [0] * 10

@@ -6,8 +6,10 @@ import copy
 import json
 import os
 import re
-from collections import deque
+from collections import Counter, deque
 from typing import Any
+
+from docker_gateway.quantities import quantity
 
 from .world import BREAK, END, Pieces, Reply, Task, World
 
@@ -19,6 +21,15 @@ _LEASES = re.compile(
 
 def _status(code: int, reason: str) -> Reply:
     return Reply(code, {"kind": "Status", "code": code, "reason": reason, "message": reason})
+
+
+def _amounts(pod: dict[str, Any]) -> Counter[str]:
+    """Give what a pod counts towards a quota."""
+    amounts = Counter({"pods": 1})
+    for container in pod["spec"]["containers"]:
+        for name, amount in container["resources"]["limits"].items():
+            amounts[f"{'limits' if name == 'memory' else 'requests'}.{name}"] += int(quantity(amount))
+    return amounts
 
 
 def _selected(labels: dict[str, str] | None, selector: str) -> bool:
@@ -36,6 +47,8 @@ class ClusterWorld(World):
         #: Events about pods: `reason`, `message` and the pod's `uid`.
         self.reports: list[dict[str, Any]] = []
         self.watchers: list[tuple[str, Pieces]] = []
+        #: The hard limits of a ResourceQuota: `pods`, and limits of memory and GPUs as whole numbers.
+        self.hard: dict[str, int] = {}
         self._version = self._oldest = 0
         #: The last ones: version, labels, line.
         self._events: deque[tuple[int, Any, bytes]] = deque(maxlen=200)
@@ -57,6 +70,8 @@ class ClusterWorld(World):
 
     def _pods(self, method: str, name: str, log: bool, query: dict[str, str], body: Any) -> Reply:
         if method == "POST":
+            if full := self._full(body):
+                return full
             if "dryRun" in query:
                 return Reply(201, body)
             if body["metadata"]["name"] in self.pods:
@@ -87,6 +102,22 @@ class ClusterWorld(World):
             self._delete(name, "gateway")
             return Reply(200, {})
         return Reply(200, copy.deepcopy(self.pods[name]))
+
+    def _full(self, pod: dict[str, Any]) -> Reply | None:
+        """Refuse a pod for which the quota has no room, in the API server's words."""
+        requested, used = _amounts(pod), Counter[str]()
+        for task in self.tasks.values():
+            if task.alive:
+                used.update(_amounts(task.spec))
+        after = used + requested
+        over = [name for name, most in self.hard.items() if requested[name] and after[name] > most]
+        if not over:
+            return None
+        amounts = (",".join(f"{name}={each[name]}" for name in over) for each in (requested, used, self.hard))
+        words = ", ".join(map("{}: {}".format, ("requested", "used", "limited"), amounts))
+        name = pod["metadata"]["name"]
+        message = f'pods "{name}" is forbidden: exceeded quota: tasks, {words}'
+        return Reply(403, {"code": 403, "reason": "Forbidden", "message": message})
 
     def _log(self, task: Task, query: dict[str, str]) -> Reply:
         lines = list(task.output)

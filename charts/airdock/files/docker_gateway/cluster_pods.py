@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
+from . import cluster_quota
 from .backend import ApiError
 from .cluster_api import ApiStatus, KubernetesApi, Object, pods_path
 from .cluster_container import Container
+from .cluster_judgement import Trouble
 from .fields import without_temporary
 from .loops import Endings
 from .model import Create
 
-#: Seconds that the API server may be unavailable; `start` must answer before docker-py's 60 s.
+#: Seconds that the API server may be unavailable; `create` must answer before docker-py's 60 s.
 _PATIENCE = 45.0
 #: Seconds that a deletion may take, beyond the pod's grace, before it is sent again.
 _AGAIN = 60.0
+
+
+class Delayed(ApiError):
+    """A pod cannot be created yet. `resources`: those of which a quota is full, if that is why."""
+
+    def __init__(self, message: str, resources: Iterable[str] = ()) -> None:
+        super().__init__(503, message, "cluster")
+        self.trouble, self.resources = Trouble(message, "createSeconds"), frozenset(resources)
 
 
 class Pods:
@@ -25,21 +36,36 @@ class Pods:
         self._api, self._namespace = api, namespace
         self.deletions = Endings()
 
-    def post(self, manifest: Object, request: Create, dry_run: bool = False) -> Object:
-        """Create a pod, or let the API server judge it only. Raises ApiError."""
+    def post(
+        self, manifest: Object, request: Create, patience: float = _PATIENCE, dry_run: bool = False
+    ) -> Object:
+        """Create a pod, or let the API server judge it only.
+
+        Raises ApiError; Delayed if it may be created later.
+        """
         query = {"fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
         try:
-            return self._api.request("POST", pods_path(self._namespace), query, manifest, _PATIENCE)
+            return self._api.request("POST", pods_path(self._namespace), query, manifest, patience)
         except ApiStatus as status:
             if status.code == 409 and status.reason == "AlreadyExists":
                 # Sent twice, as the first answer was lost; the name holds 48 random bits.
-                return self.get(manifest["metadata"]["name"], _PATIENCE)
+                try:
+                    return self.get(manifest["metadata"]["name"], patience)
+                except ApiStatus as lost:
+                    raise Delayed(f"the cluster cannot create the pod: {lost.message}") from None
             message = without_temporary(status.message, request)
+            if full := cluster_quota.read(message):
+                quota = f"the quota {full.name} of namespace {self._namespace}"
+                if full.never:
+                    raise ApiError(
+                        403, f"{quota} can never admit the pod: {full}. Request less, or ask the"
+                        " administrator to raise tasks.quota.hard", "quota",
+                    ) from None  # fmt: skip
+                raise Delayed(f"{quota} (tasks.quota.hard) is full: {full}", full.requested.keys()) from None
             if status.code in (400, 403, 422):
                 code = 400 if status.code == 422 else status.code
                 raise ApiError(code, f"the cluster rejects the pod: {message}", "cluster") from None
-            code = 503 if status.code in (0, 429, 503) else 500
-            raise ApiError(code, f"the cluster cannot create the pod: {message}", "cluster") from None
+            raise Delayed(f"the cluster cannot create the pod: {message}") from None
 
     def get(self, name: str, patience: float = 0.0) -> Object:
         """Read a pod. Raises ApiStatus."""

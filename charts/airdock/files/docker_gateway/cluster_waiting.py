@@ -30,7 +30,7 @@ class Waiting:
 
     def look_at(self, container: Container) -> str:
         """Note what a container waits for; gives why it has waited for too long, empty if it may go on."""
-        found = trouble(container.pod) if container.pod else None
+        found = container.delayed or (trouble(container.pod) if container.pod else None)
         if found and found.events:
             found = self._explained(container, found)
         now = time.monotonic()
@@ -47,6 +47,11 @@ class Waiting:
                 key = f"; the task fails after {limit} s (tasks.timeouts.{found.patience})" if limit else ""
                 self._say(container, f"Waiting: {found.message}{key}")
         return ""
+
+    def over(self, found: Trouble) -> str:
+        """Say that something lasted for too long."""
+        limit = self._limits[found.patience]
+        return f"{found.message}; this lasted for more than {limit} s (tasks.timeouts.{found.patience})"
 
     def _say(self, container: Container, line: str) -> None:
         if line not in container.waiting and len(container.waiting) < _LINES:

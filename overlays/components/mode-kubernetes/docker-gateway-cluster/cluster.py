@@ -33,10 +33,11 @@ from .backend import (
 from .cluster_api import ApiStatus, KubernetesApi, pods_path
 from .cluster_cleanup import Cleanup
 from .cluster_container import Container, image_id
+from .cluster_creation import Creation
 from .cluster_leases import Leases
 from .cluster_logs import Logs
 from .cluster_output import Output
-from .cluster_pods import Pods
+from .cluster_pods import Delayed, Pods
 from .cluster_removal import Removal
 from .cluster_user_namespaces import UserNamespaces
 from .cluster_waiting import Waiting
@@ -72,6 +73,7 @@ class Cluster:
         self._watch = Watch(self._api, self._pods, settings, self.containers, metrics)
         self._leases = Leases(self._api, settings)
         waiting = Waiting(self._api, settings.tasks)
+        self._creation = Creation(self._pods, waiting, self.containers, metrics)
         self._cleanup = Cleanup(
             self._pods, waiting, self._watch, self._leases, settings, self.containers, metrics
         )
@@ -87,6 +89,7 @@ class Cluster:
         """Start watching and collecting."""
         self._watch.loop.start()
         self._cleanup.loop.start()
+        self._creation.loop.start()
 
     def ready(self) -> str:
         """Empty when pods can be created and watched, and another gateway would delete what this one left."""
@@ -94,12 +97,14 @@ class Cluster:
 
     def alive(self) -> str:
         """Empty unless a thread hangs or has ended."""
-        return self._watch.loop.problem() or self._cleanup.loop.problem()
+        loops = (self._watch.loop, self._cleanup.loop, self._creation.loop)
+        return next(filter(None, (loop.problem() for loop in loops)), "")
 
     def close(self) -> None:
         """Delete all pods, those that have ended too: nobody could see them any more."""
         self._watch.loop.closing = self._cleanup.loop.closing = True
         deadline = time.monotonic() + _CLOSE
+        answered = self._creation.close(_CLOSE / 2)
         left = [c for c in self.containers.all() if c.started and not c.gone]
         for container in left:
             self._pods.delete(container, "the worker's pod ended", 10)
@@ -108,7 +113,7 @@ class Cluster:
                 self._pods.delete(container, "the worker's pod ended", 10)
         self._pods.deletions.finish(max(deadline - time.monotonic(), 0.0))
         # A pod may still come of a request that nobody has answered: another gateway is to see to it.
-        if all(c.uid or c.gone for c in left):
+        if answered and all(c.uid or c.gone for c in left):
             self._leases.release()
 
     # ---- what Docker's clients ask
@@ -209,7 +214,12 @@ class Cluster:
             request, container_id, self._settings,
             always_pull=self._wants_fresh(request.image), userns=self._user_namespaces(),
         )  # fmt: skip
-        self._pods.post(built.manifest, request, dry_run=True)
+        try:
+            self._pods.post(built.manifest, request, dry_run=True)
+        except Delayed as delayed:
+            # What the quota admits is known at the start.
+            if not delayed.resources:
+                raise
         name, grace = built.manifest["metadata"]["name"], cluster_manifest.grace(request)
         container = Container(
             container_id, request, name, grace, built.manifest, built.retrieve, built.xcom_all,
@@ -230,7 +240,7 @@ class Cluster:
         return wanted
 
     def start(self, container_id: str) -> bool:
-        """Create the pod; its image is pulled later."""
+        """Create the pod, now or once there is room for it; its image is pulled later."""
         container = self.containers.find(container_id)
         with container.changed:
             if container.started:
@@ -239,23 +249,14 @@ class Cluster:
                 raise ApiError(409, f"the container never ran: {container.fate}", "left")
             container.begun = time.monotonic()
         try:
-            pod = self._pods.post(container.manifest, container.request)
+            self._creation.begin(container)
         except ApiError as error:
             with container.changed:
                 container.never_ran(error.message)
             # The pod may be there all the same, if only the answer was lost.
             self._pods.delete(container, error.message, 1)
             raise
-        with container.changed:
-            container.uid, container.gone = container.uid or pod["metadata"]["uid"], False
         container.tell("start")
-        ended = container.ended and not container.has_output
-        if container.fate or container.removed or ended:  # the client left in the meantime
-            # It may have been forgotten, too, when there was no pod yet.
-            self.containers.add(container)
-            if container.removed:
-                self.containers.hide(container)
-            self._pods.delete(container, container.fate or "removed", 1)
         return True
 
     def attach(self, container_id: str, options: AttachOptions, upgrade: Callable[[bool], Stream]) -> None:

@@ -67,9 +67,10 @@ class Cleanup:
             elif self._lost_with_its_node(container, now):
                 reason = "the pod was deleted, and its node does not report how its container ended"
                 container.end(Ended(None, reason), self._metrics)
-        if container.started and not container.ended and not container.running and not container.fate:
+        pending = container.started and not container.ended and not container.delayed
+        if pending and not container.running and not container.fate:
             self._lose_patience(container)
-        unseen = container.started and container.pod is None and not container.ended
+        unseen = pending and container.pod is None
         if unseen and now - container.begun > (_UNSEEN if container.uid else _UNANSWERED):
             self._watch.look_for(container)
         if container.fate and container.started and not container.gone and now >= container.end_due:

@@ -13,7 +13,7 @@ from . import description, references
 from .backend import Archive
 from .cluster_api import Object
 from .cluster_api import Stream as LogStream
-from .cluster_judgement import MAIN, Ended
+from .cluster_judgement import MAIN, Ended, Trouble
 from .events import Events
 from .health import Metrics, log
 from .labels import DAG, TASK
@@ -47,6 +47,7 @@ class Container:
     ended_at: float = 0.0
     gone: bool = False  # the pod is deleted
     deleted_at: float = 0.0
+    delayed: Trouble | None = None  # why its pod cannot be created yet, from `start` on
     waits_for: str = ""  # the value below tasks.timeouts that limits what it waits for now
     waits_since: float = 0.0
     waiting: list[str] = field(default_factory=list)  # what it has waited for, as lines of its log
