@@ -11,7 +11,7 @@ from tests.support.paths import DOCS
 
 PAGE = DOCS / "migrating.md"
 #: The marks of the tables, each of the form `<!-- differences: OPERATORS -->`.
-OPERATORS, SYSTEM_DAGS = "operators", "system DAGs"
+OPERATORS, DOCKER_PROGRAM, SYSTEM_DAGS = "operators", "docker program", "system DAGs"
 
 
 def rows(table: str) -> list[list[str]]:
