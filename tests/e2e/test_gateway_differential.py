@@ -84,6 +84,24 @@ def as_listed(cell: str, found: Outcome) -> bool:
     return kind == "not applied" and found["state"] == "success"
 
 
+#: The value that a task names which was killed for its memory.
+MEMORY = {
+    "kubernetes": "tasks.resources.limits.memory",
+    "socket": "socket.limits.memory",
+    "dind": "dind.resources.limits.memory",
+}
+
+
+@pytest.mark.parametrize("mode", MEMORY)
+def test_a_kill_for_memory_names_the_limit(results: Results, mode: str) -> None:
+    if mode not in results:
+        pytest.skip(f"the release has no worker group of mode {mode}")
+    message = results[mode]["more memory than mem_limit"]["message"]
+    assert "used more memory than its limit of 16Mi and was killed" in message
+    assert MEMORY[mode] in message
+    assert "memory" not in results[mode]["exit code 1"]["message"]
+
+
 @pytest.mark.parametrize("mode", ["kubernetes", "socket"])
 def test_the_same_as_docker_or_listed(results: Results, mode: str) -> None:
     if mode not in results:

@@ -112,6 +112,17 @@ def test_the_users_celery_config_stays(given: dict[str, Any] | None, text: bool)
     assert found == {**(given or {}), "imports": [*(given or {}).get("imports", []), "airdock_docker_watch"]}
 
 
+@pytest.mark.parametrize(
+    ("memory", "bytes_"),
+    [("4Gi", str(4 << 30)), ("1500M", "1500000000"), (2**30, str(1 << 30)), (None, None)],
+)
+def test_a_task_can_name_its_memory_limit(memory: str | int | None, bytes_: str | None) -> None:
+    """Of all containers: the daemon's own container has it."""
+    found = env(spec({"resources": {"limits": {"memory": memory}}}), "worker")
+    assert found["AIRDOCK_DIND_MEMORY_KEY"] == "workers.docker.dind.resources.limits.memory"
+    assert found.get("AIRDOCK_DIND_MEMORY") == bytes_
+
+
 def test_a_gpu_is_the_daemons() -> None:
     """The example: no other container asks for it, which would take a second one, and the limits stay."""
     values = yaml.safe_load((ROOT / "examples" / "values" / "docker-in-docker-gpu.yaml").read_text())

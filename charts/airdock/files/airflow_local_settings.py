@@ -152,6 +152,10 @@ def _prepare_docker(context: Any) -> None:
     if os.environ.get("AIRDOCK_DOCKER_GATEWAY"):
         task.labels = _labels(task, context["ti"])
         _keep_remarks_in_the_log(task)
+    elif os.environ.get("AIRDOCK_DIND_MEMORY_KEY"):
+        from airdock_docker_memory import explain_kills
+
+        explain_kills()
 
 
 def _keep_remarks_in_the_log(task: Any) -> None:

@@ -197,7 +197,7 @@ CASES = {
     "ipc_mode='private'": docker(ipc_mode="private"),
     "ipc_mode='host'": docker(ipc_mode="host"),
     "port_bindings": docker(port_bindings={80: 38080}),
-    "device_requests": docker(device_requests=[DeviceRequest(count=-1, capabilities=[["gpu"]])]),
+    "device_requests": docker(device_requests=[DeviceRequest(device_ids=["0"], capabilities=[["gpu"]])]),
     # @task.docker
     "@task.docker": decorated(returns_a_value),
     "@task.docker that returns nothing": decorated(returns_nothing),

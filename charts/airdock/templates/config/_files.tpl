@@ -6,6 +6,8 @@ airflow_local_settings.py: |
   {{- .Files.Get "files/airflow_local_settings.py" | nindent 2 }}
 airdock_docker_watch.py: |
   {{- .Files.Get "files/airdock_docker_watch.py" | nindent 2 }}
+airdock_docker_memory.py: |
+  {{- .Files.Get "files/airdock_docker_memory.py" | nindent 2 }}
 {{- range include "airdock.executors" . | fromJson }}
 {{- range .settings }}
 {{ . }}: |

@@ -25,6 +25,11 @@ env:
   DOCKER_HOST: unix:///run/airdock/docker.sock
   # The daemon has the worker's temporary directories at the same path, so DockerOperator's mount_tmp_dir works.
   TMPDIR: /run/airdock-tmp
+  # The cluster policy then says which value limits a container that is killed for its memory.
+  AIRDOCK_DIND_MEMORY_KEY: {{ printf "workers.%s.dind.resources.limits.memory" .name }}
+  {{- with get ($dind.resources.limits | default dict) "memory" }}
+  AIRDOCK_DIND_MEMORY: {{ include "airdock.quantity" . | float64 | int64 | quote }}
+  {{- end }}
   {{- if not .group.executorFacts.podPerTask }}
   AIRFLOW__CELERY__EXTRA_CELERY_CONFIG: {{ include "airdock.dindCeleryConfig" .root | quote }}
   {{- end }}
