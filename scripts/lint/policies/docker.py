@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from collections.abc import Iterator
@@ -80,6 +81,16 @@ def _runtime_directories(manifest: Manifest) -> Iterator[Found]:
             yield Found(field, f"{path} contains the socket of a container runtime")
 
 
+def _daemon_options(container: Container) -> dict[str, Any]:
+    """Options that the container's start script gives the daemon as daemon.json; empty if there are none."""
+    variable = container.env.get("AIRDOCK_DAEMON_CONFIG")
+    try:
+        options = json.loads(variable.value) if variable and variable.value else {}
+    except ValueError:
+        return {}
+    return options if isinstance(options, dict) else {}
+
+
 _TCP = re.compile(r"(^|=|\s)(tcp|http)://")
 
 
@@ -91,6 +102,8 @@ def _docker_over_tcp(manifest: Manifest) -> Iterator[Found]:
         daemon = any(posixpath.basename(word) == "dockerd" for word in container.words)
         if daemon and any(_TCP.search(word) for word in container.words):
             yield Found("command", "dockerd listens on TCP", container.name)
+        if any(_TCP.search(str(host)) for host in _daemon_options(container).get("hosts") or ()):
+            yield Found("env.AIRDOCK_DAEMON_CONFIG", "dockerd listens on TCP", container.name)
         if not container.raw.get("command") and re.search(r"(^|/)docker:[^/]*dind", container.image):
             message = "without a command, the image's entrypoint starts dockerd with a TCP port"
             yield Found("command", message, container.name)
@@ -105,6 +118,12 @@ def _docker_over_tcp(manifest: Manifest) -> Iterator[Found]:
 
 def _insecure_registries(manifest: Manifest) -> Iterator[Found]:
     for container in containers_of(manifest):
+        for registry in _daemon_options(container).get("insecure-registries") or ():
+            yield Found(
+                "env.AIRDOCK_DAEMON_CONFIG",
+                f"{registry}: images are pulled without encryption and without proof of their origin",
+                container.name,
+            )
         for word in container.words:
             if word.startswith("--insecure-registry"):
                 yield Found(

@@ -227,6 +227,22 @@ def _(container: Dict, pod: Dict) -> bool:
     return True
 
 
+@for_containers("dockerd on TCP by its daemon.json")
+def _(container: Dict, pod: Dict) -> bool:
+    config = json.dumps({"hosts": ["tcp://0.0.0.0:2375"]})
+    return "dockerd" in container.get("command", []) and add_env(
+        container, name="AIRDOCK_DAEMON_CONFIG", value=config
+    )
+
+
+@for_containers("insecure registry by its daemon.json")
+def _(container: Dict, pod: Dict) -> bool:
+    config = json.dumps({"insecure-registries": ["0.0.0.0/0"]})
+    return "dockerd" in container.get("command", []) and add_env(
+        container, name="AIRDOCK_DAEMON_CONFIG", value=config
+    )
+
+
 @for_containers("dockerd by the entrypoint")
 def _(container: Dict, pod: Dict) -> bool:
     # The entrypoint of another image, or of one by digest, is not known by its name.
