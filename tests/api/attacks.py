@@ -89,8 +89,11 @@ def _toleration(**fields: Any) -> Callable[[Pod], object]:
 
 
 def _ephemeral(**fields: Any) -> Callable[[Pod], object]:
+    """An ephemeral volume: fields of its claim's spec, or `metadata`."""
     storage = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    return _volume("copy", ephemeral={"volumeClaimTemplate": {"spec": {**storage, **fields}}})
+    metadata = fields.pop("metadata", {})
+    spec = {**storage, "storageClassName": "allowed", **fields}
+    return _volume("copy", ephemeral={"volumeClaimTemplate": {"metadata": metadata, "spec": spec}})
 
 
 _SECRET, _MAP = "database-password", "release-config"
@@ -173,11 +176,29 @@ ATTACKS = (
         _volume("v", persistentVolumeClaim={"claimName": "somebody-elses"}),
         "somebody-elses",
     ),
-    Attack("copy of a claim", "clonedClaims", _ephemeral(dataSource=_CLAIM), "volume copy"),
-    Attack("copy of a claim, by reference", "clonedClaims", _ephemeral(dataSourceRef=_CLAIM), "volume copy"),
-    Attack("volume by name", "clonedClaims", _ephemeral(volumeName="theirs"), "volume copy"),
+    *(
+        Attack(name, "claimSources", _ephemeral(**{field: value}), f"{field} of a claim")
+        for name, field, value in (
+            ("copy of a claim", "dataSource", _CLAIM),
+            ("copy of a claim, by reference", "dataSourceRef", _CLAIM),
+            ("volume by name", "volumeName", "theirs"),
+            ("volume by selector", "selector", {"matchLabels": {"a": "b"}}),
+            ("fast volume", "volumeAttributesClassName", "fast"),
+        )
+    ),
+    Attack("other storage class", "storageClasses", _ephemeral(storageClassName="theirs"), "theirs"),
+    Attack("volume without a class", "storageClasses", _ephemeral(storageClassName=""), "without a storage"),
     Attack(
-        "volume by selector", "clonedClaims", _ephemeral(selector={"matchLabels": {"a": "b"}}), "volume copy"
+        "storage class by annotation",
+        "claimAnnotations",
+        _ephemeral(metadata={"annotations": {"volume.beta.kubernetes.io/storage-class": "theirs"}}),
+        "volume.beta.kubernetes.io/storage-class",
+    ),
+    Attack(
+        "label of a claim that a webhook reads",
+        "claimLabels",
+        _ephemeral(metadata={"labels": {"backup.example.com/to": "theirs"}}),
+        "backup.example.com/to",
     ),
     Attack("NFS volume", "volumeTypes", _volume("v", nfs={"server": "10.0.0.1", "path": "/"}), "volume v"),
     Attack("host path", "volumeTypes", _volume("v", hostPath={"path": "/"}), "volume v"),
@@ -292,9 +313,8 @@ ATTACKS = (
     Attack("huge emptyDir", "volumeSizes", _volume("v", emptyDir={"sizeLimit": "10Ti"}), "volume v"),
     Attack(
         "huge ephemeral volume",
-        "volumeSizes",
+        "claimSizes",
         _ephemeral(resources={"requests": {"storage": "10Ti"}}),
-        "volume copy",
     ),
     Attack("pod that does not end", "gracePeriod", _spec(terminationGracePeriodSeconds=2**31)),
     *(

@@ -35,7 +35,12 @@ RUNTIME_CLASSES = ("allowed", "theirs")
 VALUES: Mapping[str, Any] = {
     "tasks": {
         "extraNamespaces": [UNFENCED, GIVEN, UNGUARDED],
-        "rbac": {"jobs": True},
+        "rbac": {
+            "jobs": True,
+            "claims": True,
+            "rules": [{"apiGroups": ["example.com"], "resources": ["widgets"], "verbs": ["create", "patch"]}],
+        },
+        "claims": {"data": {"claimName": "of-the-values"}},
         "imagePullSecrets": ["registry"],
         "admission": {
             "serviceAccounts": ["cloud"],
@@ -43,6 +48,7 @@ VALUES: Mapping[str, Any] = {
             "secrets": ["allowed"],
             "configMaps": ["allowed"],
             "persistentVolumeClaims": ["allowed"],
+            "storageClasses": ["allowed"],
             "volumeTypes": ["csi", "ephemeral", "image"],
             "imagePullSecrets": ["allowed"],
             "images": ["busybox", "registry.example/team/*", "registry.example/one:1"],
@@ -215,6 +221,30 @@ def _wait_for_fence(installed: Installed) -> None:
     admin.delete(pod)
 
 
+def _custom_resource(plane: ControlPlane) -> None:
+    """Widgets of example.com, and wait until they are there."""
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {
+            "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        },
+    }
+    names = {"plural": "widgets", "singular": "widget", "kind": "Widget"}
+    kind = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
+    spec = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": [version]}
+    plane.admin.apply({**kind, "metadata": {"name": "widgets.example.com"}, "spec": spec})
+
+    def there() -> bool:
+        try:
+            return bool(plane.admin.request("GET", "/apis/example.com/v1/widgets"))
+        except Refused:
+            return False
+
+    wait_until(there, 60, "widgets are there")
+
+
 @pytest.fixture(scope="session")
 def installed(control_plane: ControlPlane, install: Install) -> Installed:
     """The release `airdock` with VALUES."""
@@ -228,6 +258,7 @@ def installed(control_plane: ControlPlane, install: Install) -> Installed:
     for name in RUNTIME_CLASSES:
         kind = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass"}
         control_plane.admin.apply({**kind, "metadata": {"name": name}, "handler": "runc"})
+    _custom_resource(control_plane)
     release = install(VALUES)
     # Accounts that are not the tasks': one that the values allow, one that they do not.
     for namespace, name in itertools.product((release.task_namespace, UNFENCED, GIVEN, UNGUARDED), ACCOUNTS):

@@ -110,6 +110,7 @@ PROPER = {
                         "spec": {
                             "accessModes": ["ReadWriteOnce"],
                             "resources": {"requests": {"storage": "1Gi"}},
+                            "storageClassName": "allowed",
                         }
                     }
                 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,8 +14,9 @@ from tests.api.attacks import Pod, base
 from tests.api.conftest import UNFENCED, Installed
 from tests.api.control_plane import Client, ControlPlane
 from tests.api.fence import TASKS, refusal
-from tests.api.fence_decisions import DECISIONS, NESTED
+from tests.api.fence_decisions import DECISIONS
 from tests.api.fence_decisions.decision import NO_VALUE, Decision
+from tests.api.fence_decisions.schema import fields
 from tests.api.pods import kpo_pod
 from tests.support.attacks import AUTHOR
 
@@ -24,29 +24,10 @@ DOCS = ROOT / "docs" / "task-namespace.md"
 MERGED = ("annotations", "labels", "securityContext")
 
 
-def _fields(schemas: dict[str, Any], schema: Any, path: str) -> Iterator[str]:
-    """The paths below a schema, down to those that have a decision."""
-    for wrapped in schema.get("allOf", ()):
-        schema = {**schema, **wrapped}
-    if "$ref" in schema:
-        schema = schemas[schema["$ref"].rpartition("/")[2]]
-    if schema.get("type") == "array" and path not in DECISIONS:
-        yield from _fields(schemas, schema["items"], f"{path}[]")
-        return
-    if path and DECISIONS.get(path) is not NESTED:
-        yield path
-        return
-    if path:
-        yield path
-    for name, inner in schema.get("properties", {}).items():
-        if path or name in ("metadata", "spec"):
-            yield from _fields(schemas, inner, f"{path}.{name}" if path else name)
-
-
 def test_every_field_is_decided(control_plane: ControlPlane) -> None:
     """A field that a new version of Kubernetes brings fails here until somebody decides about it."""
     schemas = control_plane.admin.request("GET", "/openapi/v3/api/v1")["components"]["schemas"]
-    found = set(_fields(schemas, schemas["io.k8s.api.core.v1.Pod"], ""))
+    found = set(fields(schemas, schemas["io.k8s.api.core.v1.Pod"], DECISIONS))
     assert not found - DECISIONS.keys(), "no decision"
     if "AIRDOCK_KUBERNETES_BINARIES" not in os.environ:
         assert not DECISIONS.keys() - found, "no field of the pinned version"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from scripts.chart import RenderError, render
 from tests.api.conftest import UNFENCED, Install, Installed, make_namespace
 from tests.api.control_plane import Client, ControlPlane, Refused
 from tests.api.pods import kpo_pod
@@ -231,6 +232,20 @@ def test_further_namespaces(installed: Installed) -> None:
     assert there != NONE
     assert there | rights(*GATEWAY) == installed.worker.rights(TASKS)
     assert not there & rights("coordination.k8s.io/leases create,get,list,patch,delete")
+
+
+def test_no_rule_for_an_api_of_kubernetes(control_plane: ControlPlane) -> None:
+    """tasks.rbac.rules takes none of the groups that the API server has without custom resources.
+
+    A group that a new version brings fails here until the chart rejects it.
+    """
+    groups = {each["name"] for each in control_plane.admin.request("GET", "/apis")["groups"]}
+    groups -= {"example.com"}
+    rule = {"resources": ["things"], "verbs": ["create"]}
+    assert len(groups) > 15
+    for group in sorted(groups):
+        with pytest.raises(RenderError, match=r"tasks[./]rbac[./]rules"):
+            render({"tasks": {"rbac": {"rules": [{**rule, "apiGroups": [group]}]}}})
 
 
 #: By group.

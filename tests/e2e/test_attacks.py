@@ -32,13 +32,29 @@ from tests.api.conftest import (
 from tests.api.control_plane import Client
 from tests.api.fence import attempt
 from tests.api.test_fence import test_attack, test_namespace_without_pod_security
+from tests.api.test_fence_objects import (
+    holds,
+    test_claims_of_the_values,
+    test_decision,
+    test_free_volume_of_the_cluster,
+    worker,
+)
 from tests.api.test_rights import test_request_beyond_the_rights
 from tests.e2e.conftest import Release
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.touches("release")
 
-__all__ = ["test_attack", "test_namespace_without_pod_security", "test_request_beyond_the_rights"]
+__all__ = [
+    "holds",
+    "test_attack",
+    "test_claims_of_the_values",
+    "test_decision",
+    "test_free_volume_of_the_cluster",
+    "test_namespace_without_pod_security",
+    "test_request_beyond_the_rights",
+    "worker",
+]
 
 
 @dataclass(frozen=True)
@@ -90,6 +106,13 @@ def installed(release: Release, control_plane: Any) -> Iterator[Installed]:
         # By the one who put it there: what he leaves out goes, and Helm takes over the rest.
         original = render(release.values, release=RELEASE, namespace=NAMESPACE)
         stack.callback(admin.apply_all, [each for each in original if each.component == "tasks"])
+        # The policy for objects, which the original has not.
+        there = {(each.kind, each.name) for each in original}
+        for each in manifests.all("ValidatingAdmissionPolicy") + manifests.all(
+            "ValidatingAdmissionPolicyBinding"
+        ):
+            if (each.kind, each.name) not in there:
+                stack.callback(release.target.kubectl, "delete", each.kind, each.name)
         stack.callback(release.target.kubectl, "delete", "namespace", *namespaces, "--wait=false")
         for name, labels in namespaces.items():
             make_namespace(control_plane, name, labels)

@@ -23,6 +23,7 @@ LISTS = {
     "secrets": "secrets",
     "configMaps": "configMaps",
     "persistentVolumeClaims": "persistentVolumeClaims",
+    "storageClasses": "storageClasses",
     "imagePullSecrets": "imagePullSecrets",
     "priorityClass": "priorityClasses",
     "runtimeClass": "runtimeClasses",

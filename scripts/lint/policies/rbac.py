@@ -301,7 +301,7 @@ POLICIES: tuple[Policy, ...] = (
         "rbac-claims",
         "No right to create PersistentVolumeClaims",
         "medium",
-        "A claim can bind any free PersistentVolume, and copy another claim of its namespace.",
+        "Without an admission policy, a claim can use any free PersistentVolume, or copy another claim.",
         ("create", "update", "patch"),
         ("persistentvolumeclaims",),
         cis("5.1.9"),

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from tests.api.fence_decisions.decision import ADMISSION, NESTED, Decision, allowed, by_value, refused, server
-
-_CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+from tests.api.fence_decisions.claim import CLAIM_SPEC, PROPER
+from tests.api.fence_decisions.decision import ADMISSION, NESTED, Decision, allowed, by_value, server
 
 
 def _volume(**source: Any) -> list[dict[str, Any]]:
     return [{"name": "theirs", **source}]
 
 
-def _template(**fields: Any) -> list[dict[str, Any]]:
-    return _volume(ephemeral={"volumeClaimTemplate": {"spec": {**_CLAIM, **fields}}})
+def _template(fields: dict[str, Any] | None, **metadata: Any) -> Any:
+    if fields is None:
+        return None
+    spec = {**PROPER, **fields}
+    return _volume(ephemeral={"volumeClaimTemplate": {"metadata": metadata, "spec": spec}})
 
 
 _TYPES = ADMISSION + "volumeTypes"
@@ -52,23 +55,16 @@ VOLUMES: dict[str, Decision] = {
     ),
     "volumes[].ephemeral": NESTED,
     "volumes[].ephemeral.volumeClaimTemplate": NESTED,
-    "volumes[].ephemeral.volumeClaimTemplate.metadata": allowed(
-        _volume(ephemeral={"volumeClaimTemplate": {"metadata": {"labels": {"a": "b"}}, "spec": _CLAIM}})
+    "volumes[].ephemeral.volumeClaimTemplate.metadata": by_value(
+        _template({}, annotations={"volume.beta.kubernetes.io/storage-class": "theirs"}),
+        ADMISSION + "annotations",
+        _template({}, labels={"a": "b"}),
     ),
     _SPEC: NESTED,
-    f"{_SPEC}.accessModes": allowed(_template(accessModes=["ReadWriteOncePod"])),
-    f"{_SPEC}.dataSource": refused(_template(dataSource={"kind": "PersistentVolumeClaim", "name": "theirs"})),
-    f"{_SPEC}.dataSourceRef": refused(
-        _template(dataSourceRef={"kind": "PersistentVolumeClaim", "name": "theirs"})
-    ),
-    f"{_SPEC}.resources": by_value(
-        _template(resources={"requests": {"storage": "101Gi"}}), ADMISSION + "maxVolumeSize", _template()
-    ),
-    f"{_SPEC}.selector": refused(_template(selector={"matchLabels": {"a": "b"}})),
-    f"{_SPEC}.storageClassName": allowed(_template(storageClassName="theirs"), "the quota counts claims"),
-    f"{_SPEC}.volumeAttributesClassName": allowed(_template(volumeAttributesClassName="theirs")),
-    f"{_SPEC}.volumeMode": allowed(_template(volumeMode="Filesystem")),
-    f"{_SPEC}.volumeName": refused(_template(volumeName="theirs")),
+    **{
+        f"{_SPEC}.{field}": replace(one, example=_template(one.example), fine=_template(one.fine))
+        for field, one in CLAIM_SPEC.items()
+    },
     "volumes[].image": NESTED,
     "volumes[].image.pullPolicy": allowed(
         _volume(image={"reference": "busybox:1.37", "pullPolicy": "Always"}), since=(1, 35)

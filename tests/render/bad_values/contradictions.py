@@ -49,6 +49,33 @@ CONTRADICTIONS = (
         ("tasks.pod.affinity: the admission policy rejects",),
     ),
     Bad(
+        "claims of no storage class",
+        {"tasks": {"rbac": {"claims": True}}},
+        ("tasks.rbac.claims: ", "tasks.admission.storageClasses", "kubectl get storageclass"),
+    ),
+    Bad(
+        "ephemeral volumes of no storage class",
+        group(tasks={"admission": {"volumeTypes": ["csi", "ephemeral"]}}),
+        ("workers.default.tasks.admission.volumeTypes: ", "workers.default.tasks.admission.storageClasses"),
+    ),
+    Bad(
+        "a network policy as a custom resource",
+        {
+            "tasks": {
+                "rbac": {
+                    "rules": [
+                        {
+                            "apiGroups": ["cilium.io"],
+                            "resources": ["ciliumnetworkpolicies"],
+                            "verbs": ["create"],
+                        }
+                    ]
+                }
+            }
+        },
+        ('tasks.rbac.rules: with "ciliumnetworkpolicies"', "tasks.networkPolicy"),
+    ),
+    Bad(
         "quota without defaults",
         {"tasks": {"limitRange": {"enabled": False}}},
         ("tasks.quota.hard: limits.ephemeral-storage", "tasks.limitRange.limits"),

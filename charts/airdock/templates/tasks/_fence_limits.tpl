@@ -17,10 +17,7 @@ resourceClaims: |
     .filter(n, !({{ include "airdock.celAllowed" (dict "name" "n" "list" $a.resourceClaims) }}))
     .map(n, "resource claim " + n + " (tasks.admission.resourceClaims)")
 volumeSizes: |
-  variables.volumes.filter(v, [
-      v.?emptyDir.?sizeLimit.orValue("0"),
-      v.?ephemeral.?volumeClaimTemplate.?spec.?resources.?requests.?storage.orValue("0")
-    ].exists(q, quantity(string(q)).isGreaterThan(quantity({{ toString $a.maxVolumeSize | quote }}))))
+  variables.volumes.filter(v, quantity(string(v.?emptyDir.?sizeLimit.orValue("0"))).isGreaterThan(quantity({{ toString $a.maxVolumeSize | quote }})))
     .map(v, "volume " + v.name + " is larger than {{ $a.maxVolumeSize }} (tasks.admission.maxVolumeSize)")
 gracePeriod: |
   ([dyn(object.spec).?terminationGracePeriodSeconds.orValue(0)]

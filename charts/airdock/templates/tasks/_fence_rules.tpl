@@ -13,8 +13,7 @@ because no name contains a comma. Fields that 1.30 does not know are read throug
 {{- /* What DockerOperator may use by other values, task pods may have. */ -}}
 {{- $pullSecrets := concat (.tasks.imagePullSecrets | default list) ($a.imagePullSecrets | default list) -}}
 {{- range .tasks.registries }}{{ $pullSecrets = append $pullSecrets .pullSecret }}{{ end -}}
-{{- $claims := $a.persistentVolumeClaims | default list -}}
-{{- range list .tasks.claims .tasks.binds }}{{ range . }}{{ $claims = append $claims .claimName }}{{ end }}{{ end -}}
+{{- $claims := concat ($a.persistentVolumeClaims | default list) (include "airdock.valuesClaims" . | fromJsonArray) -}}
 {{- $levels := get (dict "restricted" (list "restricted") "baseline" (list "baseline" "restricted")) .tasks.podSecurity.level -}}
 {{- if $levels }}
 podSecurity: |
@@ -35,12 +34,13 @@ volumeTypes: |
   variables.volumes.filter(v, !(has(v.emptyDir) || has(v.downwardAPI) || has(v.configMap) || has(v.secret) || has(v.projected)
       || has(v.persistentVolumeClaim){{ range $a.volumeTypes }} || has(v.{{ . }}){{ end }}))
     .map(v, "volume " + v.name + " has a type that is not allowed (tasks.admission.volumeTypes)")
-clonedClaims: |
-  variables.volumes.filter(v, v.?ephemeral.?volumeClaimTemplate.?spec.?dataSource.hasValue()
-      || v.?ephemeral.?volumeClaimTemplate.?spec.?dataSourceRef.hasValue()
-      || v.?ephemeral.?volumeClaimTemplate.?spec.?selector.hasValue()
-      || v.?ephemeral.?volumeClaimTemplate.?spec.?volumeName.orValue("") != "")
-    .map(v, "volume " + v.name + " uses or copies another volume: remove dataSource, dataSourceRef, selector and volumeName (no value allows this)")
+{{ include "airdock.fenceClaimRules" (dict "tasks" .tasks "claims" "variables.volumes.filter(v, has(v.ephemeral))" "claim" "v.?ephemeral.?volumeClaimTemplate") }}
+claimLabels: |
+  variables.volumes.map(v, v.?ephemeral.?volumeClaimTemplate.?metadata.?labels.orValue(dyn({})).map(k, k).join(",")).join(",").split(",")
+    .filter(k, k.contains("/") && !({{ include "airdock.celKey" (dict "keys" $a.labels) }})).map(k, "label " + k + " of a claim (tasks.admission.labels)")
+claimAnnotations: |
+  variables.volumes.map(v, v.?ephemeral.?volumeClaimTemplate.?metadata.?annotations.orValue(dyn({})).map(k, k).join(",")).join(",").split(",")
+    .filter(k, k.matches("[./]") && !({{ include "airdock.celKey" (dict "keys" $a.annotations) }})).map(k, "annotation " + k + " of a claim (tasks.admission.annotations)")
 secrets: |
   variables.secretNames.filter(n, !({{ include "airdock.celAllowed" (dict "name" "n" "list" $a.secrets) }}))
     .map(n, "Secret " + n + " (tasks.admission.secrets)")

@@ -51,6 +51,20 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- range $tasks.rbac.rules -}}
+{{- range .resources -}}
+{{- if contains "networkpolic" . -}}
+{{- $problems = append $problems (printf "%s.rbac.rules: with %q, every DAG author could open the network of task pods. Set %s.networkPolicy instead, and remove it." $key . $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and $tasks.admission.enabled (empty $tasks.admission.storageClasses) -}}
+{{- $uses := $tasks.rbac.claims | ternary (list "rbac.claims") list -}}
+{{- if has "ephemeral" $tasks.admission.volumeTypes }}{{ $uses = append $uses "admission.volumeTypes" }}{{ end -}}
+{{- range $uses -}}
+{{- $problems = append $problems (printf "%s.%s: the admission policy rejects every claim until %s.admission.storageClasses lists storage classes. Add those of `kubectl get storageclass` that DAG authors may use." $key . $key) -}}
+{{- end -}}
+{{- end -}}
 {{- if $tasks.admission.enabled -}}
 {{- if has "kube-system" $namespaces -}}
 {{- $problems = append $problems (printf "%s.admission.enabled: workers in kube-system have the rights of the cluster's controllers, which the admission policy trusts. Install the release in another namespace, or set %s.admission.enabled: false." $key $key) -}}
