@@ -70,10 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result = _report(options)
     except (InputError, RenderError, ManifestError, SchemaError, ToolError) as error:
-        sentence = _sentence(str(error))
-        print(f"lint: {sentence}", file=sys.stderr)
+        message = sentence(str(error))
+        print(f"lint: {message}", file=sys.stderr)
         if options.format in report.FAILURES:
-            print(report.FAILURES[options.format](sentence))
+            print(report.FAILURES[options.format](message))
         return 2
     try:
         print(FORMATS[options.format](result))
@@ -131,17 +131,29 @@ def _manifests(options: argparse.Namespace) -> tuple[Manifests, str, str]:
         if not len(manifests):
             raise InputError(f"{name}: the input contains no Kubernetes object.")
         return manifests, name, "stdin" if options.manifests == "-" else options.manifests
-    values: dict[str, Any] = {}
-    for path in options.values:
-        values = _merged(values, _values(path))
     manifests = render(
-        values, release=options.release, namespace=options.namespace, kube_version=options.kube_version
+        merged_values(options.values),
+        release=options.release,
+        namespace=options.namespace,
+        kube_version=options.kube_version,
     )
     subject = f"chart with {', '.join(options.values)}" if options.values else "chart with its own values"
     return manifests, subject, (options.values or ["charts/airdock/values.yaml"])[-1]
 
 
-def _sentence(message: str) -> str:
+def merged_values(paths: Sequence[str]) -> dict[str, Any]:
+    """The values of files, later ones over earlier ones.
+
+    Raises:
+        InputError: if one cannot be read.
+    """
+    values: dict[str, Any] = {}
+    for path in paths:
+        values = _merged(values, _values(path))
+    return values
+
+
+def sentence(message: str) -> str:
     """An error in one line, without what Helm says about itself."""
     plain = re.sub(r"^execution error at \([^)]*\): ", "", message.strip())
     return " ".join(plain.replace("Use --debug flag to render out invalid YAML", "").split())
