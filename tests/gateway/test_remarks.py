@@ -11,11 +11,13 @@ import pytest
 from docker_gateway.remarks import PREFIX
 from docker_gateway.wire import STDERR, STDOUT
 
+from tests.gateway.stand_ins.cluster import ClusterWorld
 from tests.gateway.stand_ins.gateway import BACKENDS, REMARK, Client, Gateway, running
 from tests.support.paths import FILES, GATEWAY
 from tests.support.waiting import wait_until
 
 ULIMITS = [{"Name": "nofile", "Soft": 1, "Hard": 1}]
+TREES = {file: ast.parse(file.read_text()) for file in GATEWAY.glob("*.py")}
 POLICY = "airdock-tasks-egress"
 
 
@@ -142,8 +144,7 @@ def test_a_terminal_has_one_stream_for_all(tmp_path: Path) -> None:
 def test_no_other_text_of_the_gateway_can_be_in_an_output() -> None:
     """One function writes the prefix of its lines, and one method sends them: as standard error."""
     prefixed, users = set(), set()
-    for file in GATEWAY.glob("*.py"):
-        tree = ast.parse(file.read_text())
+    for file, tree in TREES.items():
         texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
         if any("[airdock]" in str(text) for text in texts):
             prefixed.add(file.name)
@@ -156,8 +157,8 @@ def test_no_other_text_of_the_gateway_can_be_in_an_output() -> None:
 
 def test_all_that_is_written_as_output_is_what_was_read() -> None:
     """`write` is for what a container printed: no argument of it is made of a text of the gateway."""
-    for file in GATEWAY.glob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
+    for file, tree in TREES.items():
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("stream.write"):
                 (argument,) = node.args
                 assert isinstance(argument, ast.Name), f"{file.name}: {ast.unparse(node)}"
@@ -171,5 +172,7 @@ def test_the_cluster_policy_knows_the_prefix() -> None:
 def test_a_result_that_is_too_large_fails_the_task_with_the_reason(tmp_path: Path) -> None:
     """DockerOperator takes an error of `archive` for "there is no result": `wait` is the last to be heard."""
     with running("cluster", tmp_path) as gateway, pytest.raises(AssertionError) as error:
-        run(gateway, 0, b"airdock-end large 6291456\n", labels={"airdock.dev/retrieve-output": "/tmp/x"})
-    assert "6291456 bytes, and the maximum is 5242880" in str(error.value)
+        assert isinstance(gateway.world, ClusterWorld)
+        gateway.world.results = [b"airdock-file large 67108865\n"]
+        run(gateway, 0, b"", labels={"airdock.dev/retrieve-output": "/tmp/x"})
+    assert "67108865 bytes, and the maximum is 67108864 (tasks.resultMaxSize)" in str(error.value)

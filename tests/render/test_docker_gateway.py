@@ -55,9 +55,10 @@ TASKS: dict[str, Any] = {
     "gpusPerContainer": 7,
     "ulimits": "refuse",
     "tmp": {"sizeLimit": "7Gi"},
+    "resultMaxSize": "7Mi",
     "ttlSeconds": 7,
     "timeouts": {"scheduleSeconds": 7, "mountSeconds": 7, "pullSeconds": 7, "createSeconds": 7},
-    "admission": {"images": ["example.com/*"]},
+    "admission": {"images": ["example.com/*"], "maxTerminationGracePeriodSeconds": 70},
     "networkPolicy": {"egress": "strict"},
 }
 NODE: dict[str, Any] = {

@@ -111,6 +111,12 @@ class Gateway:
             return str(answer.read().decode())
         return ""
 
+    def kibibytes(self, name: str) -> int:
+        """Give a figure of the process's memory: VmRSS, or VmHWM for the highest so far."""
+        assert self.process
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return int(next(line.split()[1] for line in lines if line.startswith(f"{name}:")))
+
     def log(self) -> str:
         return (self.directory / "log").read_text()
 

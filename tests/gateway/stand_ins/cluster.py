@@ -9,6 +9,7 @@ import re
 from collections import Counter, deque
 from typing import Any
 
+from docker_gateway.cluster_retrieval import SIDECAR
 from docker_gateway.quantities import quantity
 
 from .world import BREAK, END, Pieces, Reply, Task, World
@@ -49,6 +50,8 @@ class ClusterWorld(World):
         self.watchers: list[tuple[str, Pieces]] = []
         #: The hard limits of a ResourceQuota: `pods`, and limits of memory and GPUs as whole numbers.
         self.hard: dict[str, int] = {}
+        #: What the sidecars for results print, in pieces.
+        self.results: list[bytes] = []
         self._version = self._oldest = 0
         #: The last ones: version, labels, line.
         self._events: deque[tuple[int, Any, bytes]] = deque(maxlen=200)
@@ -93,6 +96,8 @@ class ClusterWorld(World):
             return Reply(body={"metadata": meta, "items": copy.deepcopy(found)})
         if name not in self.pods:
             return _status(404, "NotFound")
+        if log and query.get("container") == SIDECAR:
+            return Reply(pieces=Pieces([*self.results, END]))
         if log:
             return self._log(self.tasks[name], query)
         if method == "DELETE":

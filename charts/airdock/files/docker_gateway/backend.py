@@ -111,6 +111,14 @@ class Archive:
         return base64.b64encode(json.dumps(fields).encode()).decode()
 
 
+@dataclass(frozen=True)
+class Result:
+    """An archive that can be read once; `close` ends where it comes from."""
+
+    archive: Archive
+    close: Callable[[], None]
+
+
 class Stream(Protocol):
     """A client's connection after the switch to the raw protocol."""
 

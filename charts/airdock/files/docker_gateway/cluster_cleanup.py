@@ -99,6 +99,8 @@ class Cleanup:
         if age > LOG_GRACE:
             for stream in tuple(container.logs):
                 stream.close()
+            if result := container.take_result():
+                result.close()
         if age > self._tasks.ttl_seconds and not container.attached:
             self._containers.hide(container)
             if not container.gone and not container.fate:

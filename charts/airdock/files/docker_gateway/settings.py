@@ -87,7 +87,8 @@ class Tasks:
     of bind mounts by their path, `networks` are networks by name. `pod` is merged into the pod's spec
     (nodeSelector, tolerations, ...). `reserved_labels` are keys that no author may set. `images` are
     allowed images, as the admission policy lists them; empty for any. `egress_policy` is the NetworkPolicy
-    that restricts egress, empty if none does. Times are in seconds.
+    that restricts egress, empty if none does. `result_max_size` is that of a file that a task retrieves.
+    `max_grace_seconds` is the longest grace period of a pod that admission allows. Times are in seconds.
     """
 
     namespace: str = "airdock-tasks"
@@ -117,6 +118,8 @@ class Tasks:
     pod: dict[str, Any] = field(default_factory=dict)
     retrieve_image: str = "busybox:1.37"
     retrieve_pull_policy: str = "IfNotPresent"
+    result_max_size: str = "64Mi"
+    max_grace_seconds: int = 600
     ttl_seconds: int = 600
     schedule_timeout_seconds: int = 600
     mount_timeout_seconds: int = 600
@@ -224,6 +227,8 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     ):
         if value not in choices:
             raise ConfigError(f"{name}: {value!r} is not one of {', '.join(choices)}")
+    if not is_quantity(size := settings.tasks.result_max_size):
+        raise ConfigError(f"tasks/resultMaxSize: {size!r} is no Kubernetes quantity; write 64Mi")
     for name, seconds in (
         ("tasks/leaseSeconds", settings.tasks.lease_seconds),
         ("daemon/leaseSeconds", settings.daemon.lease_seconds),

@@ -17,6 +17,8 @@ The settings file of a group's gateway, as JSON. The names of the release's obje
 {{- $_ := set $tasks "podLabels" (include "airdock.overlay" (list $given.podLabels) | fromJson) -}}
 {{- with include "airdock.taskLabels" (dict "root" .root "namespace" $given.namespace) | fromJsonArray }}{{ $_ := set $tasks "reservedLabels" . }}{{ end -}}
 {{- $_ := set $tasks "tmpSizeLimit" (toString $given.tmp.sizeLimit) -}}
+{{- $_ := set $tasks "resultMaxSize" (toString $given.resultMaxSize) -}}
+{{- if $given.admission.enabled }}{{ $_ := set $tasks "maxGraceSeconds" (int64 $given.admission.maxTerminationGracePeriodSeconds) }}{{ end -}}
 {{- $_ := set $tasks "scheduleTimeoutSeconds" $given.timeouts.scheduleSeconds -}}
 {{- $_ := set $tasks "mountTimeoutSeconds" $given.timeouts.mountSeconds -}}
 {{- $_ := set $tasks "pullTimeoutSeconds" $given.timeouts.pullSeconds -}}

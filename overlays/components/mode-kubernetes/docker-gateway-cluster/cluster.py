@@ -7,7 +7,6 @@ exit code.
 
 from __future__ import annotations
 
-import http.client
 import os
 import sys
 import threading
@@ -16,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from . import cluster_manifest, cluster_remarks, cluster_retrieval, listing, references
+from . import cluster_manifest, cluster_remarks, listing, references
 from .api_versions import API
 from .backend import (
     ApiError,
@@ -30,7 +29,7 @@ from .backend import (
     Refusal,
     Stream,
 )
-from .cluster_api import ApiStatus, KubernetesApi, pods_path
+from .cluster_api import KubernetesApi
 from .cluster_cleanup import Cleanup
 from .cluster_container import Container, image_id
 from .cluster_creation import Creation
@@ -39,6 +38,7 @@ from .cluster_logs import Logs
 from .cluster_output import Output
 from .cluster_pods import Delayed, Pods
 from .cluster_removal import Removal
+from .cluster_retrieval import Retrieval
 from .cluster_user_namespaces import UserNamespaces
 from .cluster_waiting import Waiting
 from .cluster_watch import Watch
@@ -73,6 +73,7 @@ class Cluster:
         self._watch = Watch(self._api, self._pods, settings, self.containers, metrics)
         self._leases = Leases(self._api, settings)
         waiting = Waiting(self._api, settings.tasks)
+        self._retrieval = Retrieval(self._api, settings.tasks)
         self._creation = Creation(self._pods, waiting, self.containers, metrics)
         self._cleanup = Cleanup(
             self._pods, waiting, self._watch, self._leases, settings, self.containers, metrics
@@ -335,9 +336,9 @@ class Cluster:
         return Exit(ended.code, cluster_remarks.memory(container))
 
     def _fetch(self, container: Container) -> None:
-        """Read the file that the task retrieves, while an error can still say why it cannot be had."""
+        """Begin to read the file that the task retrieves, while an error can still say why it cannot be."""
         try:
-            container.result = container.result or self._result(container)
+            container.result = container.result or self._retrieval.open(container)
         except Disconnect as error:
             raise ApiError(500, f"retrieve_output: {error}", "output") from None
         except ApiError as error:
@@ -399,21 +400,4 @@ class Cluster:
                 f"{path[:200]!r} cannot be read from an ended container: the label {RETRIEVE} names"
                 f" {container.retrieve or 'no file'}"
             )
-        return container.result or self._result(container)
-
-    def _result(self, container: Container) -> Archive:
-        path = container.retrieve
-        log_path = pods_path(self._tasks.namespace, container.pod_name, "log")
-        query = {
-            "container": cluster_retrieval.SIDECAR,
-            "follow": "true",
-            "limitBytes": str(2 * cluster_retrieval.MAX_BYTES),
-        }
-        try:
-            stream = self._api.stream(log_path, query, timeout=60.0)
-            try:
-                return cluster_retrieval.read(iter(stream.read, b""), path)
-            finally:
-                stream.release()
-        except (ApiStatus, OSError, http.client.HTTPException) as error:
-            raise Disconnect(f"the output file {path} could not be read: {error}") from None
+        return (container.take_result() or self._retrieval.open(container)).archive

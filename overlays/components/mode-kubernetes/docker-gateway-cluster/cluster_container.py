@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from . import description, references
-from .backend import Archive
+from .backend import Result
 from .cluster_api import Object
 from .cluster_api import Stream as LogStream
 from .cluster_judgement import MAIN, Ended, Trouble
@@ -58,7 +58,7 @@ class Container:
     attached: int = 0
     memory_limit: str = ""  # known from the end on
     notes: list[str] = field(default_factory=list)  # what was ignored, for the log
-    result: Archive | None = None  # the file that the task retrieves, once it was read
+    result: Result | None = None  # the file that the task retrieves, until somebody takes it
     output_lost: str = ""
     #: Clients that read the log, and do not end the container by leaving.
     readers: int = 0
@@ -115,6 +115,12 @@ class Container:
         self.ended = self.ended or Ended(None, why)
         self.ended_at = self.ended_at or time.monotonic()
         self.changed.notify_all()
+
+    def take_result(self) -> Result | None:
+        """Give the file that the task retrieves once."""
+        with self.changed:
+            result, self.result = self.result, None
+        return result
 
     def lost_output(self, why: str) -> None:
         """Take note that not all of the output could be read."""

@@ -80,6 +80,8 @@ def build(request: Create, container: str, settings: Settings, *, always_pull: b
         # Without a uid, the container's is its image's, which nobody knows; the sidecar's image may say root.
         unknown = 50000 if "runAsUser" not in security and not userns else None
         spec["initContainers"] = cluster_retrieval.init_containers(tasks, shared, unknown)
+        longest = min(cluster_retrieval.GRACE, tasks.max_grace_seconds)
+        spec["terminationGracePeriodSeconds"] = max(grace(request), longest)
     if request.platform:
         spec["nodeSelector"] = {**spec.get("nodeSelector", {}), **_platform(request.platform)}
     manifest = {
