@@ -110,6 +110,17 @@ def broker(source: Source, result: Result, pods: Pods) -> None:
         source.take("redis")
         return
     password = source.take("redis", "passwordSecretName") or source.take("redis", "password")
+    if name and not backend and not templated(name):
+        result.put("broker.existingSecret", name, ("data", "brokerUrlSecretName"))
+        result.put("broker.keys", {"brokerUrl": "connection", "resultBackend": "connection"})
+        result.secrets.append(f"{name}, key connection: `broker.existingSecret`")
+        text = (
+            "broker.keys.resultBackend: results of Celery go to the broker's Redis, not to the database. If "
+            "the broker is RabbitMQ, add a key with the URL of a database or Redis to the Secret; name it."
+        )
+        result.decide(text)
+        source.take("redis")
+        return
     if name or url or source.look("redis", "enabled") is False:
         result.put("broker.existingSecret", BROKER, ("data", "brokerUrlSecretName" if name else "brokerUrl"))
         there = f"the key connection of the Secret {name}" if name else "data.brokerUrl"

@@ -45,7 +45,8 @@ def test_celery() -> None:
     }
     assert values["secrets"] == {"fernetKey": "own-fernet", "apiSecretKey": "own-api", "jwtSecret": "own-jwt"}
     assert values["database"] == {"existingSecret": "own-metadata"}
-    assert values["broker"] == {"existingSecret": "airflow-broker"}
+    keys = {"brokerUrl": "connection", "resultBackend": "connection"}
+    assert values["broker"] == {"existingSecret": "own-redis", "keys": keys}
     assert values["airflow"]["env"] == {
         "AIRFLOW__CORE__PARALLELISM": "64",
         "API_TOKEN": {"valueFrom": {"secretKeyRef": {"name": "own-token", "key": "token"}}},
@@ -83,7 +84,14 @@ def test_celery() -> None:
     }
     assert values["podDisruptionBudget"] == {"enabled": True, "maxUnavailable": 1}
     said = " ".join(result.decisions)
-    for word in ("workers.keda: ", "maximum was 20", "own-redis", "own-ssh", "dockersock", "pgbouncer"):
+    for word in (
+        "workers.keda: ",
+        "maximum was 20",
+        "broker.keys.resultBackend",
+        "own-ssh",
+        "dockersock",
+        "pgbouncer",
+    ):
         assert word in said, word
     assert "workers.env, DOCKER_HOST: the worker group's mode sets it." in result.dropped
 

@@ -11,6 +11,7 @@ from scripts.chart import HELM3, HELM4, RenderError, official, render
 from scripts.chart.values_schema import schema
 from tests.render.named_keys import exists
 from tests.render.test_bad_values import TRACE
+from tests.render.test_typos import merged
 from tests.render.values import overlaid
 
 #: Every top-level key of the official chart, of 1.19 to 1.22.
@@ -76,7 +77,7 @@ def test_any_value_is_refused(value: Any) -> None:
     values: Any = {}
     keys = ("flower", "workers.replicas", "workers.celery.keda", "dags.gitSync")
     for key in keys:
-        values = overlaid(values, at(key, value))
+        values = merged(values, at(key, value))  # It keeps null.
     with pytest.raises(RenderError) as caught:
         render(values)
     assert all(f"- {key}: is a key of the official Airflow chart." in str(caught.value) for key in keys)
