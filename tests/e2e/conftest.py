@@ -85,8 +85,10 @@ class Release:
         return self.target.items("pods", "-n", NAMESPACE, "-l", selector)
 
     def staying(self, component: str = "") -> list[dict[str, Any]]:
-        """Give the release's pods that nobody has told to go."""
-        return [pod for pod in self.pods(component) if "deletionTimestamp" not in pod["metadata"]]
+        """Give the release's pods that run, which an evicted one does not, and that nobody has told to go."""
+        ended = ("Failed", "Succeeded")
+        pods = [pod for pod in self.pods(component) if pod["status"].get("phase") not in ended]
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
     def inside(self, pod: str, container: str, *command: str, stdin: str | None = None) -> str:
         """Run a command in a container of the release and give its output."""
