@@ -184,6 +184,7 @@ TLS_STORES: dict[str, Any] = {
             "ca": {"secret": "cluster-ca"},
             "clientCertificate": {"secret": "cluster-client"},
         },
+        "cleanup": {"enabled": True, "tables": ["log", "xcom"]},
     },
     "broker": {
         "existingSecret": "airflow-broker",

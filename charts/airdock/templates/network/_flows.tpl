@@ -12,11 +12,17 @@
 - {from: [api-server], to: triggerer, port: 8794}
 {{- end }}
 {{- if include "airdock.embedded" (dict "root" . "store" "database") }}
-- {from: [api-server, scheduler, dag-processor, triggerer], to: postgres, port: 5432}
+- {from: {{ include "airdock.databaseClients" . }}, to: postgres, port: 5432}
 {{- end }}
 {{- if include "airdock.embedded" (dict "root" . "store" "broker") }}
 - {from: {{ include "airdock.brokerClients" . }}, to: redis, port: 6379}
 {{- end }}
+{{- end }}
+
+{{- /* The components that use the database, as a JSON list. */ -}}
+{{- define "airdock.databaseClients" -}}
+{{- $clients := list "api-server" "scheduler" "dag-processor" "triggerer" -}}
+{{- .Values.database.cleanup.enabled | ternary (append $clients "database-cleanup") $clients | toJson -}}
 {{- end }}
 
 {{- /* The components that use the broker, as a JSON list. */ -}}
@@ -29,7 +35,7 @@
 {{- /* The components that use each data store. They get a separate policy, whose egress is to the embedded store or to an external one. */ -}}
 {{- define "airdock.storeClients" -}}
 {{- if .Values.controlPlane.enabled }}
-database: {component: postgres, port: 5432, clients: [api-server, scheduler, dag-processor, triggerer]}
+database: {component: postgres, port: 5432, clients: {{ include "airdock.databaseClients" . }}}
 {{- end }}
 {{- if include "airdock.anyExecutor" (dict "root" . "fact" "broker") }}
 broker: {component: redis, port: 6379, clients: {{ include "airdock.brokerClients" . }}}
@@ -46,6 +52,9 @@ broker: {component: redis, port: 6379, clients: {{ include "airdock.brokerClient
 api-server: [dns, world{{ if or $pods (include "airdock.secretsToCreate" .) }}, apiServer{{ end }}]
 scheduler: [dns{{ if $pods }}, apiServer{{ end }}]
 dag-processor: [dns, world]
+{{- if .Values.database.cleanup.enabled }}
+database-cleanup: [dns]
+{{- end }}
 triggerer: [dns, world{{ if include "airdock.queuesServing" (dict "root" . "what" "kubernetes") }}, apiServer{{ end }}]
 {{- end }}
 {{- if include "airdock.embedded" (dict "root" . "store" "database") }}
