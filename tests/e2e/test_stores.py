@@ -32,6 +32,7 @@ VALUES: dict[str, Any] = {
             "name": "dbname",
         },
         "tls": {"mode": "verify-full", "ca": {"secret": "cluster-ca"}},
+        "cleanup": {"enabled": True, "tables": ["log"]},
     },
     "broker": {
         "existingSecret": "queue",
@@ -181,6 +182,16 @@ def test_every_component_connects_with_tls(stores: Target) -> None:
     assert "\n" not in encrypted, "a connection without TLS"
     # The URL in the worker's environment is not the database's, and no component has the password in a URL.
     assert int(sql(stores, "select count(*) from alembic_version")) == 1
+
+
+def test_old_rows_go(stores: Target) -> None:
+    for age in (100, 10):
+        sql(stores, f"insert into log (dttm, event) values (now() - interval '{age} days', 'e2e')")
+    stores.kubectl("create", "job", "now", f"--from=cronjob/{RELEASE}-database-cleanup", "-n", NAMESPACE)
+    stores.kubectl(
+        "wait", "job/now", "-n", NAMESPACE, "--for=condition=Complete", "--timeout=120s", timeout=130
+    )
+    assert sql(stores, "select extract(day from now() - dttm) from log where event = 'e2e'") == "10"
 
 
 def test_a_wrong_ca_fails_in_one_sentence(stores: Target) -> None:

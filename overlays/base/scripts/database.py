@@ -1,4 +1,5 @@
-"""Brings Airflow's database to this image's revision (`migrate`), or waits until it is there (`wait`).
+"""Brings Airflow's database to this image's revision (`migrate`), waits until it is there (`wait`), or removes
+old rows (`clean DAYS [OPTION...]`, with options of `airflow db clean`).
 
 A database that a newer Airflow has migrated is left alone: Airflow's own migration fails on a revision
 that it does not know, without saying what to do.
@@ -10,6 +11,7 @@ import os
 import re
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy
@@ -89,5 +91,22 @@ def wait() -> None:
     os.execvp("airflow", command)  # noqa: S606
 
 
+def clean() -> None:
+    """Runs `airflow db clean`, in place of this process, for rows that are older than DAYS; fails if a table does."""
+    with connect() as connection:
+        problem = unknown_revision(connection)
+    if problem:
+        sys.exit(f"{problem}. Nothing was removed.")
+    from airflow.cli import cli_config
+
+    days, *options = sys.argv[2:]
+    before = datetime.now(UTC) - timedelta(days=int(days))
+    # Older versions of Airflow have no such option.
+    if hasattr(cli_config, "ARG_DB_ERROR_ON_CLEANUP_FAILURE"):
+        options.append("--error-on-cleanup-failure")
+    command = ["airflow", "db", "clean", "--yes", "--skip-archive"]
+    os.execvp("airflow", [*command, "--clean-before-timestamp", before.isoformat(), *options])  # noqa: S606
+
+
 if __name__ == "__main__":
-    {"migrate": migrate, "wait": wait}[sys.argv[1]]()
+    {"migrate": migrate, "wait": wait, "clean": clean}[sys.argv[1]]()
