@@ -1,5 +1,6 @@
-"""Brings Airflow's database to this image's revision (`migrate`), waits until it is there (`wait`), or removes
-old rows (`clean DAYS [OPTION...]`, with options of `airflow db clean`).
+"""Brings Airflow's database to this image's revision (`migrate`), or waits until it is there (`wait`).
+
+`clean DAYS [OPTION...]` removes old rows, with options of `airflow db clean`.
 
 A database that a newer Airflow has migrated is left alone: Airflow's own migration fails on a revision
 that it does not know, without saying what to do.
@@ -92,7 +93,7 @@ def wait() -> None:
 
 
 def clean() -> None:
-    """Runs `airflow db clean`, in place of this process, for rows that are older than DAYS; fails if a table does."""
+    """Runs `airflow db clean`, in place of this process, for rows that are older than DAYS."""
     with connect() as connection:
         problem = unknown_revision(connection)
     if problem:
