@@ -5,7 +5,7 @@ Each attack names the rule of the fence that stops it (a variable of the policy)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,23 @@ class Attack:
     needs_no_limit_range: bool = False
     #: An older Kubernetes drops the field before anybody sees it.
     since: tuple[int, int] = (1, 30)
+
+    @property
+    def finding(self) -> tuple[int, ...]:
+        """The findings of tests/support/attacks.py that it repeats."""
+        return tuple(number for number, rules in FINDINGS.items() if self.rule in rules)
+
+
+#: Finding -> rules of the fence that closed it.
+FINDINGS: Mapping[int, tuple[str, ...]] = {
+    5: ("affinity",),
+    11: ("annotations",),
+    13: ("runtimeClass", "resourceClaims"),
+    14: ("volumeSizes", "resources"),
+    15: ("finalizers", "ownerReferences", "gracePeriod", "schedulingGates"),
+    16: ("images",),
+    23: ("hostUsers", "windows", "profiles"),
+}
 
 
 def base(pod: Pod) -> dict[str, Any]:

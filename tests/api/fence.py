@@ -10,6 +10,7 @@ from tests.api.attacks import Attack
 from tests.api.conftest import Installed
 from tests.api.control_plane import Client, Refused
 from tests.api.pods import kpo_pod
+from tests.support.attacks import AUTHOR
 
 TASKS = "airdock-tasks"
 POLICY = {
@@ -39,4 +40,12 @@ def attempt(client: Client, installed: Installed, attack: Attack, namespace: str
 
 
 def by_name(attacks: tuple[Attack, ...]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("attack", attacks, ids=[attack.name for attack in attacks])
+    return pytest.mark.parametrize(
+        "attack",
+        [
+            pytest.param(
+                attack, id=attack.name, marks=pytest.mark.attack(actor=AUTHOR, finding=attack.finding)
+            )
+            for attack in attacks
+        ],
+    )

@@ -22,7 +22,6 @@ from tests.support.attacks import AUTHOR
 
 
 @by_name(ATTACKS)
-@pytest.mark.attack(actor=AUTHOR)
 def test_attack(installed: Installed, attack: Attack) -> None:
     assert attempt(installed.worker, installed, attack, UNFENCED) == "", "works without the fence"
     for namespace in (TASKS, GIVEN):
@@ -282,6 +281,7 @@ def test_size_of_a_pod(installed: Installed) -> None:
     ],
     ids=lambda part: next(iter(part)) if isinstance(part, dict) else "",
 )
+@pytest.mark.attack(actor=AUTHOR, finding=(14,))
 def test_ceilings(installed: Installed, limits: dict[str, str], says: str) -> None:
     """Limits, whatever the requests are: LimitRange and quota."""
 
@@ -301,6 +301,7 @@ def test_ceilings(installed: Installed, limits: dict[str, str], says: str) -> No
     assert says in said(TASKS)
 
 
+@pytest.mark.attack(actor=AUTHOR, finding=(14,))
 def test_many_small_limits_exceed_the_quota(installed: Installed) -> None:
     pod = kpo_pod(installed.manifests)
     limits = {"limits": {"cpu": "60", "memory": "1Gi"}, "requests": {"cpu": "1m", "memory": "1Mi"}}

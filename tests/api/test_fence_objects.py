@@ -353,7 +353,7 @@ def test_each_rule_is_needed(control_plane: ControlPlane, installed: Installed) 
             partial(refusal, partial(admin.create, probe, dry_run=True)), 60, f"the fence without {rule}"
         )
     assert len(weak) >= 9
-    attacks = [
+    attacks: list[Callable[[str], Object]] = [
         partial(changed, kind, path, OBJECTS[kind][path].example)
         for kind, path in CASES
         if OBJECTS[kind][path].key and control_plane.version >= OBJECTS[kind][path].since

@@ -13,7 +13,7 @@ from scripts.chart import RenderError, render
 from tests.api.conftest import UNFENCED, Install, Installed, make_namespace
 from tests.api.control_plane import Client, ControlPlane, Refused
 from tests.api.pods import kpo_pod
-from tests.support.attacks import AUTHOR
+from tests.support.attacks import AUTHOR, CONTAINER
 
 Rights = set[tuple[str, str, str]]
 TASKS, RELEASE = "airdock-tasks", "airdock"
@@ -212,6 +212,7 @@ def test_which_nodes_can_do_user_namespaces(install: Install) -> None:
         assert allowed == (["list"] if setting == "auto" else [])
 
 
+@pytest.mark.attack(actor=CONTAINER)
 def test_task_account_has_none(control_plane: ControlPlane, installed: Installed) -> None:
     for namespace in (TASKS, UNFENCED):
         task = control_plane.service_account(namespace, "airdock-task")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.conftest import Release, wait_until
 from tests.e2e.dags.secret_search import search
-from tests.support.attacks import PARSING
+from tests.support.attacks import ACTOR_OF
 from tests.support.paths import ROOT
 
 FOUND = "/tmp/e2e-search.json"  # As in dags/airdock_search.py.
@@ -58,8 +58,13 @@ def test_the_pattern_matches_the_secrets_alone() -> None:
     assert search(b"sure to be nowhere: [0-9]{9}") == []
 
 
-@pytest.mark.parametrize("component", ["dag-processor", "triggerer"])
-@pytest.mark.attack(actor=PARSING, finding=(8,))
+@pytest.mark.parametrize(
+    "component",
+    [
+        pytest.param(name, marks=pytest.mark.attack(actor=actor, finding=(8,)))
+        for name, actor in ACTOR_OF.items()
+    ],
+)
 def test_secrets(searched: Release, component: str) -> None:
     """First as any other process of the container, such as a probe; then as the author's code."""
     assert PATTERN

@@ -18,7 +18,7 @@ from scripts.cluster import node, supervisor
 from scripts.live import NAMESPACE, RELEASE, TASKS, Target
 from scripts.overlays.definitions import merged
 from tests.e2e.conftest import Release, install, wait_until
-from tests.support.attacks import PEER
+from tests.support.attacks import ACTOR_OF, AUTHOR, CONTAINER, PEER
 
 pytestmark = pytest.mark.touches("release")
 
@@ -361,8 +361,20 @@ def test_needed_flows(network: Network, needed: Mapping[str, set[str]], place: s
     assert needed[place] == NEEDED[place]
 
 
-@pytest.mark.parametrize("place", FORBIDDEN)
-@pytest.mark.attack(actor=PEER, finding=(17, 24))
+def actor(place: str) -> str:
+    """Whose code runs there."""
+    if place.startswith(("worker", "container", "task", "alone")):
+        return AUTHOR if place.startswith("worker") else CONTAINER
+    return ACTOR_OF.get(place, PEER)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param(place, marks=pytest.mark.attack(actor=actor(place), finding=(17, 24)))
+        for place in FORBIDDEN
+    ],
+)
 def test_forbidden_flows(
     network: Network, unguarded: Mapping[str, set[str]], guarded: Mapping[str, set[str]], place: str
 ) -> None:

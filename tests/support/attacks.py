@@ -6,53 +6,30 @@ the defence is off, and passes if the attack is refused where the defence is on:
     @pytest.mark.attack(actor=AUTHOR, finding=(3,))
 
 `finding` names rows of FINDINGS that the attack repeats or varies. `by_design` is for what a mode gives to an
-actor all the same: the test shows that it works, and the text says which section of docs/security.md has it.
+actor all the same: the test shows that it works, and the text is what docs/security.md says about it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from tests.support.findings import FINDINGS
+
 #: Actors, as docs/security.md has them.
 AUTHOR = "DAG author in a worker"
 CONTAINER = "code in a task container"
-PARSING = "DAG author in the dag-processor or triggerer"
+PROCESSOR = "DAG author in the dag-processor"
+TRIGGERER = "DAG author in the triggerer"
+PARSING = f"{PROCESSOR} or triggerer"
 PEER = "code in the pod network"
 ADMINISTRATOR = "administrator of a namespace"
-ACTORS = (AUTHOR, CONTAINER, PARSING, PEER, ADMINISTRATOR)
+ACTORS = (AUTHOR, CONTAINER, PROCESSOR, TRIGGERER, PARSING, PEER, ADMINISTRATOR)
+#: By the name of a pod or component.
+ACTOR_OF = {"dag-processor": PROCESSOR, "triggerer": TRIGGERER}
 
-#: Number -> what got through in the review of version 0.1. Every one is an attack of these tests.
-FINDINGS: Mapping[int, str] = {
-    1: "KubernetesExecutor: a label in pod_override turns the scheduler's check off",
-    2: "KubernetesExecutor: an environment variable's name hides a reference to a Secret",
-    3: "socket: an allowed directory below another is replaced by a link",
-    4: "socket: labels and names that the kubelet's runtime or an ingress acts on",
-    5: "task pods: anti-affinity against another namespace's pods",
-    6: "socket: /auth makes the daemon fetch any URL",
-    7: "gateway: a client that leaves a printing container ends the thread that stops containers",
-    8: "DAG code reads the secrets of the dag-processor and the triggerer",
-    9: "gateway: one bad pod or Lease stops every gateway of the namespace",
-    10: "gateway: too many or too slow connections end it or its health port",
-    11: "task pods: annotations that network plugins, meshes and runtimes read",
-    12: "KubernetesExecutor: arguments, names and annotations of another task",
-    13: "task pods: runtime classes and resource claims",
-    14: "task pods: limits and volumes without an upper bound",
-    15: "task pods: finalizers, grace periods, scheduling gates and owners",
-    16: "image lists compare text: busybox: admits busybox:5000/evil/miner:1",
-    17: "network: metadata addresses of other clouds",
-    18: "socket: CPU shares, ulimits, health checks, logs, volumes without an upper bound",
-    19: "gateway: a container is created while it shuts down",
-    20: "task pods: labels that are the chart's or another group's",
-    21: "socket: GPUs by an environment variable or a CDI name",
-    22: "socket: a bind is checked as one thing and sent as another",
-    23: "task pods: uid 0 with hostUsers: false, Windows, Localhost profiles",
-    24: "network: port 53 of any address",
-    25: "socket: images by id, pickled results",
-}
 MARKER = "attack(actor, finding=(), by_design=''): the test is an attack, and works without the defence"
 
 
@@ -92,6 +69,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if marker := item.get_closest_marker("attack"):
         title = item.nodeid.split("[")[0]
+        if reason := marker.kwargs.get("by_design"):
+            title += f": {reason}"
         report.user_properties.append(("attack", (marker.kwargs["actor"], title, _outcome(report, marker))))
     return report
 
