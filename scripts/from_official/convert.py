@@ -11,7 +11,7 @@ from scripts.chart import CHART, load_yaml, official
 from scripts.from_official import dags, stores, workers
 from scripts.from_official.pods import FOR_ALL, Pods, environment
 from scripts.from_official.result import Result, has
-from scripts.from_official.source import Path, Source, sets, templated
+from scripts.from_official.source import Path, Source, listed, sets, templated
 
 COMPONENTS = {
     "webserver": "apiServer",
@@ -144,8 +144,8 @@ def _environment(source: Source, result: Result) -> None:
             ("secret",),
         )
         result.secrets.append(f"{reference['name']}, key {reference['key']}: `airflow.env`")
-    if sets(source.look("extraEnvFrom")):
-        source.take("extraEnvFrom")
+    given = listed(source.take("extraEnvFrom"))
+    if given is None or (given and not has("workerDefaults.envFrom")):
         text = (
             "extraEnvFrom: write one entry in `airflow.env` for each key: {valueFrom: {secretKeyRef: "
             "{name: ..., key: ...}}}."
@@ -166,9 +166,14 @@ def _components(source: Source, result: Result, pods: Pods) -> None:
     places = [*dict.fromkeys(f"controlPlane.{ours}" for ours in COMPONENTS.values()), "workerDefaults"]
     for here in places:
         for theirs, ours in FOR_ALL.items():
-            value = source.look(theirs)
-            if sets(value) and has(f"{here}.{ours}"):
-                result.put(f"{here}.{ours}", source.take(theirs), (theirs,))
+            value, place = source.look(theirs), here
+            if theirs == ours and has(f"podDefaults.{ours}"):
+                place = "podDefaults"  # Redis has it there, too; annotations only Airflow.
+            if sets(value) and has(f"{place}.{ours}"):
+                result.put(f"{place}.{ours}", source.take(theirs), (theirs,))
+        sources = listed(source.look("extraEnvFrom"))
+        if sources and has(f"{here}.envFrom"):
+            result.put(f"{here}.envFrom", sources, ("extraEnvFrom",))
         if sets(source.look("volumes")) or sets(source.look("volumeMounts")):
             pods.volumes(("volumes",), ("volumeMounts",), here)
     for theirs, ours in COMPONENTS.items():
@@ -307,6 +312,8 @@ def _config_map(name: str, content: dict[str, Any]) -> dict[str, Any] | None:
 
 def _reason(path: Path) -> str:
     """What the table says about a key, or about the next one above it."""
+    if path[-1].endswith("Probe"):
+        return "is for the official chart's own probe."
     rows = {row.key: row for row in official.rows()}
     for length in range(len(path), 0, -1):
         names = [".".join(path[:length])]

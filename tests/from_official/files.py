@@ -27,6 +27,8 @@ env:
 extraEnv: |
   - name: API_TOKEN
     valueFrom: {secretKeyRef: {name: own-token, key: token}}
+extraEnvFrom: |
+  - configMapRef: {name: own-variables}
 secret:
   - {envName: SENTRY_DSN, secretName: own-sentry, secretKey: dsn}
 # The platform team's nodes

@@ -54,7 +54,8 @@ def test_celery() -> None:
     }
     scheduler = values["controlPlane"]["scheduler"]
     assert scheduler["replicas"] == 2
-    assert scheduler["nodeSelector"] == {"pool": "airflow"}
+    pods = values.get("podDefaults") or scheduler
+    assert pods["nodeSelector"] == {"pool": "airflow"}
     assert scheduler["volumes"] == {"ca": {"configMap": {"name": "company-ca"}}}
     assert scheduler["resources"] == {"requests": {"cpu": "1", "memory": "4Gi"}, "limits": {"memory": "4Gi"}}
     defaults = values["workerDefaults"]
