@@ -23,10 +23,16 @@ PREFIX = "kubernetes."
 #: The types that the schema of the values refers to.
 ROOTS = (
     "Affinity",
+    "Container",
+    "DeploymentStrategy",
+    "EnvFromSource",
     "EnvVarSource",
+    "HostAlias",
     "LimitRangeItem",
     "NetworkPolicyEgressRule",
+    "NetworkPolicyIngressRule",
     "NetworkPolicyPeer",
+    "PodDNSConfig",
     "ResourceClaim",
     "Toleration",
     "TopologySpreadConstraint",
@@ -35,7 +41,9 @@ ROOTS = (
 )
 #: Required fields that the values may leave out: the key of the map stands for `name`, and a group's mount
 #: can take its mountPath from workerDefaults.
-OPTIONAL = {"Volume": {"name"}, "VolumeMount": {"name", "mountPath"}}
+OPTIONAL = {"Container": {"name"}, "Volume": {"name"}, "VolumeMount": {"name", "mountPath"}}
+#: Fields that the values do not have: the key of the map is the name, and the chart decides about restarts.
+LEFT_OUT = {"Container": {"name", "restartPolicy", "restartPolicyRules"}, "Volume": {"name"}}
 
 _MODE = {"minimum": 0, "maximum": 0o777}
 _PORT = {"minimum": 1, "maximum": 65535}
@@ -45,12 +53,22 @@ _HOST_PATHS = (
 )  # fmt: skip
 #: What OpenAPI does not say, by type and field; "[]" for the items of a list.
 RULES: Mapping[str, Mapping[str, Any]] = {
+    "AppArmorProfile.type": {"enum": ["Localhost", "RuntimeDefault", "Unconfined"]},
     "AzureDiskVolumeSource.cachingMode": {"enum": ["None", "ReadOnly", "ReadWrite", None]},
     "AzureDiskVolumeSource.kind": {"enum": ["Dedicated", "Managed", "Shared", None]},
     "ConfigMapVolumeSource.defaultMode": _MODE,
+    "Container.imagePullPolicy": {"enum": ["Always", "IfNotPresent", "Never", None]},
+    "Container.terminationMessagePolicy": {"enum": ["FallbackToLogsOnError", "File", None]},
+    "ContainerPort.containerPort": _PORT,
+    "ContainerPort.hostPort": {"minimum": 0, "maximum": 65535},
+    "ContainerPort.protocol": {"enum": ["SCTP", "TCP", "UDP", None]},
+    "ContainerResizePolicy.resourceName": {"enum": ["cpu", "memory"]},
+    "ContainerResizePolicy.restartPolicy": {"enum": ["NotRequired", "RestartContainer"]},
+    "DeploymentStrategy.type": {"enum": ["Recreate", "RollingUpdate", None]},
     "DownwardAPIVolumeFile.mode": _MODE,
     "DownwardAPIVolumeSource.defaultMode": _MODE,
     "EmptyDirVolumeSource.medium": {"pattern": "^(|Memory|HugePages(-[0-9]+[KMG]i)?)$"},
+    "HTTPGetAction.scheme": {"enum": ["", "HTTP", "HTTPS", None]},
     "HostPathVolumeSource.type": {"enum": [*_HOST_PATHS, None]},
     "IPBlock.cidr": {"$ref": "#/$defs/anyCidr"},
     "IPBlock.except[]": {"$ref": "#/$defs/anyCidr"},
@@ -77,7 +95,9 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     },
     "PreferredSchedulingTerm.weight": {"minimum": 1, "maximum": 100},
     "ProjectedVolumeSource.defaultMode": _MODE,
+    "SeccompProfile.type": {"enum": ["Localhost", "RuntimeDefault", "Unconfined"]},
     "SecretVolumeSource.defaultMode": _MODE,
+    "SecurityContext.procMount": {"enum": ["Default", "Unmasked", None]},
     "Toleration.effect": {"enum": ["", "NoExecute", "NoSchedule", "PreferNoSchedule", None]},
     "Toleration.operator": {"enum": ["", "Equal", "Exists", "Gt", "Lt", None]},
     "TopologySpreadConstraint.maxSkew": {"minimum": 1},
@@ -128,7 +148,7 @@ def referred(definition: Any) -> list[str]:
 def _upstream() -> dict[str, Any]:
     file = package() / f"v{KUBE_VERSIONS[-1]}-local-strict" / "_definitions.json"
     every: dict[str, Any] = json.loads(file.read_text())["$defs"]
-    ours = re.compile(r"io\.k8s\.(api\.(core|networking)\.v1|apimachinery\.pkg\..*)\.\w+")
+    ours = re.compile(r"io\.k8s\.(api\.(apps|core|networking)\.v1|apimachinery\.pkg\..*)\.\w+")
     return {name.rpartition(".")[2]: value for name, value in every.items() if ours.fullmatch(name)}
 
 
@@ -137,8 +157,8 @@ def _definition(name: str) -> dict[str, Any]:
         return dict(TYPES[name])
     raw = _upstream()[name]
     fields = {field: _field(f"{name}.{field}", value) for field, value in raw["properties"].items()}
-    if name == "Volume":
-        del fields["name"]
+    for field in LEFT_OUT.get(name, ()):
+        del fields[field]
     needed = [field for field in raw.get("required", ()) if field not in OPTIONAL.get(name, ())]
     result: dict[str, Any] = {"$comment": KUBERNETES, "type": ["object", "null"]}
     if needed:

@@ -39,7 +39,11 @@ def of_field(path: str, found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def in_pod(field: str, value: Any) -> dict[str, Any]:
     container: dict[str, Any] = {"name": "a", "image": "a"}
     spec: dict[str, Any] = {"containers": [container]}
-    if field == "valueFrom":
+    if field == "container":
+        container |= value
+    elif field == "envFrom":
+        container[field] = [value]
+    elif field == "valueFrom":
         container["env"] = [{"name": "A", "valueFrom": value}]
     elif field == "volumeMounts":
         container["volumeMounts"] = [{"name": "a", "mountPath": "/a", **value}]
@@ -47,7 +51,7 @@ def in_pod(field: str, value: Any) -> dict[str, Any]:
     elif field == "volumes":
         spec["volumes"] = [{"name": "a", **value}]
     else:
-        spec[field] = value if field == "affinity" else [value]
+        spec[field] = value if field in ("affinity", "dnsConfig") else [value]
     metadata = {"name": "a", "namespace": "default"}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
@@ -55,6 +59,10 @@ def in_pod(field: str, value: Any) -> dict[str, Any]:
 def objects() -> Iterator[tuple[str, dict[str, Any]]]:
     fields = {
         "affinity": "Affinity",
+        "container": "Container",
+        "dnsConfig": "PodDNSConfig",
+        "envFrom": "EnvFromSource",
+        "hostAliases": "HostAlias",
         "tolerations": "Toleration",
         "topologySpreadConstraints": "TopologySpreadConstraint",
         "valueFrom": "EnvVarSource",
@@ -65,10 +73,15 @@ def objects() -> Iterator[tuple[str, dict[str, Any]]]:
         for path, value in texts(name):
             yield path, in_pod(field, value)
     metadata = {"name": "a", "namespace": "default"}
-    for path, value in texts("NetworkPolicyEgressRule"):
-        spec = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [value]}
-        kind = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
-        yield path, {**kind, "metadata": metadata, "spec": spec}
+    for direction in ("Egress", "Ingress"):
+        for path, value in texts(f"NetworkPolicy{direction}Rule"):
+            spec = {"podSelector": {}, "policyTypes": [direction], direction.lower(): [value]}
+            kind = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
+            yield path, {**kind, "metadata": metadata, "spec": spec}
+    for path, value in texts("DeploymentStrategy"):
+        pod = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a", "image": "a"}]}}
+        spec = {"selector": {"matchLabels": {"a": "b"}}, "template": pod, "strategy": value}
+        yield path, {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
 
 
 def test_words_are_those_of_the_api_server(control_plane: ControlPlane) -> None:

@@ -39,6 +39,7 @@ from tests.render.values import (
     TLS_STORES_SECRETS,
     overlaid,
 )
+from tests.support.paths import EXAMPLES
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,14 @@ SCENARIOS: tuple[Scenario, ...] = (
             ("Secret", "kept-redis"): frozenset({"password", "broker-url", "result-backend"}),
         },
     ),
+    Scenario(
+        "extending-pods",
+        load_yaml((EXAMPLES / "values" / "extending-pods.yaml").read_text(), "extending-pods.yaml")[0],
+        external={
+            ("ConfigMap", "company-ca"): frozenset({"ca.crt"}),
+            ("ConfigMap", "company-proxy"): frozenset(),
+        },
+    ),
     Scenario("maximal", MAXIMAL, external=MAXIMAL_EXTERNAL),
     Scenario("mirror", MIRROR, external=MIRROR_SECRETS),
     Scenario("groups", GROUPS),
@@ -172,6 +181,7 @@ HELM3_SCENARIOS = tuple(
         "task-namespaces",
         "namespaces",
         "kubernetes-executor",
+        "extending-pods",
         "maximal",
         "groups",
         "minimal",

@@ -78,7 +78,9 @@ def test_pods_have_the_same_keys() -> None:
     """`pod` says what each is; who has one refers to it, so that additionalProperties can refuse others."""
     defs = schema()["$defs"]
     keys = set(defs["pod"]["properties"])
-    assert keys | {"replicas"} == set(defs["component"]["properties"])
+    of_workloads = {"replicas", "revisionHistoryLimit", "strategy"}
+    assert keys | of_workloads == set(defs["component"]["properties"])
+    assert set(defs["podDefaults"]["properties"]) < keys
     assert keys | {"storage"} == set(defs["store"]["properties"])
     assert keys <= set(defs["workerGroup"]["properties"])
     for name in ("component", "store", "workerGroup"):
@@ -98,6 +100,7 @@ def test_defaults_are_valid() -> None:
 
 #: Defaults that null may remove, with the reason; `resources` and what is in them besides.
 REMOVABLE = {
+    "controlPlane.*.replicas": "the way to leave the number to a HorizontalPodAutoscaler",
     "workerDefaults.terminationGracePeriodSeconds": "Kubernetes' default, 30 seconds",
     "workers.default": "the way to have no group of this name",
     "workers.default.mode": "workerDefaults.mode",

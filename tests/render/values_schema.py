@@ -149,7 +149,11 @@ def known_samples(number: int) -> dict[str, Any]:
         "egressRules": [{"ports": [{"port": number}]}],
         "metadataAddresses": ["10.7.0.0/16"],
         "dns": [{"podSelector": {"matchLabels": {"sample": f"samples{number}"}}}],
+        "dnsConfig": {"options": [{"name": f"samples{number}"}]},
         "env": {"SAMPLE": str(number)},
+        "envFrom": [{"configMapRef": {"name": f"samples{number}"}}],
+        "hostAliases": [{"ip": "10.7.0.1", "hostnames": [f"samples{number}"]}],
+        "initContainers": {f"samples{number}": {"image": "sample"}},
         "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"samples{number}"}}],
         "limits": {"cpu": str(number)},
         "limits.ulimits": {"nofile": number},
@@ -157,6 +161,11 @@ def known_samples(number: int) -> dict[str, Any]:
         "rbac.rules": [{"apiGroups": ["example.com"], "resources": [f"samples{number}"], "verbs": ["get"]}],
         "queues.docker": "docker",
         "queues.kubernetes": "kubernetes",
+        "replicas": number,
+        "sidecars": {
+            f"samples{number}": {"image": "sample", "resources": {"limits": {"cpu": 1, "memory": "1Gi"}}}
+        },
+        "strategy": {"rollingUpdate": {"maxSurge": number}},
         "requests": {"memory": f"{number}k"},
         "tolerations": [{"key": f"samples{number}", "operator": "Exists"}],
         "topologySpreadConstraints": [

@@ -1,5 +1,5 @@
 {{- /*
-All worker groups as JSON, by name: each one merged over workerDefaults, its `tasks` merged over the top-level ones, with the facts of its mode
+All worker groups as JSON, by name: each one merged over podDefaults and workerDefaults, its `tasks` merged over the top-level ones, with the facts of its mode
 and executor (_facts.tpl). Many templates use them, so they are computed once per render and stored beside .Values and .Release, in the map
 that all templates of the chart share. They are stored as text, so no template can change another one's groups.
 */ -}}
@@ -12,7 +12,7 @@ that all templates of the chart share. They are stored as text, so no template c
 {{- $groups := dict -}}
 {{- range $name, $group := .Values.workers -}}
 {{- if $group -}}
-{{- $merged := include "airdock.merge" (dict "base" $.Values.workerDefaults "over" $group) | fromJson -}}
+{{- $merged := include "airdock.mergePods" (list $.Values.podDefaults $.Values.workerDefaults $group) | fromJson -}}
 {{- /* A volume has one source: the group's replaces the default one, whatever its kind. */ -}}
 {{- with ($group.dind | default dict).dataVolume }}{{ $_ := set $merged.dind "dataVolume" . }}{{ end -}}
 {{- $_ := set $merged "tasks" (include "airdock.groupTasks" (dict "root" $ "own" (list $.Values.workerDefaults.tasks $group.tasks)) | fromJson) -}}
@@ -20,6 +20,10 @@ that all templates of the chart share. They are stored as text, so no template c
 {{- $executor := include (printf "airdock.executor.%s.facts" $merged.executor) $ | fromYaml -}}
 {{- range $key, $value := $executor.group }}{{ $_ := set $merged $key $value }}{{ end -}}
 {{- $_ := set $merged "facts" (include (printf "airdock.mode.%s.facts" $merged.mode) (dict "root" $ "name" $name "group" $merged) | fromYaml) -}}
+{{- /* What podSecurity.exemptions accepts needs a namespace that admits it. */ -}}
+{{- range include "airdock.podSecurityFindings" (dict "root" $ "key" (printf "workers.%s" $name) "values" $merged) | fromJsonArray -}}
+{{- if or (eq .level "privileged") (eq $merged.facts.podSecurity "restricted") }}{{ $_ := set $merged.facts "podSecurity" .level }}{{ end -}}
+{{- end -}}
 {{- $_ := set $merged "executorFacts" (omit $executor "group") -}}
 {{- $_ := set $groups $name $merged -}}
 {{- end -}}

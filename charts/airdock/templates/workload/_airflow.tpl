@@ -29,6 +29,7 @@ without an image. Additional keys of the component:
 {{- $secrets := include "airdock.secretEnv" (dict "root" $root "purposes" $container.secrets) | fromYaml -}}
 {{- $env := include "airdock.airflowEnv" $root | fromYaml -}}
 {{- $_ := set $container "image" "airflow" -}}
+{{- $_ := set $container "airflow" true -}}
 {{- $_ := set $container "envFrom" (list (dict "configMapRef" (dict "name" (printf "%s-env" (include "airdock.fullname" $root))))) -}}
 {{- $_ := set $container "env" (include "airdock.overlay" (list $env $secrets $container.env (include "airdock.literalEnv" $root.Values.airflow.env | fromJson)) | fromJson) -}}
 {{- $tls := include "airdock.tlsVolumes" (dict "root" $root "purposes" $container.secrets) | fromJson -}}

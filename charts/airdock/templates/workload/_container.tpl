@@ -10,11 +10,11 @@ imagePullPolicy: {{ $image.pullPolicy }}
 {{ $key }}: {{ toJson . }}
 {{- end }}
 {{- end }}
-{{- with $c.envFrom }}
+{{- with concat ($c.envFrom | default list) ($values.envFrom | default list) }}
 envFrom:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with include "airdock.overlay" (list $c.env $values.env) | fromJson }}
+{{- with include "airdock.overlay" (list $c.env (include "airdock.literalEnv" $values.env | fromJson)) | fromJson }}
 env:
   {{- /* Sorted by name: $(NAME) can refer to variables before it. */}}
   {{- range $name, $value := . }}
@@ -35,7 +35,7 @@ ports:
 {{- range $key := list "startupProbe" "readinessProbe" "livenessProbe" "lifecycle" }}
 {{- with get $c $key }}
 {{ $key }}:
-  {{- toYaml . | nindent 2 }}
+  {{- include "airdock.overlay" (list . (get $values $key)) | fromJson | toYaml | nindent 2 }}
 {{- end }}
 {{- end }}
 resources:

@@ -3,7 +3,7 @@
 {{- $c := .component -}}
 {{- $values := $c.values -}}
 {{- $volumes := include "airdock.overlay" (list $c.volumes $values.volumes) | fromJson -}}
-{{- include "airdock.checkMounts" (dict "component" $c "volumes" $volumes) -}}
+{{- include "airdock.checkPod" (dict "root" $root "component" $c "volumes" $volumes) -}}
 metadata:
   labels:
     {{- include "airdock.selectorLabels" .scope | nindent 4 }}
@@ -18,7 +18,7 @@ spec:
   {{- with $c.restartPolicy }}
   restartPolicy: {{ . }}
   {{- end }}
-  serviceAccountName: {{ include "airdock.fullname" $root }}-{{ $c.name }}
+  serviceAccountName: {{ include "airdock.accountName" (dict "root" $root "name" $c.name "values" $values) }}
   automountServiceAccountToken: false
   enableServiceLinks: false
   {{- with include "airdock.pullSecrets" $root | fromJsonArray }}
@@ -41,15 +41,21 @@ spec:
   {{- if hasKey $c "hostUsers" }}
   hostUsers: {{ $c.hostUsers }}
   {{- end }}
-  {{- range $key := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" "runtimeClassName" }}
+  {{- range $key := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" "runtimeClassName" "schedulerName" "hostAliases" "dnsPolicy" "dnsConfig" }}
   {{- with get $values $key | default (get $c $key) }}
   {{ $key }}: {{ toJson . }}
   {{- end }}
   {{- end }}
-  {{- with $c.initContainers }}
+  {{- $extra := include "airdock.extraContainers" $values | fromJsonArray }}
+  {{- if or $extra $c.initContainers }}
   initContainers:
-    {{- range . }}
-    - {{- include "airdock.container" (dict "root" $root "container" . "resources" $values.resources) | nindent 6 }}
+    {{- range $extra }}
+    - {{- toYaml . | nindent 6 }}
+    {{- end }}
+    {{- range $c.initContainers }}
+    {{- /* Those that run Airflow have its environment, the user's part of it too; one with a token talks to the API server only. */}}
+    {{- $shared := and (eq true .airflow) (not (hasKey (.volumeMounts | default dict) "token")) | ternary (pick $values "env" "envFrom" "volumeMounts") dict }}
+    - {{- include "airdock.container" (dict "root" $root "container" . "resources" $values.resources "values" $shared) | nindent 6 }}
     {{- end }}
   {{- end }}
   containers:
@@ -65,29 +71,6 @@ spec:
       {{- include "airdock.tokenVolume" . | nindent 6 }}
     {{- end }}
   {{- end }}
-{{- end }}
-
-{{- /* Fails if the API server would reject the main container's mounts. Call with (dict "component" $c "volumes" $volumes). */ -}}
-{{- define "airdock.checkMounts" -}}
-{{- $c := .component -}}
-{{- $there := concat (keys .volumes) (keys ($c.claims | default dict)) (ternary (list "token") list (eq true $c.token)) -}}
-{{- $problems := list -}}
-{{- $taken := dict -}}
-{{- range $key, $mount := include "airdock.overlay" (list $c.container.volumeMounts $c.values.volumeMounts) | fromJson -}}
-{{- $path := trimSuffix "/" ($mount.mountPath | default "") -}}
-{{- if not (has ($mount.name | default $key) $there) -}}
-{{- $problems = append $problems (printf "%s.volumeMounts.%s: the volume %q does not exist. Add it under %s.volumes, or use one of: %s." $c.key $key ($mount.name | default $key) $c.key (join ", " (sortAlpha $there))) -}}
-{{- end -}}
-{{- if not $mount.mountPath -}}
-{{- $problems = append $problems (printf "%s.volumeMounts.%s.mountPath: is missing. Set the path in the container." $c.key $key) -}}
-{{- else if hasKey $taken $path -}}
-{{- $problems = append $problems (printf "%s.volumeMounts.%s.mountPath: %s is also the mount path of %s. Use another one." $c.key $key $path (get $taken $path)) -}}
-{{- end -}}
-{{- $_ := set $taken $path $key -}}
-{{- end -}}
-{{- if $problems -}}
-{{- fail (printf "\n\nairdock: %d problem(s) in the values:\n  - %s\n" (len $problems) (join "\n  - " $problems)) -}}
-{{- end -}}
 {{- end }}
 
 {{- /* The content that automountServiceAccountToken would mount, as an explicit volume: only one container mounts it. */ -}}

@@ -28,7 +28,7 @@ unless `name` is given).
 {{- if hasKey $c "Error" }}{{ fail $c.Error }}{{ end -}}
 {{- $values := $c.values -}}
 {{- $scope := dict "root" $root "component" ($c.component | default $c.name) "name" $c.name "namespace" $c.namespace -}}
-{{- include "airdock.serviceAccount" (merge (dict "values" $values) $scope) }}
+{{- include "airdock.serviceAccount" (merge (dict "values" $values) $scope) -}}
 ---
 apiVersion: apps/v1
 kind: {{ $c.kind | default "Deployment" }}
@@ -42,14 +42,19 @@ metadata:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
+  {{- if not (kindIs "invalid" $values.replicas) }}
   replicas: {{ $values.replicas }}
+  {{- end }}
+  {{- if not (kindIs "invalid" $values.revisionHistoryLimit) }}
+  revisionHistoryLimit: {{ $values.revisionHistoryLimit }}
+  {{- end }}
   {{- if eq ($c.kind | default "Deployment") "StatefulSet" }}
   serviceName: {{ include "airdock.fullname" $root }}-{{ $c.name }}
   {{- with $c.podManagementPolicy }}
   podManagementPolicy: {{ . }}
   {{- end }}
   {{- end }}
-  {{- with $c.strategy }}
+  {{- with $values.strategy | default $c.strategy }}
   strategy:
     {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -72,7 +77,10 @@ spec:
   {{- end }}
 {{- end }}
 
+{{- /* The service account of a component's pods, unless the user names an existing one. */ -}}
 {{- define "airdock.serviceAccount" -}}
+{{- if not (.values.serviceAccount | default dict).name -}}
+---
 apiVersion: v1
 kind: ServiceAccount
 metadata:
@@ -82,6 +90,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 automountServiceAccountToken: false
+{{ end -}}
 {{- end }}
 
 {{- /* The spec of a claim. Call with (dict "claim" {size, storageClassName} "accessMode" "ReadWriteOnce"). */ -}}

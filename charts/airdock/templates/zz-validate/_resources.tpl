@@ -30,7 +30,7 @@ blocks named `resources` in a map of values. Call with (dict "key" "workers.defa
 {{- /* In all blocks of values that may contain `resources`. */ -}}
 {{- define "airdock.problems.resources" -}}
 {{- $problems := list -}}
-{{- $blocks := merge (pick .Values "controlPlane" "database" "broker") (include "airdock.taskSettings" . | fromJson) -}}
+{{- $blocks := merge (pick .Values "podDefaults" "controlPlane" "database" "broker") (include "airdock.taskSettings" . | fromJson) -}}
 {{- range $name, $group := include "airdock.workers" . | fromJson }}{{ $_ := set $blocks (printf "workers.%s" $name) (omit $group "tasks") }}{{ end -}}
 {{- range $key, $values := $blocks -}}
 {{- $problems = concat $problems (include "airdock.resourceProblems" (dict "key" $key "values" $values) | fromJsonArray) -}}

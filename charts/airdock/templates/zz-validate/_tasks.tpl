@@ -33,6 +33,11 @@
 {{- $problems := list -}}
 {{- $namespaces := include "airdock.namespaces" . | fromJsonArray -}}
 {{- $workers := printf "^system:serviceaccount:(%s):%s-worker-" (join "|" $namespaces) (include "airdock.fullname" .) -}}
+{{- $accounts := list -}}
+{{- range include "airdock.workers" . | fromJson -}}
+{{- $given := (.serviceAccount | default dict).name -}}
+{{- if $given }}{{ $accounts = append $accounts (printf "system:serviceaccount:%s:%s" (include "airdock.workerNamespace" (dict "root" $ "group" .)) $given) }}{{ end -}}
+{{- end -}}
 {{- range $key, $tasks := include "airdock.taskSettings" . | fromJson -}}
 {{- if has $tasks.namespace (list $.Release.Namespace "default" "kube-system" "kube-public" "kube-node-lease") -}}
 {{- $problems = append $problems (printf "%s.namespace: %q contains other objects, too. Task pods can use every Secret and service account in their namespace. Use a dedicated namespace." $key $tasks.namespace) -}}
@@ -71,7 +76,7 @@
 {{- end -}}
 {{- range $list := list "exemptUsers" "controllers" -}}
 {{- range get $tasks.admission $list -}}
-{{- if regexMatch $workers . -}}
+{{- if or (regexMatch $workers .) (has . $accounts) -}}
 {{- $problems = append $problems (printf "%s.admission.%s: %q is a worker's service account, which every DAG author can use, so the admission policy would not apply. Remove it, or set %s.admission.enabled: false." $key $list . $key) -}}
 {{- end -}}
 {{- end -}}

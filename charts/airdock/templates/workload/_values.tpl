@@ -1,0 +1,46 @@
+{{- /* Where a pod's values come from: podDefaults, for workers workerDefaults, and the component's block. */ -}}
+
+{{- /*
+The key that sets a value, for messages: the block that is merged last, of those that have it. Call with
+(dict "root" $ "key" "workers.default" "path" (list "volumes" "cache")).
+*/ -}}
+{{- define "airdock.valueKey" -}}
+{{- $blocks := list "podDefaults" -}}
+{{- if hasPrefix "workers." .key }}{{ $blocks = append $blocks "workerDefaults" }}{{ end -}}
+{{- $found := .key -}}
+{{- range $block := append $blocks .key -}}
+{{- $value := $.root.Values -}}
+{{- range concat (splitList "." $block) $.path -}}
+{{- $value = kindIs "map" $value | ternary (get ($value | default dict) .) nil -}}
+{{- end -}}
+{{- if not (kindIs "invalid" $value) }}{{ $found = $block }}{{ end -}}
+{{- end -}}
+{{- prepend .path $found | join "." -}}
+{{- end }}
+
+{{- /* All blocks of pods, merged, as a JSON map by their keys. */ -}}
+{{- define "airdock.podBlocks" -}}
+{{- $blocks := dict -}}
+{{- if .Values.controlPlane.enabled -}}
+{{- range $key := list "apiServer" "scheduler" "dagProcessor" "triggerer" -}}
+{{- $_ := set $blocks (printf "controlPlane.%s" $key) (include "airdock.mergePods" (list $.Values.podDefaults (get $.Values.controlPlane $key)) | fromJson) -}}
+{{- end -}}
+{{- end -}}
+{{- range $store := list "database" "broker" -}}
+{{- if include "airdock.embedded" (dict "root" $ "store" $store) -}}
+{{- $_ := set $blocks (printf "%s.embedded" $store) (include "airdock.mergePods" (list $.Values.podDefaults (get $.Values $store).embedded) | fromJson) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $group := include "airdock.workers" . | fromJson }}{{ $_ := set $blocks (printf "workers.%s" $name) $group }}{{ end -}}
+{{- toJson $blocks -}}
+{{- end }}
+
+{{- /* The name of a component's service account. Call with (dict "root" $ "name" "scheduler" "values" $block). */ -}}
+{{- define "airdock.accountName" -}}
+{{- (.values.serviceAccount | default dict).name | default (printf "%s-%s" (include "airdock.fullname" .root) .name) -}}
+{{- end }}
+
+{{- /* The name of the account of a component of the control plane. Call with (dict "root" $ "component" "api-server"). */ -}}
+{{- define "airdock.controlPlaneAccount" -}}
+{{- include "airdock.accountName" (dict "root" .root "name" .component "values" (get .root.Values.controlPlane (camelcase .component | untitle))) -}}
+{{- end }}
