@@ -186,6 +186,57 @@ def test_dollars_reach_the_container_as_they_are_written() -> None:
     assert set(seen) == {text.replace("$", "$$")}
 
 
+def test_variables_and_pools() -> None:
+    text = "5$ $$ $(HOME)"
+    secret = {"valueFrom": {"secretKeyRef": {"name": "variables", "key": "token"}}}
+    airflow = {
+        "variables": {"price": text, "limits": {"cpu": [1, True]}, "count": 7, "token": secret},
+        "pools": {"ware$(HOME)": {"slots": 3, "includeDeferred": True}},
+    }
+    manifests = render({"airflow": airflow})
+    seen = 0
+    for workload, pod in manifests.pods:
+        for container in pod.containers:
+            if "AIRFLOW_CONFIG" not in container.env:
+                continue
+            seen += 1
+            assert container.env["AIRFLOW_VAR_PRICE"].value == text.replace("$", "$$")
+            assert json.loads(container.env["AIRFLOW_VAR_LIMITS"].value or "") == {"cpu": [1, True]}
+            assert container.env["AIRFLOW_VAR_COUNT"].value == "7"
+            assert container.env["AIRFLOW_VAR_TOKEN"].secret == ("variables", "token")
+            pools = container.env.get("AIRDOCK_POOLS")
+            assert (pools is not None) == (container.name == "migrate"), (workload, container.name)
+            if pools:
+                assert json.loads((pools.value or "").replace("$$", "$")) == airflow["pools"]
+    assert seen > 8
+
+
+def test_network_rules_of_a_component() -> None:
+    """A rule reaches its component alone; the metadata addresses all that run Airflow, and no store."""
+    keys = {
+        "apiServer": "api-server", "scheduler": "scheduler", "dagProcessor": "dag-processor",
+        "triggerer": "triggerer", "workers": "worker", "database": "postgres", "broker": "redis",
+    }  # fmt: skip
+    rules = {
+        key: {way: [{"ports": [{"port": 7000 + number}]}] for way in ("ingress", "egress")}
+        for number, key in enumerate(keys)
+    }
+    manifests = render({"networkPolicy": {**rules, "metadata": True}})
+    found = {
+        policy.name: policy.raw["spec"] for policy in manifests.all("NetworkPolicy", namespace="airdock")
+    }
+    for number, (key, component) in enumerate(keys.items()):
+        rule = {"ports": [{"port": 7000 + number}]}
+        for way in ("ingress", "egress"):
+            owners = {name for name, spec in found.items() if rule in (spec.get(way) or ())}
+            assert owners == {f"airdock-{component}"}, (key, way)
+    reaching = {name for name, spec in found.items() if '"port": 988' in json.dumps(spec)}
+    assert reaching == {f"airdock-{component}" for component in keys.values()} - {
+        "airdock-postgres",
+        "airdock-redis",
+    }
+
+
 @pytest.mark.parametrize("component", ["apiServer", "triggerer", "scheduler"])
 def test_an_existing_account_has_the_rights(component: str) -> None:
     """What was bound to the chart's account is bound to the user's, and the chart creates none."""

@@ -95,6 +95,11 @@ PODS = (
         ),
     ),
     Bad(
+        "variables that differ in capitals",
+        {"airflow": {"variables": {"Sample": "a", "SAMPLE": "b"}}},
+        ("airflow.variables.", "differs from", "in capitals only"),
+    ),
+    Bad(
         "a field of a container that the chart sets",
         group(sidecars={"a": {**IMAGE, "restartPolicy": "Never"}}),
         ("/workers/default/sidecars/a", "'restartPolicy'"),

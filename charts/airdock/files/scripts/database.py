@@ -8,12 +8,15 @@ that it does not know, without saying what to do.
 
 import importlib.metadata
 import importlib.util
+import json
 import os
 import re
+import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy
 
@@ -71,7 +74,7 @@ def unknown_revision(connection: sqlalchemy.Connection) -> str | None:
 
 
 def migrate() -> None:
-    """Runs `airflow db migrate`, in place of this process; exits with the way out if it is ahead."""
+    """Runs `airflow db migrate`, then sets the pools; exits with the way out if the database is ahead."""
     with connect() as connection:
         problem = unknown_revision(connection)
     if problem:
@@ -82,7 +85,28 @@ def migrate() -> None:
             f"  airflow db downgrade --to-version {version} --yes\n"
             "and then roll back again."
         )
-    os.execvp("airflow", ["airflow", "db", "migrate"])  # noqa: S606
+    done = subprocess.run(["airflow", "db", "migrate"])
+    if done.returncode == 0 and os.environ.get("AIRDOCK_POOLS"):
+        set_pools(json.loads(os.environ["AIRDOCK_POOLS"]))
+    sys.exit(done.returncode)
+
+
+def set_pools(pools: dict[str, dict[str, Any]]) -> None:
+    """Creates or changes pools in the database.
+
+    Args:
+        pools: `airflow.pools` of the values, by name: slots, description and includeDeferred.
+    """
+    from airflow.models.pool import Pool
+
+    for name, pool in pools.items():
+        Pool.create_or_update_pool(
+            name=name,
+            slots=int(pool["slots"]),
+            description=pool.get("description", ""),
+            include_deferred=pool.get("includeDeferred", False),
+        )
+        print(f"Set the pool {name}: {int(pool['slots'])} slots.", flush=True)
 
 
 def wait() -> None:

@@ -62,15 +62,18 @@ AIRFLOW__CORE__EXECUTION_API_SERVER_URL: {{ .Values.controlPlane.executionApiUrl
 CONNECTION_CHECK_MAX_COUNT: "0"
 PYTHONUNBUFFERED: "1"
 {{- range $id, $connection := .Values.airflow.connections }}
-AIRFLOW_CONN_{{ $id | upper }}: {{ include "airdock.connection" $connection | trim | nindent 2 }}
+AIRFLOW_CONN_{{ $id | upper }}: {{ include "airdock.literalValue" $connection | trim | nindent 2 }}
+{{- end }}
+{{- range $key, $variable := .Values.airflow.variables }}
+AIRFLOW_VAR_{{ $key | upper }}: {{ include "airdock.literalValue" $variable | trim | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{- /* One connection: a URI, a map (Airflow's JSON format), or Kubernetes' valueFrom. $ is doubled for the kubelet. */ -}}
-{{- define "airdock.connection" -}}
+{{- /* One connection or variable: a text, Kubernetes' valueFrom, or another value, as JSON. $ is doubled for the kubelet. */ -}}
+{{- define "airdock.literalValue" -}}
 {{- if kindIs "string" . -}}
 {{ . | replace "$" "$$" | quote }}
-{{- else if hasKey . "valueFrom" -}}
+{{- else if and (kindIs "map" .) (hasKey (kindIs "map" . | ternary . dict) "valueFrom") -}}
 {{ toJson . }}
 {{- else -}}
 {{ toJson . | replace "$" "$$" | quote }}

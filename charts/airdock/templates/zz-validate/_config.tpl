@@ -36,6 +36,15 @@
 {{- if and .Values.dags.volume $remote -}}
 {{- $problems = append $problems "dags.volume: with dags.bundles, Airflow reads the bundles only, so the DAG files of the volume would not appear. Remove dags.volume, or add a LocalDagBundle to dags.bundles." -}}
 {{- end -}}
+{{- range $kind, $entries := pick .Values.airflow "connections" "variables" -}}
+{{- $seen := dict -}}
+{{- range $id, $_ := $entries -}}
+{{- if hasKey $seen (upper $id) -}}
+{{- $problems = append $problems (printf "airflow.%s.%s: differs from %s in capitals only, so Airflow cannot tell them apart. Rename one of them." $kind $id (get $seen (upper $id))) -}}
+{{- end -}}
+{{- $_ := set $seen (upper $id) $id -}}
+{{- end -}}
+{{- end -}}
 {{- $known := list "conn_type" "description" "host" "login" "password" "schema" "port" "extra" -}}
 {{- range $id, $connection := .Values.airflow.connections -}}
 {{- if and (kindIs "map" $connection) (not (hasKey $connection "valueFrom")) -}}
