@@ -48,7 +48,7 @@ def test_shows_every_value() -> None:
             path = path[: path.index("resources") + 1]
         if path[0] == "workerDefaults":
             path[:1] = ["workers", "x"]
-        for group in ("images", "controlPlane"):
+        for group in ("images", "controlPlane", "networkPolicy"):
             if path[0] == group and len(path) > 2:
                 path[1] = "x"
         name = ".".join(path).replace("*", "x")

@@ -26,6 +26,14 @@ PODS = (
         ("- podDefaults.sidecars.a.resources.limits: cpu or memory", "1 problem(s)"),
     ),
     Bad(
+        "a default sidecar without limits, beside one of the group",
+        {
+            "podDefaults": {"sidecars": {"a": IMAGE}},
+            **group(sidecars={"b": {**IMAGE, "resources": LIMITS}}),
+        },
+        ("- podDefaults.sidecars.a.resources.limits: cpu or memory", "1 problem(s)"),
+    ),
+    Bad(
         "the main container's name",
         group(initContainers={"worker": IMAGE}),
         ("workers.default.initContainers.worker: the pod of workers.default has another container",),
@@ -53,7 +61,7 @@ PODS = (
     Bad(
         "DNS without servers",
         {"podDefaults": {"dnsPolicy": "None"}},
-        ("podDefaults.dnsPolicy: None needs at least one server", "dnsConfig.nameservers"),
+        ("- podDefaults.dnsPolicy: None needs at least one server", "1 problem(s)"),
     ),
     Bad(
         "a strategy of a StatefulSet",

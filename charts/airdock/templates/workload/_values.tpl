@@ -11,7 +11,9 @@ The key that sets a value, for messages: the block that is merged last, of those
 {{- range $block := append $blocks .key -}}
 {{- $value := $.root.Values -}}
 {{- range concat (splitList "." $block) $.path -}}
-{{- $value = kindIs "map" $value | ternary (get ($value | default dict) .) nil -}}
+{{- /* get gives "" for a key that is not there. */ -}}
+{{- $there := hasKey (kindIs "map" $value | ternary $value dict) . -}}
+{{- $value = $there | ternary (get (kindIs "map" $value | ternary $value dict) .) nil -}}
 {{- end -}}
 {{- if not (kindIs "invalid" $value) }}{{ $found = $block }}{{ end -}}
 {{- end -}}

@@ -25,7 +25,7 @@
 {{- end -}}
 {{- end -}}
 {{- if and (eq ($values.dnsPolicy | default "") "None") (not ($values.dnsConfig | default dict).nameservers) -}}
-{{- $problems = append $problems (printf "%s: None needs at least one server. Set %s.dnsConfig.nameservers." (include "airdock.valueKey" (merge (dict "path" (list "dnsPolicy")) $scope)) $block) -}}
+{{- $problems = append $problems (printf "%s: None needs at least one server. Set nameservers in dnsConfig, too." (include "airdock.valueKey" (merge (dict "path" (list "dnsPolicy")) $scope))) -}}
 {{- end -}}
 {{- end -}}
 {{- range $exempt -}}
