@@ -160,8 +160,22 @@ def ended(dags: Release) -> Iterator[list[Ended]]:
         # The processor of the release as it was would give all copies of a DAG the same id.
         stack.callback(forget, dags, content)
         administrator.put_files(target, content)
-        dags.poke()
+        arrive(dags, content.keys())
         yield run_all(dags.airflow, found)
+
+
+def arrive(release: Release, names: Set[str]) -> None:
+    """Wait until the files are in the pods that read them: else a task may start where its DAG is not."""
+    release.poke()
+
+    def there(pod: str, component: str) -> bool:
+        return names <= set(release.inside(pod, component, "ls", administrator.DAGS_PATH).split())
+
+    for component in ("worker", "triggerer", "dag-processor"):
+        for pod in release.staying(component):
+            name = pod["metadata"]["name"]
+            if pod["status"]["phase"] == "Running":
+                wait_until(partial(there, name, component), 90, f"DAG files in {name}")
 
 
 def forget(release: Release, content: dict[str, str | bytes]) -> None:
