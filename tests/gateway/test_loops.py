@@ -15,6 +15,7 @@ import pytest
 from docker_gateway import (
     cluster_cleanup,
     cluster_container,
+    cluster_creation,
     cluster_pods,
     daemon_cleanup,
     loops,
@@ -296,8 +297,8 @@ def test_a_pod_that_comes_after_its_deletion_is_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer to its creation was lost, and it could not be found yet when it was deleted."""
-    monkeypatch.setattr(cluster_pods, "_PATIENCE", 0.0)
-    with running("cluster", tmp_path, direct=True) as gateway:
+    monkeypatch.setattr(cluster_creation, "_PATIENCE", 0.0)
+    with running("cluster", tmp_path, direct=True, create_timeout_seconds=0) as gateway:
         world = gateway.world
         assert isinstance(world, ClusterWorld)
         wait_until(lambda: not gateway.server.ready(), PATIENCE, "ready", 0.01)
@@ -313,7 +314,8 @@ def test_a_pod_that_comes_after_its_deletion_is_deleted(
             return handle(method, path, query, body)
 
         monkeypatch.setattr(world, "handle", lose)
-        assert client.ask("POST", f"/containers/{container}/start")[0] == 503
+        assert client.ask("POST", f"/containers/{container}/start")[0] == 204
+        assert "injected" in client.ask("POST", f"/containers/{container}/wait")[1]["message"]
         found = gateway.backend.containers.get(container)
         wait_until(lambda: found and found.gone, PATIENCE, "the deletion found nothing", 0.01)  # type: ignore[union-attr]
         world.add(manifest)

@@ -28,7 +28,7 @@ def _amounts(pod: dict[str, Any]) -> Counter[str]:
     """Give what a pod counts towards a quota."""
     amounts = Counter({"pods": 1})
     for container in pod["spec"]["containers"]:
-        for name, amount in container["resources"]["limits"].items():
+        for name, amount in container.get("resources", {}).get("limits", {}).items():
             amounts[f"{'limits' if name == 'memory' else 'requests'}.{name}"] += int(quantity(amount))
     return amounts
 
@@ -110,6 +110,8 @@ class ClusterWorld(World):
 
     def _full(self, pod: dict[str, Any]) -> Reply | None:
         """Refuse a pod for which the quota has no room, in the API server's words."""
+        if not self.hard:
+            return None
         requested, used = _amounts(pod), Counter[str]()
         for task in self.tasks.values():
             if task.alive:

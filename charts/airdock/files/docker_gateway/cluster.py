@@ -15,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from . import cluster_manifest, cluster_remarks, listing, references
+from . import cluster_manifest, cluster_remarks, listing, policy, references
 from .api_versions import API
 from .backend import (
     ApiError,
@@ -265,8 +265,8 @@ class Cluster:
         container = self.containers.find(container_id)
         if options.stdin:
             raise ApiError(
-                501, "input cannot be sent to a pod: run it without -i (stdin_open), and pass the input in"
-                " the command, in an environment variable or on a volume", "endpoint",
+                501, "no input can be sent to a pod: run it without -i (stdin_open), and pass the input in"
+                f" the command, in a variable or on a volume, or {policy.DIND} or socket", "endpoint",
             )  # fmt: skip
         with container.changed:
             attachment = Attachment(container, container.changed)

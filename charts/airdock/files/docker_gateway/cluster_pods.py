@@ -54,7 +54,7 @@ class Pods:
                 except ApiStatus as lost:
                     raise Delayed(f"the cluster cannot create the pod: {lost.message}") from None
             message = without_temporary(status.message, request)
-            if full := cluster_quota.read(message):
+            if full := cluster_quota.parse(message):
                 quota = f"the quota {full.name} of namespace {self._namespace}"
                 if full.never:
                     raise ApiError(

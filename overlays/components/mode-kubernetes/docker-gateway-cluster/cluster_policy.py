@@ -46,7 +46,7 @@ REFUSED = {
     "volumes": "anonymous volumes cannot be filled from the image; use a tmpfs mount, or a volume that the"
     " administrator allows",
     "attach_stdin": "no input can be sent to a pod; run without -i (stdin_open), or detached (-di), and pass"
-    " the input in the command, in a variable or on a volume",
+    f" the input in the command, in a variable or on a volume, or {policy.DIND} or socket",
     "mac_address": "the cluster assigns a pod's network address; remove it",
 }
 #: Output can always be attached to.

@@ -38,7 +38,7 @@ class Full:
         return f"the pod requests {_text(self.requested)}, and {most}"
 
 
-def read(message: str) -> Full | None:
+def parse(message: str) -> Full | None:
     """Read a refusal; None if it is no full quota's."""
     match = _FULL.search(message)
     if match is None:
