@@ -32,6 +32,8 @@ def objects(
     del spec["serviceAccountName"]
     spec["terminationGracePeriodSeconds"] = 30
     (worker,) = spec["containers"]
+    # There are no logs of tasks.
+    spec["initContainers"] = [c for c in spec["initContainers"] if c["name"] != "log-groomer"]
     (daemon,) = (c for c in spec["initContainers"] if c["name"] == "docker")
     shared = {mount["name"] for mount in daemon["volumeMounts"]}
     spec["containers"] = [
