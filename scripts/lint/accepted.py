@@ -156,16 +156,6 @@ ACCEPTED: tuple[Acceptance, ...] = (
             ),
         )
     ),
-    *(
-        Acceptance(
-            "rbac-cluster-wide",
-            "tasks.userNamespaces: auto needs to know which nodes support user namespaces. The rule "
-            "allows only to list nodes.",
-            kind=kind,
-            name="-list-nodes",
-        )
-        for kind in ("ClusterRole", "ClusterRoleBinding")
-    ),
     Acceptance(
         "rbac-exec",
         "Mode kubernetes: KubernetesPodOperator uses exec to read a task's XCom from its sidecar.",

@@ -42,6 +42,7 @@ VALUES: Mapping[str, Any] = {
         },
         "claims": {"data": {"claimName": "of-the-values"}},
         "imagePullSecrets": ["registry"],
+        "userNamespaces": "off",
         "admission": {
             "serviceAccounts": ["cloud"],
             "tokenAudiences": ["sts.example.com"],

@@ -108,7 +108,7 @@ def gateway_pod(
     owner       the uid of the gateway's pod
     """
     sys.path.insert(0, str(CHART / "files"))
-    from docker_gateway import cluster_manifest, model, settings
+    from docker_gateway import cluster_manifest, cluster_users, model, settings
 
     rendered = manifests.one("ConfigMap", name=f"{worker_of(manifests, group).name}-docker-gateway")
     file = directory / "settings.json"
@@ -120,6 +120,7 @@ def gateway_pod(
     loaded = settings.load(worker_env(manifests, group) | given)
     request = {"Image": "busybox:1.37", "Cmd": ["echo", "hello"], "HostConfig": {}, **body}
     create = model.parse_create(json.dumps(request).encode())
-    made = cluster_manifest.build(create, "c0ffee" * 10 + "abcd", loaded, always_pull=False, userns=False)
+    way = cluster_users.Users(loaded.tasks).ways(create)[0]
+    made = cluster_manifest.build(create, "c0ffee" * 10 + "abcd", loaded, always_pull=False, way=way)
     found: dict[str, Any] = made.manifest
     return found

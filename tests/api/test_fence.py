@@ -203,6 +203,37 @@ def test_bare_operator_with_default_values(install: Callable[..., Installed]) ->
     assert [volume["name"] for volume in created["spec"]["volumes"]] == ["xcom"], "no token"
 
 
+@pytest.mark.attack(actor=AUTHOR)
+def test_user_namespaces_let_root_in_and_no_more(install: Callable[..., Installed]) -> None:
+    """By default: the Docker gateway gives root a user namespace, and so may others."""
+    users = install({}, release="users", namespace="users")
+
+    def root(**more: Any) -> Pod:
+        pod = kpo_pod(users.manifests)
+        pod["spec"] |= {"securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}, "hostUsers": False}
+        base(pod)["securityContext"] |= {"runAsUser": 0, "runAsNonRoot": False, **more}
+        return pod
+
+    assert users.worker.create(root(), dry_run=True)["spec"]["hostUsers"] is False
+    inside = root(procMount="Unmasked")
+    said = refusal(lambda: users.worker.create(inside, dry_run=True))
+    assert "container base has procMount Unmasked: remove it (no value allows this)" in said
+    for more in ({"allowPrivilegeEscalation": True}, {"capabilities": {"add": ["SYS_ADMIN"]}}):
+        said = refusal(lambda more=more: users.worker.create(root(**more), dry_run=True))  # type: ignore[misc]
+        assert 'violates PodSecurity "restricted' in said
+    for host_users in (None, True):
+        pod = root()
+        pod["spec"]["hostUsers"] = host_users
+        said = refusal(lambda pod=pod: users.worker.create(pod, dry_run=True))  # type: ignore[misc]
+        assert 'violates PodSecurity "restricted' in said
+    admin = users.plane.admin
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "unfenced-users"}}
+    admin.create(namespace)
+    inside["metadata"]["namespace"] = "unfenced-users"
+    inside["spec"].pop("serviceAccountName", None)
+    admin.create(inside, dry_run=True)
+
+
 GATEWAY = {
     "workers": {"default": {"mode": "kubernetes", "queues": ["default"]}},
     "tasks": {

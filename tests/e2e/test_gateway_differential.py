@@ -20,6 +20,8 @@ SCRIPT = Path(__file__).parent / "inside" / "docker_tasks.py"
 #: For all cases in one worker, on a node with other work.
 SECONDS = 900
 SAME = "the same"
+#: What only the node decides.
+OURS = ("[airdock] Waiting: ", "[airdock] user: ")
 Outcome = dict[str, Any]
 Results = dict[str, dict[str, Outcome]]
 
@@ -67,8 +69,8 @@ def different(expected: Outcome, found: Outcome) -> list[str]:
 
 
 def printed(outcome: Outcome) -> list[str]:
-    """Give a task's lines in no order, which two streams have not, without those about a slow node."""
-    return sorted(line for line in outcome["lines"] if not line.startswith("[airdock] Waiting: "))
+    """Give a task's lines in no order, which two streams have not, without those about the node."""
+    return sorted(line for line in outcome["lines"] if not line.startswith(OURS))
 
 
 def as_listed(cell: str, found: Outcome) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from docker_gateway import cluster_manifest
 from docker_gateway.backend import Refusal
+from docker_gateway.cluster_users import Users, Way
 from docker_gateway.model import Create, HostConfig, parse_create
 from docker_gateway.settings import Network, Registry, Settings, Tasks, Volume
 
@@ -25,7 +26,7 @@ TASKS = Tasks(
 def build(
     host: dict[str, Any] | None = None,
     tasks: Tasks = TASKS,
-    userns: bool = False,
+    way: Way | None = None,
     pull: bool = False,
     query: dict[str, str] | None = None,
     **config: Any,
@@ -33,7 +34,8 @@ def build(
     text = {"Image": "busybox:1.37", **config, "HostConfig": host or {}}
     request = parse_create(json.dumps(text).encode(), **(query or {}))
     settings = Settings(owner="owner-uid", worker_group="default", tasks=tasks)
-    return cluster_manifest.build(request, "c0ffee" * 10 + "abcd", settings, always_pull=pull, userns=userns)
+    way = way or Users(tasks).ways(request)[0]
+    return cluster_manifest.build(request, "c0ffee" * 10 + "abcd", settings, always_pull=pull, way=way)
 
 
 def main(**arguments: Any) -> dict[str, Any]:

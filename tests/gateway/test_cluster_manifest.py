@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 from docker_gateway import cluster_manifest
+from docker_gateway.backend import Refusal
+from docker_gateway.cluster_users import Users
+from docker_gateway.model import Create
 from docker_gateway.settings import Tasks, Volume
 
 from tests.support.attacks import AUTHOR
@@ -56,14 +59,15 @@ def test_entrypoint_and_command() -> None:
 def test_environment() -> None:
     names = {entry["name"]: entry["value"] for entry in main(Env=["A=1", "B", "A=2", "C=", "D=x=y"])["env"]}
     without = {"NVIDIA_VISIBLE_DEVICES": "void"}
-    assert names == {"A": "2", "C": "", "D": "x=y", "HOME": "/home/airdock"} | without
+    own = {name: "airdock" for name in ("USER", "LOGNAME")} | without
+    assert names == {"A": "2", "C": "", "D": "x=y", "HOME": "/home/airdock"} | own
     asked = {
         entry["name"]: entry["value"] for entry in main(Env=["NVIDIA_VISIBLE_DEVICES=all", "A=1"])["env"]
     }
-    assert asked == {"A": "1", "HOME": "/home/airdock"} | without
+    assert asked == {"A": "1", "HOME": "/home/airdock"} | own
     gpu = {"DeviceRequests": [{"Count": 1, "Capabilities": [["gpu"]]}]}
     given = {entry["name"] for entry in main(host=gpu, Env=["NVIDIA_VISIBLE_DEVICES=all", "A=1"])["env"]}
-    assert given == {"A", "HOME"}, "the device plugin sets it"
+    assert given == {"A", "HOME", "USER", "LOGNAME"}, "the device plugin sets it"
     none = {"DeviceRequests": [{"Count": 0, "Capabilities": [["gpu"]]}]}
     assert without.items() <= {e["name"]: e.get("value") for e in main(host=none)["env"]}.items(), (
         "a request for no GPU: the image's variable would give all"
@@ -82,17 +86,38 @@ def test_users() -> None:
     for name in ("nobody", "1000:staff", "-1", "99999999999", "1000:", ":5"):
         if name != "1000:":
             assert refusal(User=name), name
-    own = dataclasses.replace(TASKS, user=None)
-    assert "runAsUser" not in spec(tasks=own)["securityContext"]
+    own = spec(tasks=dataclasses.replace(TASKS, user="auto"))["securityContext"]
+    assert "runAsUser" not in own
+    assert own["runAsNonRoot"] is True
 
 
 def test_user_namespaces_let_root_in() -> None:
+    tasks = dataclasses.replace(TASKS, user_namespaces="on")
     for user in ("", "root", "0"):
-        value = spec(User=user, userns=True)
+        value = spec(User=user, tasks=tasks)
         assert value["hostUsers"] is False
         assert "runAsNonRoot" not in value["securityContext"]
         assert value["containers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-    assert "runAsUser" not in spec(userns=True)["securityContext"]
+    assert "runAsUser" not in spec(tasks=tasks)["securityContext"]
+
+
+@pytest.mark.parametrize("user", ["auto", 1000, None])
+@pytest.mark.parametrize("namespaces", ["auto", "on", "off", None])
+@pytest.mark.parametrize("author", ["", "0", "root", "1000:0"])
+@pytest.mark.attack(actor=AUTHOR)
+def test_only_a_user_namespace_has_root(user: Any, namespaces: Any, author: str) -> None:
+    """Whatever the settings: the kubelet refuses root, or root is one in a user namespace."""
+    tasks = dataclasses.replace(TASKS, user=user, user_namespaces=namespaces)
+    try:
+        ways = Users(tasks).ways(Create(image="busybox", user=author))
+    except Refusal:
+        assert (author in ("0", "root"), namespaces in ("off", None)) == (True, True)
+        return
+    for way in ways:
+        value = spec(User=author, tasks=tasks, way=way)
+        inside = value.get("hostUsers") is False
+        assert inside or value["securityContext"]["runAsNonRoot"] is True
+        assert inside <= (namespaces in ("auto", "on"))
 
 
 def test_resources() -> None:

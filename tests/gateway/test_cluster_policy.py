@@ -8,6 +8,7 @@ import json
 import pytest
 from docker_gateway import cluster_manifest, cluster_policy, policy
 from docker_gateway.backend import Refusal
+from docker_gateway.cluster_users import Way
 from docker_gateway.model import Create, HostConfig, parse_create
 from docker_gateway.settings import Settings
 
@@ -51,7 +52,7 @@ def test_what_docker_py_sends_by_default_is_not_refused() -> None:
         "1.47", "busybox", "true", host_config=host, networking_config={}, ports=[], volumes=[]
     )
     request = parse_create(json.dumps(config).encode())
-    assert cluster_manifest.build(request, "0" * 64, Settings(tasks=TASKS), always_pull=False, userns=False)
+    assert cluster_manifest.build(request, "0" * 64, Settings(tasks=TASKS), always_pull=False, way=Way.NUMBER)
 
 
 @pytest.mark.parametrize("name", ESCAPES)

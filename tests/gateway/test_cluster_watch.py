@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from docker_gateway.cluster_admission import Admission
 from docker_gateway.cluster_api import KubernetesApi
 from docker_gateway.cluster_container import Container
+from docker_gateway.cluster_creation import Creation
 from docker_gateway.cluster_pods import Pods
+from docker_gateway.cluster_replacement import Replacement
+from docker_gateway.cluster_users import Users
+from docker_gateway.cluster_waiting import Waiting
 from docker_gateway.cluster_watch import Watch
 from docker_gateway.containers import Containers
 from docker_gateway.health import Metrics
@@ -39,7 +44,11 @@ def watch(containers: Containers[Container], monkeypatch: pytest.MonkeyPatch) ->
     pods = Pods(api, "tasks")
     # The pod's deletion would be a request in the background.
     monkeypatch.setattr(pods, "delete", lambda *_: None)
-    return Watch(api, pods, Settings(owner="o"), containers, Metrics())
+    settings, metrics = Settings(owner="o"), Metrics()
+    users, waiting = Users(settings.tasks), Waiting(api, settings.tasks)
+    admission, creation = Admission(pods, users, settings), Creation(pods, waiting, containers, metrics)
+    replacement = Replacement(pods, admission, creation, users, metrics)
+    return Watch(api, pods, settings, containers, replacement, metrics)
 
 
 def test_a_pod_that_was_deleted_while_nothing_was_watched_has_ended(

@@ -142,10 +142,18 @@ def test_liveness_knows_that_a_loop_has_ended_or_hangs(
 
 
 #: The threads that must live, and the backend that has them.
-LOOPS = {"hangups": "", "watch": "cluster", "collect": "", "listen": "daemon", "storage": "daemon"}
+LOOPS = {
+    "hangups": "",
+    "watch": "cluster",
+    "create": "cluster",
+    "collect": "",
+    "listen": "daemon",
+    "storage": "daemon",
+}
 #: All other threads: what happens if one ends.
 THREADS = {
     "cluster_logs Timer": "the log of one request goes on after its `until`",
+    "cluster_replacement replace": "the next look at its container begins another one",
     "daemon_cleanup remove": "one of 32 as the gateway ends; the next gateway's cleanup sees to what is left",
     "daemon_output input": "the input of one container ends",
     "health_port health": "the kubelet gets no answer, and restarts the gateway",

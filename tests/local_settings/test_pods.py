@@ -114,6 +114,26 @@ def test_root_by_choice_of_the_pod() -> None:
     assert "runAsNonRoot" not in sent["containers"][0]["securityContext"]
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize("where", ["pod", "container", "nowhere"])
+def test_root_gets_a_user_namespace_where_it_may(
+    allowed: bool, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if allowed:
+        monkeypatch.setenv("AIRDOCK_TASK_USER_NAMESPACES", "true")
+    base = models.V1Container(name="base")
+    p = pod(containers=[base], security_context=models.V1PodSecurityContext(run_as_user=1))
+    if where == "pod":
+        p.spec.security_context.run_as_user = 0
+    elif where == "container":
+        base.security_context = {"runAsUser": 0}
+    load().pod_mutation_hook(p)
+    assert wire(p).get("hostUsers") == (False if allowed and where != "nowhere" else None)
+    p.spec.host_users = True
+    load().pod_mutation_hook(p)
+    assert wire(p)["hostUsers"] is True, "the author's choice"
+
+
 def test_root_by_choice_of_one_container() -> None:
     base = models.V1Container(name="base")
     root = models.V1Container(name="root", security_context=models.V1SecurityContext(run_as_user=0))

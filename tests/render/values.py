@@ -153,7 +153,7 @@ TASK_NAMESPACES: dict[str, Any] = {
                 "admission": {"secrets": ["warehouse"], "exemptUsers": ["debugger"]},
                 "rbac": {"events": False, "deferrable": True},
                 "imagePullSecrets": ["registry"],
-                "userNamespaces": "auto",
+                "userNamespaces": "off",
                 "user": 1234,
             },
         },
@@ -373,7 +373,7 @@ MAXIMAL: dict[str, Any] = {
     "tasks": {
         "namespace": "data-tasks",
         "keepNamespace": False,
-        "userNamespaces": "auto",
+        "userNamespaces": "on",
         "networkPolicy": {
             "egress": "strict",
             "egressRules": [

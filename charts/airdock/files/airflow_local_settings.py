@@ -338,7 +338,8 @@ def pod_mutation_hook(pod: Any) -> None:
     why, a silently changed pod does not. The scheduler, which has AIRDOCK_POD_TEMPLATES, creates pods of
     KubernetesExecutor alone: each has all that from its template, and is compared with it, whatever the pod's
     labels say. Environment of the worker: AIRDOCK_TASK_SERVICE_ACCOUNT (a name),
-    AIRDOCK_TASK_RUN_AS_USER (a uid, or empty for the image's own), AIRDOCK_TASK_RESOURCES (a JSON object),
+    AIRDOCK_TASK_RUN_AS_USER (a uid, or empty for the image's own), AIRDOCK_TASK_USER_NAMESPACES ("true" where
+    root is allowed in a user namespace), AIRDOCK_TASK_RESOURCES (a JSON object),
     AIRDOCK_XCOM_SIDECAR_PULL_POLICY (as in a pod; without it Kubernetes' default).
     """
     if os.environ.get("AIRDOCK_POD_TEMPLATES"):
@@ -364,6 +365,11 @@ def pod_mutation_hook(pod: Any) -> None:
     containers = [*(spec.init_containers or []), *spec.containers]
     for container in containers:
         _secure(container, _get(security, "run_as_user"), models)
+    if os.environ.get("AIRDOCK_TASK_USER_NAMESPACES") and any(
+        _is_root(each, security) for each in containers
+    ):
+        # Pod Security admits root there alone.
+        _default(spec, "host_users", False)
     # The kubelet refuses uid 0 under runAsNonRoot: left out where the author asked for root.
     if all(_get(_get(container, "security_context"), "run_as_non_root") for container in containers):
         _default(security, "run_as_non_root", True)
@@ -378,6 +384,11 @@ def pod_mutation_hook(pod: Any) -> None:
             _set(given, "limits", dict(XCOM_LIMITS))
         if _get(container, "name") == XCOM_SIDECAR:  # The provider has no setting for it.
             _default(container, "image_pull_policy", os.environ.get("AIRDOCK_XCOM_SIDECAR_PULL_POLICY"))
+
+
+def _is_root(container: Any, pod_security: Any) -> bool:
+    user = _get(_get(container, "security_context"), "run_as_user")
+    return (_get(pod_security, "run_as_user") if user is None else user) == 0
 
 
 def _secure(container: Any, pod_user: int | None, models: Any) -> None:

@@ -166,9 +166,7 @@ CONTAINER = {
         "securityContext.appArmorProfile.localhostProfile"
     ],
     "securityContext.appArmorProfile.type": POD["securityContext.appArmorProfile.type"],
-    "securityContext.procMount": by_value(
-        {"procMount": "Unmasked"}, "tasks.userNamespaces", beside={"hostUsers": False}
-    ),
+    "securityContext.procMount": refused({"procMount": "Unmasked"}, beside={"hostUsers": False}),
     "securityContext.privileged": pod_security({"privileged": True, "allowPrivilegeEscalation": True}),
     "securityContext.readOnlyRootFilesystem": allowed({"readOnlyRootFilesystem": False}),
     "securityContext.runAsGroup": allowed({"runAsGroup": 5}),

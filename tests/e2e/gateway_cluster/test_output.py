@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import kubernetes
-import pytest
-from docker.errors import APIError
 from docker.types import Mount
 
 from tests.e2e.gateway_cluster.support import (
-    NAMESPACE,
     PYTHON,
-    Cluster,
     Gateway,
-    Start,
     begin,
     create,
     fails,
-    ignore_conflict,
     needs_native,
     run,
 )
@@ -101,40 +94,3 @@ def test_the_environment_of_a_task(gateway: Gateway) -> None:
     assert "No such file" in text
     assert "CapEff:\t0000000000000000" in text
     assert "NoNewPrivs:\t1" in text
-
-
-def test_user_namespaces(starter: Start) -> None:
-    client = starter(userNamespaces="on").client()
-    script = "id -u; touch /root-was-here && echo written; cat /proc/self/uid_map"
-    for user in (None, "root"):
-        code, output = run(client, ["sh", "-c", script], user=user)
-        lines = output.decode().split("\n")
-        assert (code, lines[:2]) == (0, ["0", "written"])
-        assert lines[2].split()[1] != "0"
-
-
-def test_user_namespaces_where_every_node_can(cluster: Cluster, starter: Start) -> None:
-    """``auto`` asks the nodes; without the right to, it is as if one of them could not."""
-    refused = starter(userNamespaces="auto").client()
-    with pytest.raises(APIError, match=r"tasks\.userNamespaces"):
-        create(refused, ["id", "-u"], user="root")
-    name = f"{NAMESPACE}-list-nodes"
-    with kubernetes.client.ApiClient(cluster.core.api_client.configuration) as client:
-        rbac = kubernetes.client.RbacAuthorizationV1Api(client)
-        rules = [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}]
-        ignore_conflict(rbac.create_cluster_role, {"metadata": {"name": name}, "rules": rules})
-        binding = {
-            "metadata": {"name": name},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": "gateway", "namespace": NAMESPACE}],
-        }
-        ignore_conflict(rbac.create_cluster_role_binding, binding)
-        try:
-            client = starter(userNamespaces="auto").client()
-            code, output = run(client, ["sh", "-c", "id -u; cat /proc/self/uid_map"], user="root")
-        finally:
-            rbac.delete_cluster_role_binding(name)
-            rbac.delete_cluster_role(name)
-    lines = output.decode().split("\n")
-    assert (code, lines[0]) == (0, "0")
-    assert lines[1].split()[1] != "0"

@@ -20,6 +20,7 @@ from typing import Any
 
 from docker_gateway import (
     cluster_manifest,
+    cluster_users,
     daemon,
     daemon_api,
     daemon_container,
@@ -43,7 +44,10 @@ RULES = Rules(
     cgroup_parent="none",
     memory="1Gi",
 )
-TASKS = Tasks(claims={"data": Volume("data-claim")}, binds={"/srv/shared": Volume("shared-claim")})
+TASKS = Tasks(
+    claims={"data": Volume("data-claim")}, binds={"/srv/shared": Volume("shared-claim")},
+    user="auto", user_namespaces="auto",
+)  # fmt: skip
 #: All that may reach the daemon in a create body.
 TOP = frozenset(
     (
@@ -123,7 +127,7 @@ def values(body: dict[str, Any], host: dict[str, Any]) -> None:
     assert 0 <= body.get("StopTimeout", 0) <= 300
 
 
-def pod(manifest: dict[str, Any]) -> None:
+def pod(manifest: dict[str, Any], in_namespace: bool) -> None:
     """Hold a pod against Pod Security "restricted" and against the kubelet's expansion of $(NAME)."""
     spec = manifest["spec"]
     for name in (
@@ -136,8 +140,12 @@ def pod(manifest: dict[str, Any]) -> None:
     ):
         assert name not in spec, name
     assert spec["automountServiceAccountToken"] is False
-    assert spec["securityContext"]["runAsNonRoot"] is True
-    assert spec["securityContext"]["runAsUser"] > 0
+    if in_namespace:
+        assert spec["hostUsers"] is False
+    else:
+        assert "hostUsers" not in spec
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"].get("runAsUser", 1) > 0
     for volume in spec.get("volumes", []):
         assert volume.keys() <= {"name", "emptyDir", "persistentVolumeClaim"}, volume
     for container in [*spec["containers"], *spec.get("initContainers", [])]:
@@ -251,11 +259,12 @@ class Manifests:
     alive = str
 
     def create(self, request: model.Create) -> tuple[str, list[str]]:
-        built = cluster_manifest.build(
-            request, "0" * 64, Settings(owner="owner", worker_group="group", tasks=TASKS),
-            always_pull=False, userns=False,
-        )  # fmt: skip
-        pod(built.manifest)
+        for way in cluster_users.Users(TASKS).ways(request):
+            built = cluster_manifest.build(
+                request, "0" * 64, Settings(owner="owner", worker_group="group", tasks=TASKS),
+                always_pull=False, way=way,
+            )  # fmt: skip
+            pod(built.manifest, way is cluster_users.Way.NAMESPACE)
         return "0" * 64, built.notes
 
 

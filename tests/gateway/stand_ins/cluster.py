@@ -20,8 +20,27 @@ _LEASES = re.compile(
 )
 
 
-def _status(code: int, reason: str) -> Reply:
-    return Reply(code, {"kind": "Status", "code": code, "reason": reason, "message": reason})
+#: How it shows that there are no user namespaces: the API server, admission, the kubelet, the runtime.
+NO_NAMESPACE = ("dropped", "refused", "sandbox", "mount", "start", "failed")
+#: The words of the kubelet (pkg/kubelet/kuberuntime/security_context_others.go, pkg/kubelet/userns), of runc.
+ROOT = "container has runAsNonRoot and image will run as root (pod: {pod}, container: container)"
+NAMED = (
+    "container has runAsNonRoot and image has non-numeric user ({user}), cannot verify user is non-root"
+    " (pod: {pod}, container: container)"
+)
+NO_SANDBOX = (
+    "Failed to create pod sandbox: can't set `spec.hostUsers: false`, runtime does not support user"
+    " namespaces"
+)
+NO_MOUNT = (
+    "failed to create containerd task: OCI runtime create failed: runc create failed: failed to set"
+    " MOUNT_ATTR_IDMAP on /var/lib/kubelet/pods/x/volumes/y: invalid argument (maybe the filesystem used"
+    " doesn't support idmap mounts on this kernel?)"
+)
+
+
+def _status(code: int, reason: str, message: str = "") -> Reply:
+    return Reply(code, {"kind": "Status", "code": code, "reason": reason, "message": message or reason})
 
 
 def _amounts(pod: dict[str, Any]) -> Counter[str]:
@@ -47,6 +66,10 @@ class ClusterWorld(World):
         self.leases: dict[str, dict[str, Any]] = {}
         #: Events about pods: `reason`, `message` and the pod's `uid`.
         self.reports: list[dict[str, Any]] = []
+        #: Image -> the user that it names: a uid or a name; uid 1000 for all others.
+        self.users: dict[str, str] = {}
+        #: Why there are no user namespaces: one of NO_NAMESPACE, or empty.
+        self.no_namespaces = ""
         self.watchers: list[tuple[str, Pieces]] = []
         #: The hard limits of a ResourceQuota: `pods`, and limits of memory and GPUs as whole numbers.
         self.hard: dict[str, int] = {}
@@ -73,6 +96,14 @@ class ClusterWorld(World):
 
     def _pods(self, method: str, name: str, log: bool, query: dict[str, str], body: Any) -> Reply:
         if method == "POST":
+            in_namespace = body["spec"].get("hostUsers") is False
+            if in_namespace and self.no_namespaces == "refused":
+                message = (
+                    'pods "x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true'
+                )
+                return _status(403, "Forbidden", message)
+            if in_namespace and self.no_namespaces == "dropped":
+                body = {**body, "spec": {k: v for k, v in body["spec"].items() if k != "hostUsers"}}
             if full := self._full(body):
                 return full
             if "dryRun" in query:
@@ -196,9 +227,42 @@ class ClusterWorld(World):
             if _selected(pod["metadata"].get("labels"), selector):
                 pieces.put(line)
 
+    def _no_user(self, task: Task) -> bool:
+        """Say as the kubelet does that a pod's user cannot be had; False if it can."""
+        pod = self.pods[task.id]
+        spec, meta = pod["spec"], pod["metadata"]
+        security = spec.get("securityContext") or {}
+        user = self.users.get(spec["containers"][0]["image"], "1000")
+        ready = {"PodScheduled": "True", "PodReadyToStartContainers": "True"}
+        if security.get("runAsNonRoot") and "runAsUser" not in security:
+            words = ROOT if user in ("", "0") else "" if user.isdecimal() else NAMED
+            if words:
+                named = f"{meta['name']}_{meta.get('namespace')}({meta['uid']})"
+                message = words.format(user=user, pod=json.dumps(named))
+                self.report(task, {"reason": "CreateContainerConfigError", "message": message}, **ready)
+            return bool(words)
+        if spec.get("hostUsers", True):
+            return False
+        if self.no_namespaces == "sandbox":
+            self.reports.append(
+                {"uid": meta["uid"], "reason": "FailedCreatePodSandBox", "message": NO_SANDBOX}
+            )
+            self.report(
+                task, {"reason": "ContainerCreating"}, **{**ready, "PodReadyToStartContainers": "False"}
+            )
+        elif self.no_namespaces == "mount":
+            self.report(task, {"reason": "RunContainerError", "message": NO_MOUNT}, **ready)
+        elif self.no_namespaces == "start":
+            ended = {"exitCode": 128, "reason": "StartError", "message": NO_MOUNT, "startedAt": None}
+            self._state(task, "Failed", {"terminated": ended})
+        elif self.no_namespaces == "failed":
+            pod["status"] = {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": NO_SANDBOX}
+            self._event("MODIFIED", task.id)
+        return bool(self.no_namespaces)
+
     def run(self, task: Task) -> None:
         with self.lock:
-            if task.state == "pending":
+            if task.state == "pending" and not self._no_user(task):
                 task.state = "running"
                 self._state(task, "Running", {"running": {"startedAt": "2026-01-01T00:00:00Z"}})
 

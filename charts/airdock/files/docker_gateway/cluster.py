@@ -29,6 +29,7 @@ from .backend import (
     Refusal,
     Stream,
 )
+from .cluster_admission import Admission
 from .cluster_api import KubernetesApi
 from .cluster_cleanup import Cleanup
 from .cluster_container import Container, image_id
@@ -36,10 +37,11 @@ from .cluster_creation import Creation
 from .cluster_leases import Leases
 from .cluster_logs import Logs
 from .cluster_output import Output
-from .cluster_pods import Delayed, Pods
+from .cluster_pods import Pods
 from .cluster_removal import Removal
+from .cluster_replacement import Replacement
 from .cluster_retrieval import Retrieval
-from .cluster_user_namespaces import UserNamespaces
+from .cluster_users import Users
 from .cluster_waiting import Waiting
 from .cluster_watch import Watch
 from .containers import Attachment, Containers
@@ -70,15 +72,18 @@ class Cluster:
         self._events = Events()
         self._pods = Pods(self._api, settings.tasks.namespace)
         self._removal = Removal(self._pods, self.containers)
-        self._watch = Watch(self._api, self._pods, settings, self.containers, metrics)
-        self._leases = Leases(self._api, settings)
         waiting = Waiting(self._api, settings.tasks)
-        self._retrieval = Retrieval(self._api, settings.tasks)
         self._creation = Creation(self._pods, waiting, self.containers, metrics)
+        users = Users(settings.tasks)
+        self._admission = Admission(self._pods, users, settings)
+        self._replacement = Replacement(self._pods, self._admission, self._creation, users, metrics)
+        self._watch = Watch(self._api, self._pods, settings, self.containers, self._replacement, metrics)
+        self._leases = Leases(self._api, settings)
+        self._retrieval = Retrieval(self._api, settings.tasks)
         self._cleanup = Cleanup(
-            self._pods, waiting, self._watch, self._leases, settings, self.containers, metrics
-        )
-        self._user_namespaces = UserNamespaces(self._api, settings)
+            self._pods, waiting, self._watch, self._leases, self._replacement, settings, self.containers,
+            metrics,
+        )  # fmt: skip
         metrics.gauge("containers", "Containers by state.", lambda: self.containers.states(lambda c: c.state))
         metrics.counter(
             "kubernetes_requests_total", "Requests to the Kubernetes API.", lambda: self._api.requests
@@ -112,9 +117,10 @@ class Cluster:
             while not container.end_due and not container.gone and time.monotonic() < deadline:
                 time.sleep(0.1)
                 self._pods.delete(container, "the worker's pod ended", 10)
+        self._replacement.finish(max(deadline - time.monotonic(), 0.0))
         self._pods.deletions.finish(max(deadline - time.monotonic(), 0.0))
         # A pod may still come of a request that nobody has answered: another gateway is to see to it.
-        if answered and all(c.uid or c.gone for c in left):
+        if answered and all((c.uid or c.gone) and not c.replacing for c in left):
             self._leases.release()
 
     # ---- what Docker's clients ask
@@ -211,19 +217,11 @@ class Cluster:
     def create(self, request: Create) -> tuple[str, list[str]]:
         """Build the pod and let the API server judge it without creating it."""
         container_id = os.urandom(32).hex()
-        built = cluster_manifest.build(
-            request, container_id, self._settings,
-            always_pull=self._wants_fresh(request.image), userns=self._user_namespaces(),
-        )  # fmt: skip
-        try:
-            self._pods.post(built.manifest, request, dry_run=True)
-        except Delayed as delayed:
-            # What the quota admits is known at the start.
-            if not delayed.resources:
-                raise
+        fresh = self._wants_fresh(request.image)
+        way, built = self._admission.prepare(request, container_id, fresh)
         name, grace = built.manifest["metadata"]["name"], cluster_manifest.grace(request)
         container = Container(
-            container_id, request, name, grace, built.manifest, built.retrieve, built.xcom_all,
+            container_id, request, name, grace, built.manifest, way, fresh, built.retrieve, built.xcom_all,
             events=self._events, notes=built.notes,
         )  # fmt: skip
         self.containers.add(container)

@@ -14,6 +14,7 @@ from .backend import Result
 from .cluster_api import Object
 from .cluster_api import Stream as LogStream
 from .cluster_judgement import MAIN, Ended, Trouble
+from .cluster_users import Way
 from .events import Events
 from .health import Metrics, log
 from .labels import DAG, TASK
@@ -35,6 +36,8 @@ class Container:
     pod_name: str
     grace: int = 10
     manifest: Object = field(default_factory=dict)  # empty once it is of no use any more
+    way: Way = Way.AUTHOR
+    fresh: bool = False  # the node pulls the image even if it has one of its name
     retrieve: str = ""
     xcom_all: bool = False
     created: float = field(default_factory=time.time)
@@ -51,6 +54,15 @@ class Container:
     waits_for: str = ""  # the value below tasks.timeouts that limits what it waits for now
     waits_since: float = 0.0
     waiting: list[str] = field(default_factory=list)  # what it has waited for, as lines of its log
+    trouble: str = ""  # why it cannot be created, in the words of its node, if so
+    # Its pods before this one, by uid: their node could not run them with their user.
+    replaced: list[str] = field(default_factory=list)
+    tried: set[Way] = field(default_factory=set)
+    replacing: bool = False  # the last of them is deleted, and the next one is not created yet
+    replaced_at: float = 0.0
+    rejected: str = ""  # why, in the words of its node
+    never_runs: bool = False  # its node does not try again
+    vacated: bool = False  # it is deleted
     fate: str = ""  # why this gateway deletes the pod, if it does
     end_due: float = 0.0  # monotonic time at which the pod is deleted again, if it is still there
     end_error: str = ""  # why it could not be deleted, if so

@@ -121,7 +121,8 @@ class Creation:
         if not _left(container) and not container.uid:
             pod = self._pods.post(container.manifest, container.request, patience)
             with container.changed:
-                container.uid, container.gone = container.uid or pod["metadata"]["uid"], False
+                if pod["metadata"]["uid"] not in container.replaced:
+                    container.uid, container.gone = container.uid or pod["metadata"]["uid"], False
             if _left(container):  # in the meantime
                 # It may have been forgotten, too, when there was no pod yet.
                 self._containers.add(container)

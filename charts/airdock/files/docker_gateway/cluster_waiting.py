@@ -35,6 +35,7 @@ class Waiting:
             found = self._explained(container, found)
         now = time.monotonic()
         with container.changed:
+            container.trouble = found.message if found and found.patience == "createSeconds" else ""
             if found is None:
                 container.waits_for = ""
                 return ""

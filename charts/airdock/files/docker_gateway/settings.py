@@ -81,10 +81,11 @@ class Kubernetes:
 class Tasks:
     """What task pods look like.
 
-    `user` is the uid of containers that name none, null for the image's own. `user_namespaces` on: root is
-    allowed, in a user namespace of the pod's own; auto: where every node can. `resources` are requests and
-    limits of a container that asks for none. `claims` are volumes by their Docker name, `binds` are sources
-    of bind mounts by their path, `networks` are networks by name. `pod` is merged into the pod's spec
+    `user` is the uid of containers that name none, null for 50000; auto: the image's own where the kubelet
+    takes it (cluster_users.py). `user_namespaces` on: each pod has one, and root is allowed in it; auto:
+    where root is wanted, and cluster and node can; off or null: root is refused. `resources` are requests
+    and limits of a container that asks for none. `claims` are volumes by their Docker name, `binds` are
+    sources of bind mounts by their path, `networks` are networks by name. `pod` is merged into the pod's spec
     (nodeSelector, tolerations, ...). `reserved_labels` are keys that no author may set. `images` are
     allowed images, as the admission policy lists them; empty for any. `egress_policy` is the NetworkPolicy
     that restricts egress, empty if none does. `result_max_size` is that of a file that a task retrieves.
@@ -93,8 +94,8 @@ class Tasks:
 
     namespace: str = "airdock-tasks"
     service_account: str = ""
-    user: int | None = 50000
-    user_namespaces: str = "off"
+    user: int | str | None = None
+    user_namespaces: str | None = None
     resources: dict[str, Any] = field(
         default_factory=lambda: {
             "requests": {"cpu": "100m", "memory": "128Mi"},
@@ -126,6 +127,11 @@ class Tasks:
     pull_timeout_seconds: int = 120
     create_timeout_seconds: int = 120
     lease_seconds: int = 120
+
+    @property
+    def uid(self) -> int:
+        """The uid of containers for which neither their author nor their image decides."""
+        return self.user if isinstance(self.user, int) else 50000
 
 
 @dataclass(frozen=True)
@@ -217,7 +223,8 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         )
     for name, value, choices in (
         ("backend", settings.backend, ("cluster", "daemon")),
-        ("tasks/userNamespaces", settings.tasks.user_namespaces, ("auto", "on", "off")),
+        ("tasks/user", settings.tasks.user if isinstance(settings.tasks.user, str) else "auto", ("auto",)),
+        ("tasks/userNamespaces", settings.tasks.user_namespaces or "off", ("auto", "on", "off")),
         ("tasks/ulimits", settings.tasks.ulimits, ("ignore", "refuse")),
         (
             "tasks/retrievePullPolicy",
@@ -229,6 +236,8 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
             raise ConfigError(f"{name}: {value!r} is not one of {', '.join(choices)}")
     if not is_quantity(size := settings.tasks.result_max_size):
         raise ConfigError(f"tasks/resultMaxSize: {size!r} is no Kubernetes quantity; write 64Mi")
+    if isinstance(user := settings.tasks.user, int) and not 0 < user < 2**31:
+        raise ConfigError(f"tasks/user: {user} is not a uid that task pods may have; set 1 or more")
     for name, seconds in (
         ("tasks/leaseSeconds", settings.tasks.lease_seconds),
         ("daemon/leaseSeconds", settings.daemon.lease_seconds),

@@ -66,6 +66,6 @@ fixedImages: |
 {{- /* "yes" if a group of the task namespace uses user namespaces, otherwise empty. */ -}}
 {{- define "airdock.fenceUserNamespaces" -}}
 {{- range include "airdock.groupsOfTasks" (dict "root" .root "namespace" .tasks.namespace) | fromJsonArray -}}
-{{- if ne .tasks.userNamespaces "off" }}yes{{ end -}}
+{{- if has .tasks.userNamespaces (list "auto" "on") }}yes{{ end -}}
 {{- end -}}
 {{- end }}

@@ -22,7 +22,11 @@ AIRDOCK_EXECUTORS: {{ toJson $executors | quote }}
 AIRDOCK_DOCKER_HOSTS: {{ join "," .root.Values.airflow.dockerHosts | quote }}
 {{- end }}
 {{- if include "airdock.serves" (dict "group" .group "what" "kubernetes") }}
-AIRDOCK_TASK_RUN_AS_USER: {{ .group.tasks.user | int | quote }}
+{{- /* Which user an image names is known only after a trial, and the operator tries once. */}}
+AIRDOCK_TASK_RUN_AS_USER: {{ kindIs "string" .group.tasks.user | ternary 50000 (.group.tasks.user | default 50000) | int | quote }}
+{{- if and (has .group.tasks.userNamespaces (list "auto" "on")) (eq .group.tasks.podSecurity.level "restricted") }}
+AIRDOCK_TASK_USER_NAMESPACES: "true"
+{{- end }}
 {{- with .group.tasks.extraNamespaces }}
 AIRDOCK_TASK_EXTRA_NAMESPACES: {{ join "," . | quote }}
 {{- end }}

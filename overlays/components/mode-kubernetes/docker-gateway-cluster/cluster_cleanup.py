@@ -10,6 +10,7 @@ from .cluster_leases import Leases
 from .cluster_output import LOG_GRACE
 from .cluster_pods import Pods
 from .cluster_removal import Removal
+from .cluster_replacement import Replacement
 from .cluster_waiting import Waiting
 from .cluster_watch import Watch
 from .containers import Containers
@@ -38,12 +39,13 @@ class Cleanup:
         waiting: Waiting,
         watch: Watch,
         leases: Leases,
+        replacement: Replacement,
         settings: Settings,
         containers: Containers[Container],
         metrics: Metrics,
     ) -> None:
         self._pods, self._waiting, self._watch, self._leases = pods, waiting, watch, leases
-        self._removal = Removal(pods, containers)
+        self._replacement, self._removal = replacement, Removal(pods, containers)
         self._tasks, self._containers, self._metrics = settings.tasks, containers, metrics
         self.loop = Loop("collect", self._step, lambda: _TICK)
 
@@ -67,9 +69,10 @@ class Cleanup:
             elif self._lost_with_its_node(container, now):
                 reason = "the pod was deleted, and its node does not report how its container ended"
                 container.end(Ended(None, reason), self._metrics)
-        pending = container.started and not container.ended and not container.delayed
+        pending = container.started and not (container.ended or container.delayed or container.replacing)
         if pending and not container.running and not container.fate:
             self._lose_patience(container)
+        self._replacement.look_at(container)
         unseen = pending and container.pod is None
         if unseen and now - container.begun > (_UNSEEN if container.uid else _UNANSWERED):
             self._watch.look_for(container)
@@ -83,7 +86,8 @@ class Cleanup:
 
     def _lose_patience(self, container: Container) -> None:
         """End a container that has not begun within the time that the settings allow."""
-        if why := self._waiting.look_at(container):
+        why = self._waiting.look_at(container)
+        if not self._replacement.hear(container) and why:
             with container.changed:
                 container.end(Ended(None, why), self._metrics)
             self._pods.delete(container, why, 1)

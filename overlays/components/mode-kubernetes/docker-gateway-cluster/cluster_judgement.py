@@ -14,7 +14,7 @@ Object = dict[str, Any]
 #: The name of a pod's main container.
 MAIN = "container"
 #: Reasons of a terminated state: the container never ran, or its end is unknown.
-_NEVER_RAN = {
+NEVER_RAN = {
     "StartError",
     "ContainerCannotRun",
     "ContainerStatusUnknown",
@@ -81,7 +81,7 @@ def judge(pod: Object, deleted: bool, fate: str) -> Ended | None:
         reason, message = terminated.get("reason", ""), terminated.get("message", "")
         if by_cluster:
             return Ended(None, by_cluster)
-        if reason in _NEVER_RAN:
+        if reason in NEVER_RAN:
             return Ended(None, f"the container could not be run: {message or reason}")
         return Ended(int(terminated["exitCode"]), out_of_memory=reason == "OOMKilled")
     if deleted:

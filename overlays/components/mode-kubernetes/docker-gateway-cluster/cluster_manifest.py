@@ -14,6 +14,7 @@ from typing import Any
 from . import cluster_policy, cluster_resources, cluster_retrieval, devices, fields
 from .backend import Refusal
 from .cluster_judgement import MAIN
+from .cluster_users import Way
 from .cluster_volumes import Volumes
 from .labels import CONTAINER, GROUP, NETWORK, OWNER, POLICY, RETRIEVE, XCOM_ALL
 from .model import Create
@@ -21,7 +22,7 @@ from .settings import Settings, Tasks
 
 #: Bytes; etcd takes 1.5 MiB, and the cluster adds to a pod.
 MAX_MANIFEST = 1024 * 1024
-_HOME = "/home/airdock"
+_USER, _HOME = "airdock", "/home/airdock"
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?\Z")
 _LABEL_NAME = re.compile(
     r"(?:([a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?)/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?\Z"
@@ -39,8 +40,8 @@ class Built:
     xcom_all: bool
 
 
-def build(request: Create, container: str, settings: Settings, *, always_pull: bool, userns: bool) -> Built:
-    """Build the pod, or raise Refusal. `userns`: root is allowed, in a user namespace."""
+def build(request: Create, container: str, settings: Settings, *, always_pull: bool, way: Way) -> Built:
+    """Build the pod, or raise Refusal. `way`: what decides the user."""
     tasks = settings.tasks
     notes = cluster_policy.check(request)
     if request.host.ulimits:
@@ -54,11 +55,15 @@ def build(request: Create, container: str, settings: Settings, *, always_pull: b
     shared = volumes.share(retrieve) if retrieve else None
     gpus = cluster_resources.requested_gpus(request, tasks.gpus_per_container)
     env = _environment(request, gpus > 0)
-    security = _security(request, tasks, userns)
-    if request.user == "" and security.get("runAsUser") and "HOME" not in env:
-        # A uid that the image does not know has / for its home, and cannot write there.
-        env["HOME"] = _HOME
-        volumes.empty_dir(_HOME)
+    userns = way is Way.NAMESPACE
+    security = _security(request, tasks, way)
+    if way is Way.NUMBER:
+        # A uid that the image does not know has no name, and / for its home, where it cannot write.
+        env = {"USER": _USER, "LOGNAME": env.get("USER", _USER), **env}
+        if "HOME" not in env:
+            env["HOME"] = _HOME
+            if _HOME not in volumes.mounts:
+                volumes.empty_dir(_HOME)
     spec: dict[str, Any] = {
         **({"hostUsers": False} if userns else {}),
         "restartPolicy": "Never",
@@ -78,7 +83,7 @@ def build(request: Create, container: str, settings: Settings, *, always_pull: b
         spec["volumes"] = volumes.volumes
     if shared:
         # Without a uid, the container's is its image's, which nobody knows; the sidecar's image may say root.
-        unknown = 50000 if "runAsUser" not in security and not userns else None
+        unknown = tasks.uid if "runAsUser" not in security and not userns else None
         spec["initContainers"] = cluster_retrieval.init_containers(tasks, shared, unknown)
         longest = min(cluster_retrieval.GRACE, tasks.max_grace_seconds)
         spec["terminationGracePeriodSeconds"] = max(grace(request), longest)
@@ -112,19 +117,13 @@ def grace(request: Create) -> int:
     return min(max(10 if request.stop_timeout is None else request.stop_timeout, 0), 300)
 
 
-def _security(request: Create, tasks: Tasks, userns: bool) -> dict[str, Any]:
-    """Give the pod's security context: the request's user, else the group's, else the image's."""
+def _security(request: Create, tasks: Tasks, way: Way) -> dict[str, Any]:
+    """Give the pod's security context. Only in a user namespace may the user be root."""
     uid, gid = fields.parse_user(request.user)
-    if uid is None and not userns:
-        uid = tasks.user
-    if uid == 0 and not userns:
-        raise Refusal(
-            "user",
-            "task pods of this cluster may not run as root; set another number, or ask the administrator for"
-            " tasks.userNamespaces, which maps root in the container to an unprivileged user on the node",
-        )
+    if way is Way.NUMBER:
+        uid = tasks.uid
     security: dict[str, Any] = {"seccompProfile": {"type": "RuntimeDefault"}}
-    if not userns:
+    if way is not Way.NAMESPACE:
         security["runAsNonRoot"] = True
     for key, number in (("runAsUser", uid), ("runAsGroup", gid)):
         if number is not None:

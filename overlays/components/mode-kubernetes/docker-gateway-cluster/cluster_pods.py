@@ -45,7 +45,7 @@ class Pods:
         """
         query = {"fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
         try:
-            return self._api.request("POST", pods_path(self._namespace), query, manifest, patience)
+            pod = self._api.request("POST", pods_path(self._namespace), query, manifest, patience)
         except ApiStatus as status:
             if status.code == 409 and status.reason == "AlreadyExists":
                 # Sent twice, as the first answer was lost; the name holds 48 random bits.
@@ -66,6 +66,12 @@ class Pods:
                 code = 400 if status.code == 422 else status.code
                 raise ApiError(code, f"the cluster rejects the pod: {message}", "cluster") from None
             raise Delayed(f"the cluster cannot create the pod: {message}") from None
+        # Without the field, root in the container would be root on the node.
+        if manifest["spec"].get("hostUsers") is False and pod["spec"].get("hostUsers") is not False:
+            raise ApiError(
+                403, "the Kubernetes API server ignores hostUsers: false (user namespaces)", "cluster"
+            )
+        return pod
 
     def get(self, name: str, patience: float = 0.0) -> Object:
         """Read a pod. Raises ApiStatus."""
@@ -81,19 +87,30 @@ class Pods:
         seconds = (container.grace if grace is None else grace) + _AGAIN
         self.deletions.end(container, seconds, lambda: self._delete(container, grace))
 
-    def _delete(self, container: Container, grace: int | None) -> bool:
-        """Ask for the deletion, which the pod's end follows in time: False."""
+    def delete_replaced(self, container: Container) -> None:
+        """Delete the pod that another one replaces, if it is still there. Raises ApiStatus."""
+        self._request_deletion(container.pod_name, container.replaced[-1], 1)
+
+    def _request_deletion(self, name: str, uid: str, grace: int | None) -> bool:
+        """Tell whether there is such a pod."""
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if grace is not None:
             options["gracePeriodSeconds"] = grace
-        if uid := container.uid:
+        if uid:
             options["preconditions"] = {"uid": uid}
         try:
-            self._api.request("DELETE", pods_path(self._namespace, container.pod_name), None, options, 5.0)
+            self._api.request("DELETE", pods_path(self._namespace, name), None, options, 5.0)
         except ApiStatus as status:
             # A conflict: the pod of this name is another one.
             if status.code not in (404, 409):
                 raise
+            return False
+        return True
+
+    def _delete(self, container: Container, grace: int | None) -> bool:
+        """Ask for the deletion, which the pod's end follows in time: False."""
+        uid = container.uid
+        if not self._request_deletion(container.pod_name, uid, grace):
             with container.changed:
                 # The pod of a `start` that is under way may come yet: then it is deleted at once.
                 container.end_due = time.monotonic()

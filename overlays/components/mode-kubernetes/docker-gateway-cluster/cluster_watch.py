@@ -14,6 +14,7 @@ from .cluster_container import Container
 from .cluster_judgement import Ended, judge
 from .cluster_pods import Pods
 from .cluster_removal import Removal
+from .cluster_replacement import Replacement
 from .containers import Containers
 from .health import Metrics, log
 from .labels import CONTAINER, OWNER
@@ -33,9 +34,11 @@ class Watch:
         pods: Pods,
         settings: Settings,
         containers: Containers[Container],
+        replacement: Replacement,
         metrics: Metrics,
     ) -> None:
         self._api, self._pods, self._containers, self._metrics = api, pods, containers, metrics
+        self._replacement = replacement
         self._removal = Removal(pods, containers)
         self._namespace = settings.tasks.namespace
         self._selector = f"{OWNER}={settings.owner}"
@@ -122,8 +125,11 @@ class Watch:
     def _update(self, container: Container, pod: Object, deleted: bool) -> None:
         meta = pod["metadata"]
         with container.changed:
-            container.uid = container.uid or meta["uid"]
-            if container.uid != meta["uid"]:
+            if meta["uid"] not in container.replaced:
+                container.uid = container.uid or meta["uid"]
+                if container.uid != meta["uid"]:
+                    return
+            if self._replacement.observe(container, pod, deleted):
                 return
             container.gone = deleted
             # Status and identity are all that is looked at again.
