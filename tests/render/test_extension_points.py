@@ -63,19 +63,20 @@ WITHOUT = {*TOKEN, "log-groomer", "docker", "docker-prune"}
     ids=["modes", "fab", "executors", "raw-socket"],
 )
 def test_every_container_that_runs_airflow_has_it(values: dict[str, Any]) -> None:
+    values = overlaid(values, {"database": {"cleanup": {"enabled": True}}})
     every = {
         (workload.component or workload.name, container.name)
         for workload, pod in render(overlaid(values, {"podDefaults": CA})).pods
         for container in pod.containers
     }
     assert reached(values) == {(owner, name) for owner, name in every if name not in WITHOUT}
-    if values is FAB_INGRESS:
-        assert reached(values) >= {
-            ("api-server", "migrate"),
-            ("api-server", "create-admin"),
-            ("scheduler", "wait-for-migrations"),
-            ("postgres", "postgres"),
-        }
+    assert reached(values) >= {
+        ("api-server", "migrate"),
+        ("api-server", "create-admin"),
+        ("scheduler", "wait-for-migrations"),
+        ("database-cleanup", "database-cleanup"),
+        ("postgres", "postgres"),
+    }
 
 
 def test_order_and_restarts() -> None:
@@ -221,7 +222,9 @@ def test_network_rules_of_a_component() -> None:
         key: {way: [{"ports": [{"port": 7000 + number}]}] for way in ("ingress", "egress")}
         for number, key in enumerate(keys)
     }
-    manifests = render({"networkPolicy": {**rules, "metadata": True}})
+    manifests = render(
+        {"networkPolicy": {**rules, "metadata": True}, "database": {"cleanup": {"enabled": True}}}
+    )
     found = {
         policy.name: policy.raw["spec"] for policy in manifests.all("NetworkPolicy", namespace="airdock")
     }

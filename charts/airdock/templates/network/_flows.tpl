@@ -119,10 +119,11 @@ The user's rules of a component, networkPolicy.<component> and networkPolicy.met
 {{- define "airdock.extraRules" -}}
 {{- $policy := .root.Values.networkPolicy -}}
 {{- $stores := dict "postgres" "database" "redis" "broker" -}}
-{{- $key := get (merge (dict "api-server" "apiServer" "scheduler" "scheduler" "dag-processor" "dagProcessor" "triggerer" "triggerer") $stores) .component | default "workers" -}}
-{{- $given := get $policy $key | default dict -}}
+{{- $airflow := dict "api-server" "apiServer" "scheduler" "scheduler" "dag-processor" "dagProcessor" "triggerer" "triggerer" -}}
+{{- range include "airdock.executors" .root | fromJson }}{{ $_ := set $airflow .component "workers" }}{{ end -}}
+{{- $given := get $policy (get (merge dict $airflow $stores) .component) | default dict -}}
 {{- $egress := $given.egress | default list -}}
-{{- if and (eq true $policy.metadata) (not (hasKey $stores .component)) $policy.metadataAddresses -}}
+{{- if and (eq true $policy.metadata) (hasKey $airflow .component) $policy.metadataAddresses -}}
 {{- $peers := list -}}
 {{- range $policy.metadataAddresses }}{{ $peers = append $peers (dict "ipBlock" (dict "cidr" .)) }}{{ end -}}
 {{- /* 988: GKE's metadata server on nodes without Dataplane V2. */ -}}

@@ -27,6 +27,9 @@ The key that sets a value, for messages: the block that is merged last, of those
 {{- range $key := list "apiServer" "scheduler" "dagProcessor" "triggerer" -}}
 {{- $_ := set $blocks (printf "controlPlane.%s" $key) (include "airdock.mergePods" (list $.Values.podDefaults (get $.Values.controlPlane $key)) | fromJson) -}}
 {{- end -}}
+{{- if .Values.database.cleanup.enabled -}}
+{{- $_ := set $blocks "database.cleanup" (include "airdock.mergePods" (list $.Values.podDefaults $.Values.database.cleanup) | fromJson) -}}
+{{- end -}}
 {{- end -}}
 {{- range $store := list "database" "broker" -}}
 {{- if include "airdock.embedded" (dict "root" $ "store" $store) -}}
