@@ -97,6 +97,8 @@ def _images(source: Source, result: Result) -> None:
             value = source.take(*path)
             if value and not templated(value):
                 result.put(f"images.airflow.{key}", str(value), path)
+            elif value:
+                result.decide(f"{'.'.join(path)}: has Helm templates. Set `images.airflow.{key}`.")
     version = str(source.take("airflowVersion") or "")
     tag = str(result.get("images.airflow.tag") or version)
     old = re.match(r"(\d+)\.(\d+)", tag)
@@ -124,8 +126,6 @@ def _images(source: Source, result: Result) -> None:
         result.decide(
             "registry.connection: create the Secret with kubectl, and name it in `imagePullSecrets`."
         )
-    source.take("images", "useDefaultImageForMigration")
-    source.take("images", "migrationsWaitTimeout")
 
 
 def _name(secret: Any) -> str:
@@ -179,7 +179,9 @@ def _components(source: Source, result: Result, pods: Pods) -> None:
     for theirs, ours in COMPONENTS.items():
         if theirs == "webserver" and source.look("apiServer"):
             continue  # The webserver of Airflow 2: the api-server's own block counts.
-        source.take(theirs, "enabled")
+        if source.take(theirs, "enabled") is False and theirs != "webserver":
+            result.put(f"controlPlane.{ours}.replicas", 0, (theirs, "enabled"))
+            continue
         pods.block((theirs,), f"controlPlane.{ours}")
     if source.look("apiServer"):
         source.take("webserver")

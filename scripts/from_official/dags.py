@@ -18,6 +18,8 @@ def sources(source: Source, result: Result) -> None:
     path = source.take("dags", "mountPath")
     if path and not templated(path):
         result.put("dags.path", path, ("dags", "mountPath"))
+    elif path:
+        result.decide("dags.mountPath: has Helm templates. Set `dags.path`.")
     if source.look("dags", "gitSync", "enabled"):
         _git(source, result)
     source.take("dags", "gitSync")

@@ -89,16 +89,14 @@ class Pods:
                     self._put(path, here, key, value)
         if sets(self.source.look(*path, "labels")):
             self.result.put(f"{here}.podLabels", self.source.take(*path, "labels"), (*path, "labels"))
-        annotations = self.source.look(*path, "serviceAccount", "annotations")
+        for key in ("create", "automountServiceAccountToken"):
+            self.source.take(*path, "serviceAccount", key)
+        annotations = self.source.take(*path, "serviceAccount", "annotations")
         if sets(annotations):
-            self.source.take(*path, "serviceAccount")
             self.result.put(f"{here}.serviceAccount.annotations", annotations, (*path, "serviceAccount"))
-        name = self.source.look(*path, "serviceAccount", "name")
+        name = self.source.take(*path, "serviceAccount", "name")
         if name:
-            self.source.take(*path, "serviceAccount")
             self._account(path, here, str(name))
-        elif self.source.look(*path, "serviceAccount") is not None:
-            self.source.take(*path, "serviceAccount")
         if sets(self.source.look(*path, "env")):
             environment(self.source, self.result, (*path, "env"), f"{here}.env")
         self.volumes((*path, "extraVolumes"), (*path, "extraVolumeMounts"), here)

@@ -27,7 +27,6 @@ def secret_keys(source: Source, result: Result) -> None:
     for plain, (named, here, key, same) in KEYS.items():
         name = source.take(named)
         value = source.take(plain)
-        source.take(f"{plain}Annotations")
         if name and templated(name):
             result.decide(f"{named}: has Helm templates. Set `{here}` to the name of the Secret.")
         elif name and not result.get(here):
