@@ -78,6 +78,11 @@ def database(source: Source, result: Result, pods: Pods) -> None:
     if not result.get("database.existingSecret"):
         _embedded_database(source, result, pods)
     source.take("postgresql", "enabled")
+    if source.look("databaseCleanup", "enabled"):
+        for key in ("enabled", "schedule", "retentionDays", "tables"):
+            value = source.take("databaseCleanup", key)
+            if sets(value) and not templated(value):
+                result.put(f"database.cleanup.{key}", value, ("databaseCleanup", key))
     if pooled:
         text = (
             "pgbouncer: name a PgBouncer that you run in the URL of the Secret in `database.existingSecret`."

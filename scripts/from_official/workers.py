@@ -105,9 +105,9 @@ def _scaled(source: Source, result: Result, path: Path, here: str) -> bool:
             number = max(1, int(least))
             result.put(f"{here}.replicas", number, (*path, name))
             text = (
-                f"{'.'.join(path)}.{name}: workers are not scaled here. `{here}.replicas` is {number}, "
-                f"the minimum; the "
-                f"maximum was {most}. Each worker runs `{here}.concurrency` tasks at the same time."
+                f"{'.'.join(path)}.{name}: the chart does not scale workers. `{here}.replicas` is {number}, "
+                f"the minimum; the maximum was {most}. Or set it to null, and write your ScaledObject or "
+                "HorizontalPodAutoscaler to `extraObjects`."
             )
             result.decide(text)
             return True

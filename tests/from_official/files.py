@@ -109,6 +109,7 @@ extraConfigMaps:
     data: |
       AIRFLOW_VAR_STAGE: prod
 quotas: {pods: "50"}
+databaseCleanup: {enabled: true, schedule: "0 4 * * 0", retentionDays: 30}
 """
 MINIMAL = "executor: CeleryExecutor\nwebserverSecretKey: pa55-word\n"
 BOTH = """

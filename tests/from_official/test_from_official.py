@@ -120,7 +120,10 @@ def test_kubernetes() -> None:
     assert values["auth"]["manager"] == "fab"
     assert "AUTH_OAUTH" in values["auth"]["webserverConfig"]
     assert values["auth"]["admin"]["username"] == "boss"
-    assert values["database"]["existingSecret"] == "airflow-database"
+    assert values["database"] == {
+        "existingSecret": "airflow-database",
+        "cleanup": {"enabled": True, "schedule": "0 4 * * 0", "retentionDays": 30},
+    }
     said = " ".join(result.decisions)
     assert "postgresql+psycopg2://airflow:<password>@db.example.com:5432/airflow?sslmode=require" in said
     assert "<release>-fernet-key" in said
