@@ -64,6 +64,7 @@ BASES: dict[str, dict[str, Any]] = {
             "registries": {"sample": {"pullSecret": "pull"}},
             "admission": {
                 "priorityClasses": ["*"],
+                "storageClasses": ["sample"],
                 "runtimeClasses": ["*"],
                 "schedulers": ["*"],
                 "tolerations": [{"key": "sample", "operator": "Exists"}],
