@@ -34,7 +34,8 @@ CORE = (
 )
 #: But these, which take an error before, or more connections than a process may have.
 UNREACHED = (
-    "cluster_cleanup:stream.close", "cluster_leases:self._api.request#5", "cluster_pods:self._api.request#2",
+    "cluster_cleanup:stream.close", "cluster_cleanup:result.close", "cluster_leases:self._api.request#5",
+    "cluster_pods:self._api.request#2",
     "listener:resource.setrlimit", "listener:resource.getrlimit#2", "listener:sock.close#1",
     "listener:next(iter(self._open)).shutdown",
 )  # fmt: skip
