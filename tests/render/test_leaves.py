@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from scripts.chart import Manifests, RenderError, render
-from tests.render.values import DIND, FAB_INGRESS, MODES, SOCKET, overlaid
+from tests.render.values import DIND, FAB_INGRESS, MODES, SOCKET, TLS_STORES, overlaid
 from tests.render.values_schema import ANY, LEAVES, Place, at, concrete, defaults, put, samples
 
 #: Leaves that change nothing in the manifests, with the reason.
@@ -56,6 +56,7 @@ BASES: dict[str, dict[str, Any]] = {
     "readers": {"networkPolicy": {"metricsFrom": [{"podSelector": {}}]}},
     "elsewhere": {"workers": {"sample": {"queues": ["sample"], "namespace": "elsewhere"}}},
     "socket": SOCKET,
+    "stores": TLS_STORES,
     "gateway": {
         "tasks": {
             "claims": {"sample": {"claimName": "claim"}},
