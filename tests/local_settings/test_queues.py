@@ -184,3 +184,23 @@ def test_defers_only_where_the_triggerer_has_rights(
     caplog.clear()
     run(task)
     assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "config_file", "kubeconfig", "wanted"),
+    [
+        (False, None, "", None),
+        (False, "/k", "", False),
+        (False, None, "/k", False),
+        (True, None, "", True),
+        (None, None, "", None),
+    ],
+)
+def test_in_cluster_means_the_same_in_the_triggerer(
+    monkeypatch: pytest.MonkeyPatch, given: Any, config_file: Any, kubeconfig: str, wanted: Any
+) -> None:
+    monkeypatch.setenv("AIRDOCK_TASK_CHECK_SECONDS", "1")
+    monkeypatch.setenv("KUBECONFIG", kubeconfig)
+    task: Any = KubernetesPodOperator()
+    task.in_cluster, task.config_file = given, config_file
+    assert run(task).in_cluster is wanted

@@ -203,9 +203,10 @@ INTERVALS = {"startup_check_interval_seconds": 5, "job_poll_interval": 10}
 def _prepare_kubernetes(context: Any) -> None:
     """Have the Kubernetes operators look more often, where the author left Airflow's defaults.
 
-    Where the triggerer has no rights, the worker waits instead, and the DAG runs as it is. Environment of the
-    worker: AIRDOCK_TASK_CHECK_SECONDS, a number; AIRDOCK_TASK_DEFERRABLE, "false" where the triggerer may not
-    see the group's pods.
+    `in_cluster=False` means the same in the triggerer as in the worker. Where the triggerer has no rights,
+    the worker waits instead, and the DAG runs as it is. Environment of the worker:
+    AIRDOCK_TASK_CHECK_SECONDS, a number; AIRDOCK_TASK_DEFERRABLE, "false" where the triggerer may not see the
+    group's pods.
     """
     if os.environ.get("AIRDOCK_TASK_DEFERRABLE") == "false" and getattr(context["task"], "deferrable", False):
         context["task"].deferrable = False
@@ -214,6 +215,10 @@ def _prepare_kubernetes(context: Any) -> None:
             " The worker waits for the pod instead. To defer, have tasks.rbac.deferrable set to true (for a"
             " group with a dedicated task namespace: workers.<name>.tasks.rbac.deferrable)."
         )
+    # With False and no kubeconfig, the worker's hook uses the pod's account; the triggerer's hook fails.
+    kubeconfigs = (getattr(context["task"], "config_file", None), os.environ.get("KUBECONFIG"))
+    if getattr(context["task"], "in_cluster", None) is False and not any(kubeconfigs):
+        context["task"].in_cluster = None
     for name, default in INTERVALS.items():
         if getattr(context["task"], name, None) == default:
             setattr(context["task"], name, float(os.environ["AIRDOCK_TASK_CHECK_SECONDS"]))
