@@ -208,7 +208,7 @@ def test_variables_and_pools() -> None:
             pools = container.env.get("AIRDOCK_POOLS")
             assert (pools is not None) == (container.name == "migrate"), (workload, container.name)
             if pools:
-                assert json.loads((pools.value or "").replace("$$", "$")) == airflow["pools"]
+                assert json.loads(pools.value or "") == {"ware$$(HOME)": airflow["pools"]["ware$(HOME)"]}
     assert seen > 8
 
 
