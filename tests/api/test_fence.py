@@ -217,7 +217,7 @@ def test_user_namespaces_let_root_in_and_no_more(install: Callable[..., Installe
     assert users.worker.create(root(), dry_run=True)["spec"]["hostUsers"] is False
     inside = root(procMount="Unmasked")
     said = refusal(lambda: users.worker.create(inside, dry_run=True))
-    assert "container base has procMount Unmasked: remove it (no value allows this)" in said
+    assert "procMount" in said
     for more in ({"allowPrivilegeEscalation": True}, {"capabilities": {"add": ["SYS_ADMIN"]}}):
         said = refusal(lambda more=more: users.worker.create(root(**more), dry_run=True))  # type: ignore[misc]
         assert 'violates PodSecurity "restricted' in said

@@ -166,7 +166,7 @@ CONTAINER = {
         "securityContext.appArmorProfile.localhostProfile"
     ],
     "securityContext.appArmorProfile.type": POD["securityContext.appArmorProfile.type"],
-    "securityContext.procMount": refused({"procMount": "Unmasked"}, beside={"hostUsers": False}),
+    "securityContext.procMount": pod_security({"procMount": "Unmasked"}, beside={"hostUsers": False}),
     "securityContext.privileged": pod_security({"privileged": True, "allowPrivilegeEscalation": True}),
     "securityContext.readOnlyRootFilesystem": allowed({"readOnlyRootFilesystem": False}),
     "securityContext.runAsGroup": allowed({"runAsGroup": 5}),

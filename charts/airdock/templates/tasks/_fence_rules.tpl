@@ -55,15 +55,9 @@ imagePullSecrets: |
   object.spec.?imagePullSecrets.orValue([]).map(s, s.?name.orValue(""))
     .filter(n, n != "" && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $pullSecrets) }}))
     .map(n, "pull secret " + n + " (tasks.admission.imagePullSecrets)")
-{{- if eq .tasks.podSecurity.level "restricted" }}
-{{- if not (include "airdock.fenceUserNamespaces" .) }}
+{{- if and (eq .tasks.podSecurity.level "restricted") (not (include "airdock.fenceUserNamespaces" .)) }}
 hostUsers: |
   object.spec.?hostUsers.orValue(true) ? [] : ["hostUsers: false, with which containers may run as root (tasks.userNamespaces)"]
-{{- end }}
-{{- /* Pod Security "restricted" admits more than root in a user namespace. */}}
-procMount: |
-  variables.containers.filter(c, c.?securityContext.?procMount.orValue("Default") != "Default")
-    .map(c, "container " + c.name + " has procMount Unmasked: remove it (no value allows this)")
 {{- end }}
 windows: |
   object.spec.?os.?name.orValue("linux") != "linux" || object.spec.?securityContext.?windowsOptions.hasValue()
