@@ -24,6 +24,25 @@ SILENT: dict[str, str] = {
     "workerDefaults.dind.network.clusterCIDRs": "the daemon's ranges are checked against it",
     "workers.*.dind.network.clusterCIDRs": "the daemon's ranges are checked against it",
     "enabled": "a parent chart's condition for this one",
+    "podSecurity.exemptions": "it accepts other values, and is rejected without them",
+}
+#: Probes that a component's main container does not have: numbers of them are rejected.
+NO_PROBE = {
+    "readinessProbe": (
+        "controlPlane.scheduler",
+        "controlPlane.dagProcessor",
+        "controlPlane.triggerer",
+        "workerDefaults",
+        "workers.*",
+    ),
+    "startupProbe": ("broker.embedded",),
+}
+NUMBERS = ("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThreshold")
+SILENT |= {
+    f"{block}.{probe}.{number}": "the container has no such probe"
+    for probe, blocks in NO_PROBE.items()
+    for block in blocks
+    for number in NUMBERS
 }
 
 CLAIM_AND_CA = {
@@ -72,6 +91,8 @@ BASES: dict[str, dict[str, Any]] = {
             },
         },
     },
+    "pools": {"airflow": {"pools": {"sample": {"slots": 1}}}},
+    "dns": {"podDefaults": {"dnsPolicy": "Default", "dnsConfig": {"nameservers": ["10.0.0.1"]}}},
     "no-xcom": {"tasks": {"rbac": {"xcom": False}}},
     "no-default-needed": {"tasks": {"quota": {"hard": {"limits.ephemeral-storage": None}}}},
     "attachable": {
