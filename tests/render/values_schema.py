@@ -140,6 +140,7 @@ def known_samples(number: int) -> dict[str, Any]:
         "claims": [{"name": f"gpus{number}"}],
         "daemon": {"max-concurrent-downloads": number},
         "minApiVersion": "1.41",
+        "schedule": "5 4 * * 1",
         "config": {"core": {"parallelism": number}},
         "connections": {"sample": f"http://samples{number}.example.com"},
         "dataVolume": {"emptyDir": {"sizeLimit": f"{number}Gi"}},
