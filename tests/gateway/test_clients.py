@@ -382,6 +382,8 @@ def test_the_client_hears_events(gateway: Gateway, client: docker.DockerClient) 
     container = client.containers.run(IMAGE, ["sleep"], detach=True)
     assert next(heard)["id"] == container.id
     heard.close()
+    past = list(client.events(since=0, until=int(time.time()) + 1, decode=True))
+    assert {"create", "start"} <= {each["status"] for each in past if each["id"] == container.id}
 
 
 def test_old_versions_of_the_api(gateway: Gateway) -> None:

@@ -54,6 +54,7 @@ class Seen:
         self.present: set[str] = set()
         self.most = 0
         self._watch, self._cluster, self._owner = watch.Watch(), cluster, owner
+        self._before = {pod.metadata.uid for pod in cluster.pods(owner)}
         self._thread = threading.Thread(target=self._see, daemon=True)
         self._thread.start()
         time.sleep(1)
@@ -65,6 +66,8 @@ class Seen:
             listing, NAMESPACE, label_selector=selector, timeout_seconds=int(PATIENCE) * 3
         ):
             pod = event["object"]
+            if pod.metadata.uid in self._before:
+                continue
             if event["type"] == "DELETED":
                 self.present.discard(pod.metadata.uid)
             else:

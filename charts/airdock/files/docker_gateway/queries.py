@@ -53,7 +53,9 @@ def list_options(request: Request, known: Collection[str]) -> ListOptions:
 def event_options(request: Request, known: Collection[str]) -> EventOptions:
     """Read the query of `events`; `known` are the filters that are served."""
     check_names(request, ("since", "until", "filters"))
-    return EventOptions(_time(request, "since"), _time(request, "until"), filters(request, known))
+    # Of a log, 0 is no limit; of events, it asks for all that there were.
+    since = 0 if request.query.get("since") == "0" else _time(request, "since")
+    return EventOptions(since, _time(request, "until"), filters(request, known))
 
 
 def filters(request: Request, known: Collection[str]) -> dict[str, tuple[str, ...]]:
