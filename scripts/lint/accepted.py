@@ -51,7 +51,7 @@ ACCEPTED: tuple[Acceptance, ...] = (
             mode=mode,
             kind=kind,
         )
-        for mode, kind in (("", "Deployment"), ("dind", "StatefulSet"), ("", "PodTemplate"))
+        for mode, kind in (("", "Deployment"), ("dind", "StatefulSet"), ("", "PodTemplate"), ("", "CronJob"))
     ),
     *(
         Acceptance(
@@ -179,11 +179,14 @@ ACCEPTED: tuple[Acceptance, ...] = (
         kind="NetworkPolicy",
         component="tasks",
     ),
-    Acceptance(
-        "network-world",
-        "The address of the external database or broker is in a Secret, which the chart cannot read. Set "
-        "networkPolicy.egress: strict to list the addresses.",
-        component="scheduler",
+    *(
+        Acceptance(
+            "network-world",
+            "The address of the external database or broker is in a Secret, which the chart cannot read. Set "
+            "networkPolicy.egress: strict to list the addresses.",
+            component=component,
+        )
+        for component in ("scheduler", "database-cleanup")
     ),
     Acceptance(
         "network-open",

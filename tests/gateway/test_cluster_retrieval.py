@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from docker_gateway import cluster_manifest, cluster_retrieval, labels
 from docker_gateway.backend import ApiError, Archive, Disconnect
+from docker_gateway.cluster_users import Way
 
 from tests.gateway.stand_ins.cluster import ClusterWorld
 from tests.gateway.stand_ins.gateway import Client, running
@@ -51,9 +52,7 @@ def test_retrieval() -> None:
     assert "initContainers" not in spec()
     # An image's own uid is not known: the sidecar must not run as its own image's root.
     assert "runAsUser" not in sidecar["securityContext"]
-    own = retrieve("/tmp/out", tasks=dataclasses.replace(TASKS, user=None)).manifest["spec"][
-        "initContainers"
-    ][0]
+    own = retrieve("/tmp/out", way=Way.IMAGE).manifest["spec"]["initContainers"][0]
     assert own["securityContext"]["runAsUser"] == 50000
 
 

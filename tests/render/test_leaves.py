@@ -76,6 +76,16 @@ BASES: dict[str, dict[str, Any]] = {
     "elsewhere": {"workers": {"sample": {"queues": ["sample"], "namespace": "elsewhere"}}},
     "socket": SOCKET,
     "stores": TLS_STORES,
+    "stores-with-urls": {
+        "database": {
+            "existingSecret": "database",
+            "tls": {"mode": "verify-ca", "ca": {"configMap": "ca"}},
+        },
+        "broker": {
+            "existingSecret": "broker",
+            "tls": {"enabled": True, "ca": {"secret": "ca"}, "clientCertificate": {"secret": "client"}},
+        },
+    },
     "gateway": {
         "tasks": {
             "claims": {"sample": {"claimName": "claim"}},
@@ -87,7 +97,7 @@ BASES: dict[str, dict[str, Any]] = {
                 "storageClasses": ["sample"],
                 "runtimeClasses": ["*"],
                 "schedulers": ["*"],
-                "tolerations": [{"key": "sample", "operator": "Exists"}],
+                "tolerations": [{"operator": "Exists"}],
             },
         },
     },

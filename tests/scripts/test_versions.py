@@ -28,6 +28,7 @@ LEFT_OUT = (
 KUBERNETES = {
     "charts/airdock/values.yaml": "tasks.podSecurity.version, which is the users' to set",
     "docs/task-namespace.md": "labels to copy; test_labels_to_copy holds it to the value",
+    "docs/first-week.md": "a message of Pod Security; test_first_week compares it",
     "docs/docker-gateway.md": "says what was measured, and on which version",
     "docs/modes.md": "says what was measured, and on which version",
 }

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from scripts.chart import versions
 from scripts.live import NAMESPACE, RELEASE, Target
 
 #: The DAGs name this namespace.
@@ -46,7 +47,7 @@ VALUES: dict[str, Any] = {
 LABELS = {
     "airdock.dev/tasks": f"{NAMESPACE}.{RELEASE}",
     "pod-security.kubernetes.io/enforce": "restricted",
-    "pod-security.kubernetes.io/enforce-version": "v1.36",
+    "pod-security.kubernetes.io/enforce-version": versions.POD_SECURITY,
 }
 
 

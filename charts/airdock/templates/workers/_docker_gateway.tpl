@@ -18,7 +18,7 @@ The settings file of a group's gateway, as JSON. The names of the release's obje
 {{- with include "airdock.taskLabels" (dict "root" .root "namespace" $given.namespace) | fromJsonArray }}{{ $_ := set $tasks "reservedLabels" . }}{{ end -}}
 {{- $_ := set $tasks "tmpSizeLimit" (toString $given.tmp.sizeLimit) -}}
 {{- $_ := set $tasks "resultMaxSize" (toString $given.resultMaxSize) -}}
-{{- if $given.admission.enabled }}{{ $_ := set $tasks "maxGraceSeconds" (int64 $given.admission.maxTerminationGracePeriodSeconds) }}{{ end -}}
+{{- $_ := set $tasks "maxGraceSeconds" (int64 $given.admission.maxTerminationGracePeriodSeconds) -}}
 {{- $_ := set $tasks "scheduleTimeoutSeconds" $given.timeouts.scheduleSeconds -}}
 {{- $_ := set $tasks "mountTimeoutSeconds" $given.timeouts.mountSeconds -}}
 {{- $_ := set $tasks "pullTimeoutSeconds" $given.timeouts.pullSeconds -}}
