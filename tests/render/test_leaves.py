@@ -97,7 +97,7 @@ BASES: dict[str, dict[str, Any]] = {
                 "storageClasses": ["sample"],
                 "runtimeClasses": ["*"],
                 "schedulers": ["*"],
-                "tolerations": [{"operator": "Exists"}],
+                "tolerations": [{"key": "sample", "operator": "Exists"}],
             },
         },
     },

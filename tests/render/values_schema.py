@@ -172,6 +172,7 @@ def known_samples(number: int) -> dict[str, Any]:
         },
         "strategy": {"rollingUpdate": {"maxSurge": number}},
         "requests": {"memory": f"{number}k"},
+        "pod.tolerations": [{"key": "sample", "operator": "Exists"}],
         "tolerations": [{"key": f"samples{number}", "operator": "Exists"}],
         "topologySpreadConstraints": [
             {"maxSkew": number, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
