@@ -24,22 +24,6 @@ def stamped(deltas: list[int], texts: list[bytes], ended: bool) -> list[Line]:
 
 
 def stream(lines: list[Line], since: str) -> bytes:
-    """Give what the kubelet sends: all lines from a whole second on."""
-    return b"".join(
-        stamp + b" " + text for stamp, text in lines if not since or stamp[:19].decode() + "Z" >= since
-    )
-
-
-def text(pieces: list[bytes | None]) -> bytes:
-    """Give the output where nothing is missing."""
-    assert None not in pieces
-    return b"".join(each for each in pieces if each)
-
-
-texts = st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\n", b" ")), min_size=1, max_size=30)
-
-
-def stream_by_instant(lines: list[Line], since: str) -> bytes:
     """Give what the kubelet sends: no line that is older than an instant, wherever it is in the file."""
     return b"".join(
         stamp + b" " + text for stamp, text in lines if not since or instant(stamp) >= since_of(since)
@@ -55,6 +39,13 @@ def since_of(since: str) -> datetime:
     return datetime.fromisoformat(since.replace("Z", "+00:00"))
 
 
+def text(pieces: list[bytes | None]) -> bytes:
+    """Give the output where nothing is missing."""
+    assert None not in pieces
+    return b"".join(each for each in pieces if each)
+
+
+texts = st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\n", b" ")), min_size=1, max_size=30)
 deltas = st.lists(st.sampled_from([0, 0, 1, 3, 250, 700, 2000]), min_size=30, max_size=30)
 
 
@@ -140,7 +131,7 @@ def test_output_is_whole_whatever_the_clock_says(
         rest = lines[out.count(b"\n") :]
         # What comes after a break and is older than what came before it, the kubelet does not send.
         assume(not reader.since or all(instant(stamp) >= since_of(reader.since) for stamp, _ in rest))
-        out += text(reader.feed(stream_by_instant(lines, reader.since)[:length]))
+        out += text(reader.feed(stream(lines, reader.since)[:length]))
         if length is not None:
             reader.reconnect()
     assert out == b"".join(line for _, line in lines)
