@@ -245,7 +245,7 @@ def test_events(gateway: Gateway) -> None:
     assert done(gateway, *words, "label=team=z") == ""
     assert done(gateway, *words, "event=die") == "die\n"
     assert done(gateway, *words, "container=a", "--filter", "event=start") == "start\n"
-    assert done(gateway, *words, "container=b") == ""
+    assert done(gateway, *words, "container=other") == ""
     assert done(gateway, *words, "type=network") == ""
     assert done(gateway, *words, f"image={IMAGE}", "--filter", "event=create") == "create\n"
 

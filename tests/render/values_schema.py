@@ -173,6 +173,11 @@ def known_samples(number: int) -> dict[str, Any]:
         "strategy": {"rollingUpdate": {"maxSurge": number}},
         "requests": {"memory": f"{number}k"},
         "pod.tolerations": [{"key": "sample", "operator": "Exists"}],
+        # It admits the one above, too: a fence that does not is an error.
+        "admission.tolerations": [
+            {"key": "sample", "operator": "Exists"},
+            {"key": f"samples{number}", "operator": "Exists"},
+        ],
         "tolerations": [{"key": f"samples{number}", "operator": "Exists"}],
         "topologySpreadConstraints": [
             {"maxSkew": number, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
