@@ -5,61 +5,26 @@ docs/migrating.md is the list of differences. A daemon of mode dind is the plain
 
 from __future__ import annotations
 
-import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from scripts.live import NAMESPACE, Group
 from tests.e2e.conftest import Release
-from tests.support.differences import OPERATORS, PAGE, rows
+from tests.e2e.in_each_mode import SAME, Outcome, Outcomes, listed, outcomes
+from tests.support.differences import OPERATORS, PAGE
 
 SCRIPT = Path(__file__).parent / "inside" / "docker_tasks.py"
 #: For all cases in one worker, on a node with other work.
 SECONDS = 900
-SAME = "the same"
 #: What only the node decides.
 OURS = ("[airdock] Waiting: ", "[airdock] user: ")
-Outcome = dict[str, Any]
-Results = dict[str, dict[str, Outcome]]
-
-
-def listed() -> dict[str, dict[str, str]]:
-    """Give the page's table: case -> mode -> what is different there."""
-    found = rows(OPERATORS)
-    return {case.strip("`"): {"kubernetes": cluster, "socket": daemon} for case, cluster, daemon in found}
-
-
-LISTED = listed()
-
-
-def run(release: Release, group: Group) -> dict[str, Outcome]:
-    """Execute all cases in a worker of a group."""
-    (pod, *_) = [
-        pod["metadata"]["name"]
-        for pod in release.staying("worker")
-        if pod["metadata"]["labels"]["airdock.dev/worker-group"] == group.name
-    ]
-    # A file, as @task.docker reads the source of its function.
-    release.inside(pod, "worker", "sh", "-c", "cat > /tmp/docker_tasks.py", stdin=SCRIPT.read_text())
-    said = release.target.kubectl(
-        "exec", pod, "-n", NAMESPACE, "-c", "worker", "--", "python", "/tmp/docker_tasks.py", timeout=SECONDS
-    )
-    found: dict[str, Outcome] = json.loads(said.splitlines()[-1])
-    return found
+LISTED = listed(OPERATORS)
 
 
 @pytest.fixture(scope="module")
-def results(release: Release) -> Results:
-    """Give mode -> case -> outcome."""
-    groups = {group.mode: group for group in reversed(release.serving("docker"))}
-    if "dind" not in groups:
-        pytest.skip("no worker group has a plain Docker daemon to compare with")
-    with ThreadPoolExecutor() as pool:
-        running = {mode: pool.submit(run, release, group) for mode, group in groups.items()}
-        return {mode: each.result() for mode, each in running.items()}
+def results(release: Release) -> Outcomes:
+    """Execute all cases in each mode."""
+    return outcomes(release, SCRIPT, SECONDS)
 
 
 def different(expected: Outcome, found: Outcome) -> list[str]:
@@ -95,7 +60,7 @@ MEMORY = {
 
 
 @pytest.mark.parametrize("mode", MEMORY)
-def test_a_kill_for_memory_names_the_limit(results: Results, mode: str) -> None:
+def test_a_kill_for_memory_names_the_limit(results: Outcomes, mode: str) -> None:
     if mode not in results:
         pytest.skip(f"the release has no worker group of mode {mode}")
     message = results[mode]["more memory than mem_limit"]["message"]
@@ -105,7 +70,7 @@ def test_a_kill_for_memory_names_the_limit(results: Results, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["kubernetes", "socket"])
-def test_the_same_as_docker_or_listed(results: Results, mode: str) -> None:
+def test_the_same_as_docker_or_listed(results: Outcomes, mode: str) -> None:
     if mode not in results:
         pytest.skip(f"the release has no worker group of mode {mode}")
     assert LISTED.keys() <= results["dind"].keys(), "the page lists a case that is not there"
@@ -122,7 +87,7 @@ def test_the_same_as_docker_or_listed(results: Results, mode: str) -> None:
     assert not wrong, "\n".join(each[:1000] for each in wrong)
 
 
-def test_no_refusal_makes_docker_operator_try_without_its_temporary_directory(results: Results) -> None:
+def test_no_refusal_makes_docker_operator_try_without_its_temporary_directory(results: Outcomes) -> None:
     notes = {
         mode: {case: o["notes"] for case, o in cases.items() if o["notes"]} for mode, cases in results.items()
     }
