@@ -44,10 +44,6 @@ SPREAD = ("gateway_cluster test_faults", "dind test_storage", "dind test_variant
 _VARIABLE = "AIRDOCK_E2E_LANE"
 #: How the namespaces begin that a lane installs releases in for itself.
 OWN = "airdock-e2e-"
-MARKER = (
-    "touches(what): the test may break it, so that it runs where that breaks no other test; known are "
-    + ", ".join(sorted(TOUCHES))
-)
 
 
 def choose_namespace() -> None:
@@ -66,8 +62,7 @@ def add_option(parser: pytest.Parser) -> None:
 
 
 def configure(config: pytest.Config) -> None:
-    """Register the marker, and tell the workers of xdist which lane it is."""
-    config.addinivalue_line("markers", MARKER)
+    """Tell the workers of xdist which lane it is."""
     if lane := config.getoption("lane", None):
         os.environ[_VARIABLE] = lane
 
@@ -82,7 +77,9 @@ def touched(item: pytest.Item) -> set[str]:
     for marker in item.iter_markers("touches"):
         found |= set(marker.args)
         if marker.kwargs or not marker.args or not set(marker.args) <= TOUCHES.keys():
-            raise pytest.UsageError(f"{item.nodeid}: touches{_shown(marker)} is unknown: {MARKER}")
+            raise pytest.UsageError(
+                f"{item.nodeid}: touches{_shown(marker)} is unknown: use one of {', '.join(sorted(TOUCHES))}"
+            )
     return found
 
 
