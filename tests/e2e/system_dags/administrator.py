@@ -36,8 +36,7 @@ VALUES: dict[str, Any] = {
             "secrets": ["airflow-secrets", "airflow-secrets-2"],
             "configMaps": ["test-configmap-1", "test-configmap-2"],
             "persistentVolumeClaims": ["test-volume"],
-            # The native cluster's default.
-            "storageClasses": ["local-path"],
+            "storageClasses": ["standard"],
             "imagePullSecrets": ["testquay"],
             "priorityClasses": ["medium"],
             "tolerations": [{"key": "key", "operator": "Equal", "value": "value"}],
