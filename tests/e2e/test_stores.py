@@ -54,6 +54,8 @@ def authority(directory: Path, name: str) -> tuple[Path, Path]:
     openssl(
         "req", "-x509", "-newkey", "rsa:2048", "-noenc", "-days", "2", "-subj", f"/CN={name}",
         "-keyout", key, "-out", certificate,
+        # Python 3.13 asks for both (ssl.VERIFY_X509_STRICT).
+        "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-addext", "basicConstraints=critical,CA:true",
     )  # fmt: skip
     return key, certificate
 
@@ -62,7 +64,10 @@ def certificate(directory: Path, name: str, ca: tuple[Path, Path]) -> dict[str, 
     """Give the data of a Secret for the Service of this name."""
     key, request, signed = (directory / f"{name}.{end}" for end in ("key", "csr", "crt"))
     names = directory / f"{name}.names"
-    names.write_text(f"subjectAltName=DNS:{name},DNS:{name}.{NAMESPACE}.svc\n")
+    names.write_text(
+        f"subjectAltName=DNS:{name},DNS:{name}.{NAMESPACE}.svc\n"
+        "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+    )
     openssl("req", "-newkey", "rsa:2048", "-noenc", "-subj", f"/CN={name}", "-keyout", key, "-out", request)
     openssl(
         "x509", "-req", "-days", "2", "-in", request, "-CA", ca[1], "-CAkey", ca[0], "-CAcreateserial",
