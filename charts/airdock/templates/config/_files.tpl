@@ -43,3 +43,38 @@ airdock_user_settings.py: |
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{- /*
+A ConfigMap with the same data in each of some namespaces. Helm keeps the text of all manifests in one Secret, of 1 MiB at most. Several
+copies are therefore a List in which the data is written once, and an alias repeats it. Call with (dict "root" $ "namespaces" $namespaces
+"component" $component "data" $text), and "name" as in airdock.metadata.
+*/ -}}
+{{- define "airdock.configMapCopies" -}}
+{{- $several := gt (len .namespaces) 1 }}
+{{- if $several }}
+---
+apiVersion: v1
+kind: List
+items:
+{{- end }}
+{{- range $number, $namespace := .namespaces }}
+{{- $configMap := include "airdock.configMap" (merge (dict "namespace" $namespace) $) }}
+{{- if not $several }}
+---
+{{ $configMap }}
+data:
+  {{- $.data | nindent 2 }}
+{{- else }}
+  - {{ $configMap | indent 4 | trim }}
+    data: {{ if $number }}*data{{ else }}&data {{- $.data | nindent 6 }}{{ end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* A ConfigMap without its data. Call as airdock.metadata. */ -}}
+{{- define "airdock.configMap" -}}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  {{- include "airdock.metadata" . | nindent 2 }}
+{{- end }}
