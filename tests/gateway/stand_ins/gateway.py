@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -80,6 +81,14 @@ class Client:
         self.send("POST", f"/containers/{container}/attach?stream=1&{streams}&logs=1")
         return self.answer()[0]
 
+    def hear(self) -> bool:
+        """Read the output that is there; False at its end."""
+        with contextlib.suppress(ConnectionError):
+            while select.select([self.socket], [], [], 0)[0]:
+                self._output += self._some()
+            return True
+        return False
+
     def raw(self) -> bytes:
         """Read what comes to its end."""
         data = self._output
@@ -99,6 +108,11 @@ class Client:
             text, data = text + data[8 : 8 + size], data[8 + size :]
         assert REMARK not in self.streams[STDOUT], "what the gateway itself says is standard error"
         return text
+
+    def printed(self) -> bytes:
+        """Read to the end what the container printed, without what the gateway says."""
+        self.output()
+        return self.streams[STDOUT]
 
     def close(self) -> None:
         self.socket.close()
