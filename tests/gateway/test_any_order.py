@@ -66,6 +66,12 @@ PLANTED = {
         "daemon", "daemon.py", "        if container.fate:  # the client left in the meantime\n",
         "        if False:\n", "has stayed",
     ),
+    "a client that does not read a pod's output to its end spoils its exit code": (
+        "cluster", "cluster.py", "if stream and not stream.hung_up():", "if stream:", "client broke",
+    ),
+    "a client that does not read a container's output to its end spoils its exit code": (
+        "daemon", "daemon_output.py", "if stream and not stream.hung_up():", "if stream:", "client broke",
+    ),
 }  # fmt: skip
 
 

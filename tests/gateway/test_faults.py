@@ -72,7 +72,11 @@ PLANTED = {
     ),
     "a cut connection looks like the end of the output": (
         "daemon", "wire:self._socket.sendall#1", "daemon_output.py",
-        'container.lost = container.lost or f"the connection to the client broke ({error!r})"', "pass",
+        'container.lost = container.lost or f"the connection to a client broke ({error!r})"', "pass",
+    ),
+    "a cut connection looks like the end of a pod's output": (
+        "cluster", "wire:self._socket.sendall#1", "cluster.py",
+        'container.lost_output(f"the connection to a client broke ({error!r})")', "pass",
     ),
     "a deletion that fails is forgotten": (
         "cluster", "cluster_pods:self._api.request#3", "loops.py",

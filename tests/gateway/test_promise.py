@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import select
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 from docker_gateway import cluster_cleanup, daemon_cleanup
+from docker_gateway.wire import RawStream
 
 from tests.gateway.stand_ins.cluster import ClusterWorld
 from tests.gateway.stand_ins.gateway import BACKENDS, OWNER, Client, Gateway, running
@@ -83,6 +86,61 @@ def test_a_container_ends_when_the_last_of_its_clients_leaves(gateway: Gateway) 
 
 def only_id(gateway: Gateway) -> list[str]:
     return [each.id for each in gateway.backend.containers.all()]
+
+
+def exits(gateway: Gateway, client: Client, task: Task) -> str:
+    """Let the container print more than its client's connection holds, and exit; gives its id."""
+    for _ in range(5):
+        gateway.world.print(task, b"x" * 60_000)
+    gateway.world.exit(task, 0)
+    (container,) = only_id(gateway)
+    assert client.ask("POST", f"/containers/{container}/wait")[0] == 200
+    return container
+
+
+def unattached(gateway: Gateway) -> bool:
+    return not any(each.attached for each in gateway.backend.containers.all())
+
+
+def test_a_client_that_does_not_read_the_rest_changes_no_exit_code(gateway: Gateway) -> None:
+    client, task = started(gateway)
+    other = gateway.client()
+    container = exits(gateway, other, task)
+    client.close()
+    wait_until(lambda: unattached(gateway), 20, "the client has left", 0.01)
+    assert other.ask("POST", f"/containers/{container}/wait") == (200, {"StatusCode": 0})
+
+
+def test_output_that_is_cut_off_is_no_success(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client sees an end like any other. That another one reads all does not help it."""
+    client, task = started(gateway)
+    (container,) = only_id(gateway)
+    second, failed, relay = gateway.client(), threading.Event(), RawStream.relay
+
+    def fail_once(stream: RawStream, data: bytes) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise OSError(errno.EIO, "injected")
+        relay(stream, data)
+
+    monkeypatch.setattr(RawStream, "relay", fail_once)
+    second.attach(container)
+    gateway.world.print(task, b"a line\n")
+    wait_until(failed.is_set, 20, "one of the two is cut off", 0.01)
+    cut, whole = sorted((client, second), key=lambda each: not gone_from(each))
+    assert cut.output() == b""
+    gateway.world.exit(task, 0)
+    assert whole.output() == b"a line\n"
+    status, answer = gateway.client().ask("POST", f"/containers/{container}/wait")
+    assert status == 500
+    assert "a client broke" in answer["message"]
+
+
+def gone_from(client: Client) -> bool:
+    """Tell whether the gateway closes a client's connection soon."""
+    poll = select.poll()
+    poll.register(client.socket, 0)
+    return bool(poll.poll(500))
 
 
 def test_who_waits_for_a_container_that_a_client_removes_is_told_its_exit_code(tmp_path: Path) -> None:

@@ -38,9 +38,6 @@ class Made:
     #: It was stopped or removed; or its clients have left, and none has come since.
     over: bool = False
     left: bool = False
-    #: One of its clients has left, others may have stayed. If it had not read all, `wait` is an error for all
-    #: of them once they have read: the gateway does not know whose task it is. It is never a success.
-    torn: bool = False
     started: bool = False
     printed: list[bytes] = field(default_factory=list)
     #: Outputs that clients have read to the end.
@@ -88,6 +85,11 @@ class Promise:
 
     def alive(self, made: Made) -> bool:
         return any(self.of(task) is made for task in self.world.alive())
+
+    def ended(self, made: Made) -> bool:
+        """Tell whether the gateway knows that it has ended."""
+        container = self.gateway.backend.containers.get(made.id)
+        return container is not None and container.state == "exited"
 
     def fetch(self) -> None:
         """Learn how containers have ended."""

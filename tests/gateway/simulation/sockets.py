@@ -221,7 +221,7 @@ def socketpair() -> tuple[Socket, Socket]:
 
 
 class Poll:
-    """`select.poll`, which does not wait here."""
+    """`select.poll`, of which a hangup is noticed at the end of its wait."""
 
     def __init__(self) -> None:
         self._sockets: list[Socket] = []
@@ -232,8 +232,9 @@ class Poll:
         self._sockets.append(sock)
 
     def poll(self, timeout: float) -> list[tuple[int, int]]:
-        assert timeout == 0
         SCHEDULER.point()
+        if timeout > 0 and not any(each.hung_up() for each in self._sockets):
+            SCHEDULER.block(SCHEDULER.now + timeout / 1000)
         return [(each._number, each.hung_up()) for each in self._sockets if each.hung_up()]
 
 

@@ -146,6 +146,9 @@ class Stream(Protocol):
     def on_hangup(self, callback: Callable[[], None]) -> None:
         """Call once, from another thread, when the client closes both directions."""
 
+    def hung_up(self) -> bool:
+        """Tell whether the client has closed both directions."""
+
 
 class Backend(Protocol):
     """All methods may raise ApiError; ids are those that `create` gave, or names, or unique prefixes."""

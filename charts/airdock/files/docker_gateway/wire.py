@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from .api_versions import API
-from .hangups import HANGUPS
+from .hangups import HANGUPS, hung_up
 from .remarks import lines
 
 #: Bytes of request line and headers together.
@@ -332,6 +332,10 @@ class RawStream:
     def on_hangup(self, callback: Callable[[], None]) -> None:
         """Call `callback` once when the client has closed; a half-closed connection is not closed."""
         HANGUPS.watch(self._socket, callback)
+
+    def hung_up(self) -> bool:
+        """Tell whether the client has closed; a write can fail a moment before Linux says so."""
+        return hung_up(self._socket, within=0.1)
 
 
 class ChunkedStream(RawStream):

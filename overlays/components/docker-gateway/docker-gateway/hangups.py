@@ -65,8 +65,8 @@ class Hangups:
 HANGUPS = Hangups()
 
 
-def hung_up(sock: socket.socket) -> bool:
-    """Tell whether the peer has closed both directions."""
+def hung_up(sock: socket.socket, within: float = 0.0) -> bool:
+    """Tell whether the peer has closed both directions, or does so within some seconds."""
     poll = select.poll()
     poll.register(sock, 0)
-    return bool(poll.poll(0))
+    return bool(poll.poll(within * 1000))

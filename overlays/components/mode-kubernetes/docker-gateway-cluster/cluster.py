@@ -270,6 +270,7 @@ class Cluster:
             attachment = Attachment(container, container.changed)
             # As the daemon: without `logs`, only what is printed from now on.
             nothing = container.ended is not None and not options.logs
+        stream: Stream | None = None
 
         def leave() -> None:
             """End the container if the last of its clients has left."""
@@ -283,10 +284,10 @@ class Cluster:
             if not nothing:
                 Output(self._api, self._tasks, container, stream).send(options.stream)
         except BaseException as error:
-            # It left, or it is cut off, which must not look like the end of the output.
+            # A client that left knows that it did. To one that is cut off this looks like the output's end.
+            if stream and not stream.hung_up():
+                container.lost_output(f"the connection to a client broke ({error!r})")
             leave()
-            if not container.attached:
-                container.lost_output(f"the connection to the client broke ({error!r})")
             raise
         finally:
             attachment.leave()

@@ -65,10 +65,10 @@ def attach(
             ):
                 stream.remark([killed], within_line=last != b"\n")
         except BaseException as error:
-            # It left, or it is cut off, which must not look like the end of the output.
+            # A client that left knows that it did. To one that is cut off this looks like the output's end.
+            if stream and not stream.hung_up():
+                container.lost = container.lost or f"the connection to a client broke ({error!r})"
             leave()
-            if not container.attached:
-                container.lost = container.lost or f"the connection to the client broke ({error!r})"
             raise
         finally:
             if stream and sending and sending.ident:
