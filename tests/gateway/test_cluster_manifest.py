@@ -288,6 +288,14 @@ def test_the_administrators_labels_win() -> None:
     assert (labels["cost"], labels["net"], labels["team"]) == ("tasks", "backend", "a")
 
 
+def test_the_administrators_variables_are_defaults() -> None:
+    tasks = dataclasses.replace(TASKS, env={"A": "$(B)", "C": "1", "D": "1", "NVIDIA_VISIBLE_DEVICES": "all"})
+    container = build(tasks=tasks, Env=["C=2", "D"]).manifest["spec"]["containers"][0]
+    env = {each["name"]: each["value"] for each in container["env"]}
+    assert (env["A"], env["C"], "D" in env) == ("$$(B)", "2", False)
+    assert env["NVIDIA_VISIBLE_DEVICES"] == "void"
+
+
 def test_pull_policy_and_secrets() -> None:
     assert main()["imagePullPolicy"] == "IfNotPresent"
     assert main(pull=True)["imagePullPolicy"] == "Always"

@@ -202,6 +202,20 @@ def test_defaults_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "runAsUser" not in wire(p)["securityContext"]
 
 
+@pytest.mark.parametrize("as_dict", [True, False], ids=["dict", "model"])
+def test_the_administrators_variables_are_defaults(monkeypatch: pytest.MonkeyPatch, as_dict: bool) -> None:
+    monkeypatch.setenv("AIRDOCK_TASK_ENV", json.dumps({"A": "$(B)", "C": "1"}))
+    own: Any = {"name": "C", "value": "2"}
+    container: Any = {"name": "base", "env": [own]}
+    if not as_dict:
+        container = models.V1Container(name="base", env=[models.V1EnvVar(**own)])
+    p = pod(containers=[container, models.V1Container(name="other")])
+    load().pod_mutation_hook(p)
+    first, second = wire(p)["containers"]
+    assert first["env"] == [{"name": "A", "value": "$$(B)"}, own]
+    assert [each["name"] for each in second["env"]] == ["A", "C"]
+
+
 LABELS: list[dict[str, str] | None] = [None, {}, {"kubernetes_executor": ""}, {"kubernetes_executor": "True"}]
 
 

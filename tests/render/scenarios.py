@@ -153,6 +153,10 @@ SCENARIOS: tuple[Scenario, ...] = (
             ("ConfigMap", "company-proxy"): frozenset(),
         },
     ),
+    Scenario(
+        "behind-a-proxy",
+        load_yaml((EXAMPLES / "values" / "behind-a-proxy.yaml").read_text(), "behind-a-proxy.yaml")[0],
+    ),
     Scenario("maximal", MAXIMAL, external=MAXIMAL_EXTERNAL),
     Scenario("mirror", MIRROR, external=MIRROR_SECRETS),
     Scenario("groups", GROUPS),

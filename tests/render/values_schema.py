@@ -156,6 +156,7 @@ def known_samples(number: int) -> dict[str, Any]:
         "hostAliases": [{"ip": "10.7.0.1", "hostnames": [f"samples{number}"]}],
         "egress": [{"ports": [{"port": number}]}],
         "ingress": [{"ports": [{"port": number}]}],
+        "noProxy": ["10.7.0.0/16"],
         "pools": {f"samples{number}": {"slots": number}},
         "variables": {"sample": f"samples{number}"},
         "initContainers": {f"samples{number}": {"image": "sample"}},

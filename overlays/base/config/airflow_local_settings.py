@@ -344,7 +344,7 @@ def pod_mutation_hook(pod: Any) -> None:
     KubernetesExecutor alone: each has all that from its template, and is compared with it, whatever the pod's
     labels say. Environment of the worker: AIRDOCK_TASK_SERVICE_ACCOUNT (a name),
     AIRDOCK_TASK_RUN_AS_USER (a uid, or empty for the image's own), AIRDOCK_TASK_USER_NAMESPACES ("true" where
-    root is allowed in a user namespace), AIRDOCK_TASK_RESOURCES (a JSON object),
+    root is allowed in a user namespace), AIRDOCK_TASK_RESOURCES and AIRDOCK_TASK_ENV (JSON objects),
     AIRDOCK_XCOM_SIDECAR_PULL_POLICY (as in a pod; without it Kubernetes' default).
     """
     if os.environ.get("AIRDOCK_POD_TEMPLATES"):
@@ -381,7 +381,18 @@ def pod_mutation_hook(pod: Any) -> None:
     _default(security, "seccomp_profile", models.V1SeccompProfile(type="RuntimeDefault"))
 
     resources = os.environ.get("AIRDOCK_TASK_RESOURCES") or DEFAULT_RESOURCES
+    env = json.loads(os.environ.get("AIRDOCK_TASK_ENV") or "{}")
     for container in containers:
+        own = _get(container, "env") or []
+        names = {_get(each, "name") for each in own}
+        # The kubelet reads $$ as $.
+        added = [
+            models.V1EnvVar(name=name, value=value.replace("$", "$$"))
+            for name, value in env.items()
+            if name not in names
+        ]
+        if added:
+            _set(container, "env", [*added, *own])
         given = _get(container, "resources")
         if not given or not (_get(given, "requests") or _get(given, "limits") or _get(given, "claims")):
             _set(container, "resources", models.V1ResourceRequirements(**json.loads(resources)))

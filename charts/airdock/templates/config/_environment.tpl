@@ -61,6 +61,7 @@ AIRFLOW__CORE__EXECUTION_API_SERVER_URL: {{ .Values.controlPlane.executionApiUrl
 # The init container has already checked the connections; the image's entrypoint would spend seconds of CPU on it.
 CONNECTION_CHECK_MAX_COUNT: "0"
 PYTHONUNBUFFERED: "1"
+{{- include "airdock.releaseProxyEnv" . }}
 {{- range $id, $connection := .Values.airflow.connections }}
 AIRFLOW_CONN_{{ $id | upper }}: {{ include "airdock.literalValue" $connection | trim | nindent 2 }}
 {{- end }}

@@ -32,6 +32,9 @@ AIRDOCK_TASK_EXTRA_NAMESPACES: {{ join "," . | quote }}
 {{- end }}
 AIRDOCK_TASK_CHECK_SECONDS: {{ .group.tasks.checkSeconds | quote }}
 AIRDOCK_TASK_RESOURCES: {{ toJson .group.tasks.resources | quote }}
+{{- with include "airdock.taskEnv" (dict "root" .root "tasks" .group.tasks) | fromJson }}
+AIRDOCK_TASK_ENV: {{ toJson . | replace "$" "$$" | quote }}
+{{- end }}
 {{- if and .root.Values.controlPlane.enabled (ne true .group.tasks.rbac.deferrable) }}
 AIRDOCK_TASK_DEFERRABLE: "false"
 {{- end }}

@@ -5,14 +5,9 @@
 {{- include "airdock.overlay" (list .group.dind.init.scripts) -}}
 {{- end }}
 
-{{- /* "true" if the daemon uses a proxy. */ -}}
-{{- define "airdock.dindHasProxy" -}}
-{{- with .group.dind.proxy }}{{ if or .http .https .existingSecret }}true{{ end }}{{ end -}}
-{{- end }}
-
 {{- /* "true" if the clients' configuration is a file that is written when the pod starts, instead of the Secret in dind.pullSecret. */ -}}
 {{- define "airdock.dindWritesConfig" -}}
-{{- if or (include "airdock.dindScriptsToRun" . | fromJson) (and (eq true .group.dind.proxy.containers) (include "airdock.dindHasProxy" .)) }}true{{ end -}}
+{{- if or (include "airdock.dindScriptsToRun" . | fromJson) (and (eq true .group.dind.proxy.containers) (include "airdock.hasProxy" (include "airdock.dindProxy" . | fromJson))) }}true{{ end -}}
 {{- end }}
 
 {{- /* The directory of the clients' configuration; empty if there is none. */ -}}
@@ -27,33 +22,16 @@
 {{- end -}}
 {{- end }}
 
-{{- /* The three settings of the proxy as variables of these names. Call with (dict "root" $ "group" $group "names" (list HTTP HTTPS NO)). */ -}}
+{{- /* The daemon's proxy as variables of these names. Call with (dict "root" $ "group" $group "names" (list HTTP HTTPS NO)). */ -}}
 {{- define "airdock.dindProxyEnv" -}}
-{{- if include "airdock.dindHasProxy" . -}}
-{{- $names := .names -}}
-{{- with .group.dind.proxy -}}
-{{- range $index, $key := list "http" "https" }}
-{{- $name := index $names $index }}
-{{- if $.group.dind.proxy.existingSecret }}
-{{ $name }}: {valueFrom: {secretKeyRef: {name: {{ $.group.dind.proxy.existingSecret | quote }}, key: {{ $key }}}}}
-{{- else }}
-{{- with get $.group.dind.proxy $key }}
-{{ $name }}: {{ . | replace "$" "$$" | quote }}
-{{- end }}
-{{- end }}
-{{- end }}
-{{- end }}
-{{ last $names }}: {{ include "airdock.dindNoProxy" . | quote }}
-{{- end -}}
-{{- end }}
-
-{{- /* What is reached without the proxy: the pod, the cluster's Services, the release's, and what the values list. */ -}}
-{{- define "airdock.dindNoProxy" -}}
-{{- $hosts := list "localhost" "127.0.0.1" "::1" ".svc" ".cluster.local" -}}
+{{- $proxy := include "airdock.dindProxy" . | fromJson -}}
+{{- $direct := include "airdock.directHosts" . | fromJsonArray -}}
 {{- if .root.Values.controlPlane.enabled -}}
-{{- $hosts = append $hosts (include "airdock.serviceHost" (dict "root" .root "name" "api-server" "namespace" (include "airdock.workerNamespace" .))) -}}
+{{- $direct = append $direct (include "airdock.serviceHost" (dict "root" .root "name" "api-server" "namespace" (include "airdock.workerNamespace" .))) -}}
 {{- end -}}
-{{- concat $hosts .group.dind.network.clusterCIDRs .group.dind.proxy.noProxy | uniq | join "," -}}
+{{- $direct = concat $direct .group.dind.network.clusterCIDRs $proxy.noProxy -}}
+{{- $names := dict "http" (list (index .names 0)) "https" (list (index .names 1)) "direct" (list (index .names 2)) -}}
+{{- include "airdock.proxyEnv" (dict "proxy" $proxy "direct" $direct "names" $names) -}}
 {{- end }}
 
 {{- /* Writes the clients' configuration. */ -}}
@@ -101,19 +79,10 @@ volumeMounts:
 
 {{- /* A JSON list of messages. */ -}}
 {{- define "airdock.dindClientProblems" -}}
-{{- $problems := list -}}
 {{- $proxy := .group.dind.proxy -}}
 {{- $key := printf "workers.%s.dind.proxy" .name -}}
-{{- range $name := list "http" "https" -}}
-{{- with get $proxy $name -}}
-{{- if $proxy.existingSecret -}}
-{{- $problems = append $problems (printf "%s.%s: %s.existingSecret is set, too. Remove one of them." $key $name $key) -}}
-{{- else if contains "@" . -}}
-{{- $problems = append $problems (printf "%s.%s: contains a user name. Put the URL into a Secret, and set %s.existingSecret." $key $name $key) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- if not (include "airdock.dindHasProxy" .) -}}
+{{- $problems := include "airdock.proxyProblems" (dict "proxy" $proxy "key" $key) | fromJsonArray -}}
+{{- if not (include "airdock.hasProxy" (include "airdock.dindProxy" . | fromJson)) -}}
 {{- if or (eq true $proxy.containers) $proxy.noProxy -}}
 {{- $problems = append $problems (printf "%s: no proxy is set. Set %s.http, %s.https or %s.existingSecret." $key $key $key $key) -}}
 {{- end -}}

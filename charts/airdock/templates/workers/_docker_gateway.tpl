@@ -16,6 +16,7 @@ The settings file of a group's gateway, as JSON. The names of the release's obje
 {{- $tasks := pick $given "user" "userNamespaces" "resources" "registries" "claims" "binds" "networks" "imagePullSecrets" "pod" "podLabels" "podAnnotations" "gpuResource" "gpusPerContainer" "ulimits" "ttlSeconds" -}}
 {{- $_ := set $tasks "podLabels" (include "airdock.overlay" (list $given.podLabels) | fromJson) -}}
 {{- with include "airdock.taskLabels" (dict "root" .root "namespace" $given.namespace) | fromJsonArray }}{{ $_ := set $tasks "reservedLabels" . }}{{ end -}}
+{{- $_ := set $tasks "env" (include "airdock.taskEnv" (dict "root" .root "tasks" $given) | fromJson) -}}
 {{- $_ := set $tasks "tmpSizeLimit" (toString $given.tmp.sizeLimit) -}}
 {{- $_ := set $tasks "resultMaxSize" (toString $given.resultMaxSize) -}}
 {{- $_ := set $tasks "maxGraceSeconds" (int64 $given.admission.maxTerminationGracePeriodSeconds) -}}

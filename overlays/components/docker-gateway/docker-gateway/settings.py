@@ -86,9 +86,10 @@ class Tasks:
     where root is wanted, and cluster and node can; off or null: root is refused. `resources` are requests
     and limits of a container that asks for none. `claims` are volumes by their Docker name, `binds` are
     sources of bind mounts by their path, `networks` are networks by name. `pod` is merged into the pod's spec
-    (nodeSelector, tolerations, ...). `reserved_labels` are keys that no author may set. `images` are
-    allowed images, as the admission policy lists them; empty for any. `egress_policy` is the NetworkPolicy
-    that restricts egress, empty if none does. `result_max_size` is that of a file that a task retrieves.
+    (nodeSelector, tolerations, ...). `env` are variables of every container. `reserved_labels` are keys that
+    no author may set. `images` are allowed images, as the admission policy lists them; empty for any.
+    `egress_policy` is the NetworkPolicy that restricts egress, empty if none does. `result_max_size` is that
+    of a file that a task retrieves.
     `max_grace_seconds` is the longest grace period of a pod that admission allows. Times are in seconds.
     """
 
@@ -117,6 +118,7 @@ class Tasks:
     reserved_labels: list[str] = field(default_factory=list)
     pod_annotations: dict[str, str] = field(default_factory=dict)
     pod: dict[str, Any] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
     retrieve_image: str = "busybox:1.37"
     retrieve_pull_policy: str = "IfNotPresent"
     result_max_size: str = "64Mi"

@@ -54,7 +54,7 @@ def build(request: Create, container: str, settings: Settings, *, always_pull: b
     retrieve = _retrieve_path(request)
     shared = volumes.share(retrieve) if retrieve else None
     gpus = cluster_resources.requested_gpus(request, tasks.gpus_per_container)
-    env = _environment(request, gpus > 0)
+    env = _environment(request, tasks, gpus > 0)
     userns = way is Way.NAMESPACE
     security = _security(request, tasks, way)
     if way is Way.NUMBER:
@@ -212,8 +212,8 @@ def _command(request: Create) -> dict[str, Any]:
     return result
 
 
-def _environment(request: Create, gpus: bool) -> dict[str, str]:
-    env: dict[str, str] = {}
+def _environment(request: Create, tasks: Tasks, gpus: bool) -> dict[str, str]:
+    env = dict(tasks.env)
     for entry in request.env:
         name, equals, value = entry.partition("=")
         if not name or not name.isascii() or not name.isprintable():
