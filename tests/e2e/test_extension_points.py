@@ -18,7 +18,9 @@ ACCOUNT = "extension-points-worker"
 PRICE = "5$ $$ $(HOME) ${HOME}"
 CERTIFICATE = "a certificate of the platform"
 #: It says in a file every second that it runs.
-HEARTBEAT = "trap exit TERM; while :; do date +%s > /tmp/heartbeat; sleep 1 & wait; done"
+HEARTBEAT = (
+    "trap exit TERM; while :; do date +%s > /tmp/now; mv /tmp/now /tmp/heartbeat; sleep 1 & wait; done"
+)
 
 
 def values(group: str, image: str) -> dict[str, Any]:
