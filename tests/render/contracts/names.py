@@ -118,6 +118,8 @@ def variable_references(manifests: Manifests, scenario: Scenario) -> Iterator[st
         # Those of envFrom come first.
         own = {variable.name for variable in container.env_list}
         known = set(manifests.environment(manifest, container)) - own
+        # In every container (makeEnvironmentVariables of the kubelet's kubelet_pods.go).
+        known |= {"KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"}
         where = at(manifest, container)
         for variable in container.env_list:
             for name in expansions(variable.value or ""):
