@@ -91,6 +91,15 @@ ACCEPTED: tuple[Acceptance, ...] = (
         component="tasks",
     ),
     Acceptance(
+        "rbac-attach",
+        "Mode kubernetes: the Docker gateway sends standard input to containers (docker run -i). The "
+        "admission policy lets it attach only to pods that it created. Set tasks.stdin: false to remove the "
+        "right.",
+        kind="Role",
+        name="-docker-gateway",
+        component="tasks",
+    ),
+    Acceptance(
         "token-shared",
         "Mode kubernetes: Airflow's Kubernetes operators in the worker need the token too, not only the "
         "Docker gateway. Set workers.<name>.kubernetesOperators: false for a group that does not use them.",

@@ -18,6 +18,7 @@ from tests.api.conftest import GIVEN, UNFENCED, Installed
 from tests.api.control_plane import Client, ControlPlane, Refused
 from tests.api.fence import TASKS, refusal
 from tests.api.pods import gateway_pod, kpo_pod, worker_of
+from tests.api.test_fence_updates import connect
 from tests.support.attacks import AUTHOR
 from tests.support.paths import FILES
 from tests.support.waiting import wait_until
@@ -44,10 +45,11 @@ def gateway(installed: Installed, control_plane: ControlPlane) -> Iterator[tuple
     assert account
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role"}
     leases = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["*"]}
+    attach = {"apiGroups": [""], "resources": ["pods/attach"], "verbs": ["get", "create"]}
     subject = {"kind": "ServiceAccount", "name": account.service_account, "namespace": installed.namespace}
     for namespace in (UNFENCED, GIVEN):
         metadata = {"name": "leases", "namespace": namespace}
-        admin.apply({**role, "metadata": metadata, "rules": [leases]})
+        admin.apply({**role, "metadata": metadata, "rules": [leases, attach]})
         reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "leases"}
         admin.apply(
             {**role, "kind": "RoleBinding", "metadata": metadata, "roleRef": reference, "subjects": [subject]}
@@ -151,6 +153,50 @@ def test_a_jobs_pod(control_plane: ControlPlane, installed: Installed) -> None:
         assert (f"label {LABEL}" in said(installed.worker, made)) == (namespace == TASKS)
         pod["metadata"]["labels"] = labels
         assert (f"label {LABEL}" in said(controller, pod)) == (namespace == TASKS)
+
+
+#: Names of pods, by the uid of the one who attaches. An exec through the back door: a shell runs its input.
+OTHERS: dict[str, Callable[[str], str]] = {
+    "one of an operator": lambda uid: "weather-abc123",
+    "another gateway's": lambda uid: f"shell-{DEAD}-0123456789ab",
+    "another gateway's, with a similar uid": lambda uid: f"shell-{uid[:-1]}0-0123456789ab",
+    "one that begins with the uid": lambda uid: f"{uid}-0123456789ab",
+}
+
+
+def _attach(client: Client, installed: Installed, namespace: str, name: str) -> list[str]:
+    """Give the refusals of attaching by each method, "" for none: there is no node to serve it."""
+    pod = kpo_pod(installed.manifests, namespace=namespace)
+    pod["metadata"]["name"] = name
+    client.create(pod)
+    try:
+        return [connect(client, pod, "attach", "base", method) for method in ("GET", "POST")]
+    finally:
+        client.delete(pod)
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.attack(actor=AUTHOR)
+def test_input_for_pods_of_others(installed: Installed, gateway: tuple[Client, str], other: str) -> None:
+    client, uid = gateway
+    name = OTHERS[other](uid)
+    assert _attach(client, installed, UNFENCED, name) == ["", ""]
+    for namespace in (TASKS, GIVEN):
+        for refused in _attach(client, installed, namespace, name):
+            assert f"attach to pod {name}" in refused
+
+
+def test_input_for_its_own_pods(installed: Installed, gateway: tuple[Client, str]) -> None:
+    client, uid = gateway
+    name = f"shell-{uid}-0123456789ab"
+    for namespace in (TASKS, GIVEN):
+        assert _attach(client, installed, namespace, name) == ["", ""]
+    # The same account with another token of its own.
+    pod = kpo_pod(installed.manifests)
+    pod["metadata"]["name"] = name
+    client.create(pod)
+    assert f"attach to pod {name}" in connect(installed.worker, pod, "attach", "base")
+    client.delete(pod)
 
 
 def _of_a_secret(plane: ControlPlane, installed: Installed) -> Client:

@@ -100,6 +100,7 @@ def test_rights_by_feature(install: Install, features: str) -> None:
 GATEWAY = (
     "pods create,get,list,watch,delete",
     "pods/log get",
+    "pods/attach get,create",
     "events list",
     "coordination.k8s.io/leases create,get,list,patch,delete",
 )
@@ -107,7 +108,10 @@ GATEWAY = (
 
 @pytest.mark.parametrize("operators", [True, False])
 def test_rights_of_the_docker_gateway(install: Install, control_plane: ControlPlane, operators: bool) -> None:
-    """Its own Role, for the groups that have one; without the operators it is all they have."""
+    """Its own Role, for the groups that have one; without the operators it is all they have.
+
+    And the right to attach, unless it is switched off.
+    """
     name = f"gateway-{operators}".lower()
     group = {"mode": "kubernetes", "queues": ["default"], "kubernetesOperators": operators}
     further = f"{name}-further"
@@ -115,13 +119,14 @@ def test_rights_of_the_docker_gateway(install: Install, control_plane: ControlPl
     release = install(
         {
             "workers": {"default": group},
-            "tasks": {"extraNamespaces": [further], "admission": {"enabled": False}},
+            "tasks": {"extraNamespaces": [further], "admission": {"enabled": False}, "stdin": operators},
         },
         release=name,
         namespace=name,
     )
     native = WORKER_DEFAULT if operators else NONE
-    assert release.worker.rights(release.task_namespace) == rights(*GATEWAY) | native
+    own = rights(*GATEWAY) - (NONE if operators else rights("pods/attach get,create"))
+    assert release.worker.rights(release.task_namespace) == own | native
     assert release.worker.rights(further) == native
     assert release.worker.rights(name) == NONE
     assert release.account("triggerer").rights(further) == (TRIGGERER_DEFAULT if operators else NONE)

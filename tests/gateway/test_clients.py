@@ -129,16 +129,6 @@ def test_run_detached_and_removed_without_a_wait(gateway: Gateway) -> None:
     assert docker_program(gateway, "logs", container).returncode == 1
 
 
-def test_input(gateway: Gateway) -> None:
-    found = docker_program(gateway, "run", "-i", "--rm", IMAGE, "cat", stdin="a\nb\n")
-    if on_daemon(gateway):
-        assert (found.returncode, found.stdout) == (0, "a\nb\n")
-    else:
-        assert found.returncode != 0
-        assert "attach_stdin: no input can be sent to a pod; run without -i" in found.stderr
-        assert done(gateway, "run", "-di", IMAGE, "sleep")
-
-
 def test_a_terminal(gateway: Gateway) -> None:
     found = docker_program(gateway, "run", "-t", IMAGE, "echo", "a")
     assert found.returncode == 0, found.stderr

@@ -253,12 +253,22 @@ POLICIES: tuple[Policy, ...] = (
         nsa("C-0002"),
     ),
     _grant(
+        "rbac-attach",
+        "The right to attach to containers is an exception",
+        "medium",
+        "pods/attach gives access to the standard input of every pod of the namespace: a shell there runs "
+        "what it reads.",
+        ("create", "get"),
+        ("pods/attach",),
+        nsa("C-0002"),
+    ),
+    _grant(
         "rbac-port-forward",
-        "No right to attach, to forward ports or to add debug containers",
+        "No right to forward ports or to add debug containers",
         "high",
         "Each of these reaches a running pod and bypasses its NetworkPolicies.",
         ("create", "get", "update", "patch"),
-        ("pods/attach", "pods/portforward", "pods/proxy", "services/proxy", "pods/ephemeralcontainers"),
+        ("pods/portforward", "pods/proxy", "services/proxy", "pods/ephemeralcontainers"),
         nsa("C-0002"),
     ),
     _grant(

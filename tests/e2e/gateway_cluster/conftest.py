@@ -44,6 +44,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         rules = [
             {"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "get", "list", "watch", "delete"]},
             {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+            {"apiGroups": [""], "resources": ["pods/attach"], "verbs": ["get", "create"]},
             {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
             {
                 "apiGroups": ["coordination.k8s.io"],
@@ -85,7 +86,7 @@ def starter(cluster: Cluster) -> Iterator[Start]:
         settings = {
             "kubernetes": kubernetes_settings,
             "workerGroup": "test",
-            "tasks": {"namespace": NAMESPACE, "serviceAccount": "task", **tasks},
+            "tasks": {"namespace": NAMESPACE, "serviceAccount": "task", "stdin": True, **tasks},
         }
         gateway = Gateway(cluster, owner or f"test-{os.getpid()}-{next(NUMBERS)}", directory, settings)
         gateways.append(gateway)

@@ -8,12 +8,14 @@ import signal
 import socket
 import ssl
 import threading
+import time
 from urllib.parse import urlsplit
 
 import pytest
 from docker.errors import APIError
 
 from tests.e2e.gateway_cluster.support import (
+    BUSYBOX,
     PATIENCE,
     POLITE,
     Cluster,
@@ -167,6 +169,32 @@ def test_connections_to_the_api_server_break(cluster: Cluster, starter: Start) -
     stop.set()
     assert task.wait() == 5
     assert task.output.split() == [b"%d" % number for number in range(1, 3001)]
+
+
+def test_input_that_is_cut_off_is_no_success(cluster: Cluster, starter: Start) -> None:
+    """The runtime ends the input of a container whose attach connection breaks, and it exits with 0."""
+    proxy = Proxy(cluster)
+    gateway = starter(server=proxy.url)
+    client = gateway.client()
+    for finished in (False, True):
+        # Bytes that are sent may still be on their way, and a container that does not read holds them up.
+        script = "sleep 20; wc -c" if finished else "wc -c"
+        container = client.create_container(BUSYBOX, ["sh", "-c", script], stdin_open=True)["Id"]
+        sock = client.attach_socket(container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+        client.start(container)
+        sock._sock.sendall(b"x" * 200_000 if finished else b"half")
+        if finished:
+            sock._sock.shutdown(socket.SHUT_WR)
+        wait_until(
+            lambda: any(p.status.phase == "Running" for p in cluster.pods(gateway.owner)), PATIENCE, "it runs"
+        )
+        time.sleep(3)
+        proxy.cut()
+        with pytest.raises(APIError, match="standard input may be lost"):
+            client.wait(container)
+        sock.close()
+        client.remove_container(container, force=True)
+        wait_until(lambda: not cluster.pods(gateway.owner), PATIENCE, "its pod is deleted")
 
 
 def test_the_api_server_is_away_for_half_a_minute(cluster: Cluster, starter: Start) -> None:

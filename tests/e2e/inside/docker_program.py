@@ -36,6 +36,10 @@ CASES = {
     "run --cidfile": "docker run --rm --cidfile cid $I true; wc -c < cid",
     "run -i": "printf 'a\\nb\\n' | docker run -i --rm $I cat",
     "run -i: much input": "head -c 5000000 /dev/zero | docker run -i --rm $I wc -c",
+    "run -i: no input": "docker run -i --rm $I wc -c < /dev/null",
+    "run -i: every byte": "seq 1 200000 | docker run -i --rm $I sha256sum",
+    "run -i: more than it reads": "yes | docker run -i --rm $I head -n 1",
+    "run -i: exit code": "echo a | docker run -i --rm $I sh -c 'read x; exit 7'",
     "run -di": "docker run -di --name $C $I cat >/dev/null; sleep 5;"
     " docker inspect -f '{{.State.Running}}' $C",
     "run -t": "docker run -t $I sh -c 'test -t 1 && echo terminal'",

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import Any
 
 from docker_gateway.cluster_retrieval import SIDECAR
@@ -70,6 +71,10 @@ class ClusterWorld(World):
         self.users: dict[str, str] = {}
         #: Why there are no user namespaces: one of NO_NAMESPACE, or empty.
         self.no_namespaces = ""
+        #: What `attach` is refused with: a status and a message with " / " between them; empty if it is not.
+        self.attach_refusal = ""
+        #: What ends the attach connections of a container that has ended.
+        self.end_inputs: Callable[[Task], None] = lambda task: None
         self.watchers: list[tuple[str, Pieces]] = []
         #: The hard limits of a ResourceQuota: `pods`, and limits of memory and GPUs as whole numbers.
         self.hard: dict[str, int] = {}
@@ -306,6 +311,7 @@ class ClusterWorld(World):
             for each in task.followers:
                 each.put(END)
             task.followers.clear()
+            self.end_inputs(task)
 
     def _delete(self, name: str, killed: str) -> None:
         pod, task = self.pods[name], self.tasks[name]

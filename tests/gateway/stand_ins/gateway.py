@@ -139,7 +139,7 @@ class Gateway:
         (directory / "token").write_text("token")
         kubernetes = Kubernetes(server=address, token_file=str(directory / "token"))
         settings = Settings(
-            backend=backend, owner=OWNER, kubernetes=kubernetes, tasks=Tasks(**tasks),
+            backend=backend, owner=OWNER, kubernetes=kubernetes, tasks=Tasks(**{"stdin": True, **tasks}),
             daemon=DaemonSettings(socket=address, cgroup_parent="none"),
         )  # fmt: skip
         self.metrics = Metrics()

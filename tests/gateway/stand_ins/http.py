@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import parse_qsl, unquote
 
+from . import attach
+from .cluster import ClusterWorld
 from .daemon import DaemonWorld
 from .world import World
 
@@ -60,10 +62,11 @@ class Front:
     def _answer(self, sock: socket.socket, file: BinaryIO, line: bytes) -> bool:
         """Answer one request; True if the socket belongs to the world now."""
         method, target, _ = line.decode().split()
-        length = 0
-        while (header := file.readline().strip().lower()) != b"":
-            if header.startswith(b"content-length:"):
-                length = int(header.partition(b":")[2])
+        headers: dict[str, str] = {}
+        while header := file.readline().strip().decode():
+            name, _, value = header.partition(":")
+            headers[name.lower()] = value.strip()
+        length = int(headers.get("content-length", "0"))
         body = file.read(length)
         if len(body) < length:
             raise ConnectionError("half a request")
@@ -74,6 +77,10 @@ class Front:
                 sock.sendall(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
                 return self._world.attach(path.split("/")[-2], sock)
         fields = dict(parse_qsl(query, keep_blank_values=True))
+        if isinstance(self._world, ClusterWorld) and path.endswith("/attach"):
+            self._world.end_inputs = attach.end
+            attach.serve(self._world, path.split("/")[-2], fields, headers, sock, file)
+            raise ConnectionError("the WebSocket ended")
         reply = self._world.handle(method, path, fields, json.loads(body) if body else None)
         head = f"HTTP/1.1 {reply.status} OK\r\nContent-Type: application/json\r\n".encode()
         if reply.pieces is None:

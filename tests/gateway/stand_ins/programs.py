@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,10 @@ def command(task: Task) -> Sequence[str]:
 
 
 class Programs:
-    """Runs the containers of a world: `echo` prints its words, `exit` ends with a code, `cat`, `sleep`."""
+    """Runs the containers of a world: `echo` prints its words, `exit` ends with a code, `cat`, `sum`, ....
+
+    `head` ends after one line of its input; `sleep` reads nothing.
+    """
 
     def __init__(self, world: World) -> None:
         self._world, self._seen = world, set[str]()
@@ -44,6 +48,8 @@ class Programs:
             "echo": lambda: self._print(task, words[1:]),
             "exit": lambda: int(words[1]),
             "cat": lambda: self._cat(task),
+            "sum": lambda: self._sum(task),
+            "head": lambda: self._head(task),
             "sleep": lambda: self._sleep(task),
         }
         code = work[words[0]]() if words else 0
@@ -58,7 +64,23 @@ class Programs:
 
     def _cat(self, task: Task) -> int:
         task.input_ended.wait(20)
-        self._world.print(task, task.input)
+        for line in task.input.splitlines(keepends=True):
+            self._world.print(task, line)
+        time.sleep(0.05)
+        return 0
+
+    def _sum(self, task: Task) -> int:
+        task.input_ended.wait(20)
+        said = f"{len(task.input)} {hashlib.sha256(task.input).hexdigest()}\n"
+        self._world.print(task, said.encode())
+        time.sleep(0.05)
+        return 0
+
+    def _head(self, task: Task) -> int:
+        while task.alive and b"\n" not in task.input:
+            time.sleep(0.01)
+        self._world.print(task, task.input.partition(b"\n")[0] + b"\n")
+        time.sleep(0.05)
         return 0
 
     def _sleep(self, task: Task) -> int:

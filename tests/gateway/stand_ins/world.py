@@ -64,6 +64,10 @@ class Task:
     input: bytes = b""
     input_ended: threading.Event = field(default_factory=threading.Event)
     output: list[bytes] = field(default_factory=list)
+    #: Whether its node answers nothing that comes with its input.
+    deaf: bool = False
+    #: Sizes of its terminal that were set.
+    sizes: list[dict[str, int]] = field(default_factory=list)
     sockets: list[socket.socket] = field(default_factory=list)
     followers: list[Pieces] = field(default_factory=list)
     waiters: list[Pieces] = field(default_factory=list)

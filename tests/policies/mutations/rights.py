@@ -28,7 +28,6 @@ RIGHTS = (
     ("", "secrets", "get"),
     ("", "secrets", "list"),
     ("", "secrets", "update"),
-    ("", "pods/attach", "create"),
     ("", "pods/portforward", "create"),
     ("", "pods/ephemeralcontainers", "patch"),
     ("apps", "deployments", "create"),
@@ -67,6 +66,7 @@ def _grant(resource: str, *accepted: str) -> None:
 
 _grant("pods", "-task-launcher", "-docker-gateway", "-executor-scheduler")
 _grant("pods/exec", "-task-launcher")
+_grant("pods/attach", "-docker-gateway")
 
 
 @for_objects("Role turned ClusterRole", "Role")

@@ -7,6 +7,7 @@ exit code.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -15,7 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from . import cluster_manifest, cluster_remarks, listing, policy, references
+from . import cluster_manifest, cluster_remarks, listing, references
 from .api_versions import API
 from .backend import (
     ApiError,
@@ -34,6 +35,7 @@ from .cluster_api import KubernetesApi
 from .cluster_cleanup import Cleanup
 from .cluster_container import Container, image_id
 from .cluster_creation import Creation
+from .cluster_input import Input, Inputs
 from .cluster_leases import Leases
 from .cluster_logs import Logs
 from .cluster_output import Output
@@ -72,6 +74,7 @@ class Cluster:
         self._events = Events()
         self._pods = Pods(self._api, settings.tasks.namespace)
         self._removal = Removal(self._pods, self.containers)
+        self._inputs = Inputs(self._api, self._pods, settings.tasks)
         waiting = Waiting(self._api, settings.tasks)
         self._creation = Creation(self._pods, waiting, self.containers, metrics)
         users = Users(settings.tasks)
@@ -259,13 +262,27 @@ class Cluster:
         return True
 
     def attach(self, container_id: str, options: AttachOptions, upgrade: Callable[[bool], Stream]) -> None:
-        """Send the output from the beginning; the client's leaving ends the container."""
+        """Send the output from the beginning, and the client's input; its leaving ends the container."""
         container = self.containers.find(container_id)
-        if options.stdin:
-            raise ApiError(
-                501, "no input can be sent to a pod: run it without -i (stdin_open), and pass the input in"
-                f" the command, in a variable or on a volume, or {policy.DIND} or socket", "endpoint",
-            )  # fmt: skip
+        # As the daemon: a container without open input gets none.
+        sends = options.stdin and options.stream and container.request.open_stdin
+        with self._inputs.slot() if sends else contextlib.nullcontext():
+            if options.stdout or options.stderr:
+                self._attach(container, options, upgrade, sends)
+            else:
+                self._send(container, upgrade, sends)
+
+    def _send(self, container: Container, upgrade: Callable[[bool], Stream], sends: bool) -> None:
+        """Send a client's input, and return at its end. As with the daemon, the container goes on."""
+        stream = upgrade(container.request.tty)
+        if sends:
+            self._inputs.of(container, stream).run()
+            self._removal.look_at(container)
+
+    def _attach(
+        self, container: Container, options: AttachOptions, upgrade: Callable[[bool], Stream], sends: bool
+    ) -> None:
+        sending: Input | None = None
         with container.changed:
             attachment = Attachment(container, container.changed)
             # As the daemon: without `logs`, only what is printed from now on.
@@ -281,6 +298,9 @@ class Cluster:
         try:
             stream = upgrade(container.request.tty)
             stream.on_hangup(leave)
+            if sends:
+                sending = self._inputs.of(container, stream)
+                sending.start()
             if not nothing:
                 Output(self._api, self._tasks, container, stream).send(options.stream)
         except BaseException as error:
@@ -290,6 +310,8 @@ class Cluster:
             leave()
             raise
         finally:
+            if sending:
+                sending.finish()
             attachment.leave()
             self._removal.look_at(container)
 
@@ -321,18 +343,26 @@ class Cluster:
         container = self.containers.find(container_id)
         begun()
         with container.changed:
-            while not container.ended or (condition == "removed" and not container.removed):
+            while not self._over(container) or (condition == "removed" and not container.removed):
                 container.changed.wait(timeout=5)
                 if gone():
                     raise Disconnect("the client of wait left")
             ended = container.ended
+        assert ended
         if ended.code is None:
             raise ApiError(500, ended.message, "infrastructure")
+        if container.input_lost:
+            raise ApiError(500, f"the container ended, but {container.input_lost}", "input-lost")
         if container.output_lost:
             raise ApiError(500, container.output_lost, "output-lost")
         if ended.code == 0 and container.retrieve:
             self._fetch(container)
         return Exit(ended.code, cluster_remarks.memory(container))
+
+    @staticmethod
+    def _over(container: Container) -> bool:
+        """Tell whether it has ended, and what became of its input is known."""
+        return bool(container.ended and not container.inputs)
 
     def _fetch(self, container: Container) -> None:
         """Begin to read the file that the task retrieves, while an error can still say why it cannot be."""
@@ -383,9 +413,17 @@ class Cluster:
                     raise Disconnect("the client of stop left")
 
     def resize(self, container_id: str, height: int, width: int) -> None:
-        """Refuse it: only who sends input to a pod can set the size of its terminal."""
-        self.containers.find(container_id)
-        raise ApiError(501, "the size of a pod's terminal cannot be set", "endpoint")
+        """Set the size of a terminal, with which only those who send input to a pod are connected."""
+        container = self.containers.find(container_id)
+        with container.changed:
+            if not (container.request.tty and container.inputs):
+                raise ApiError(
+                    501,
+                    "the size of a pod's terminal can be set only with input attached (-it)",
+                    "endpoint",
+                )
+            container.terminal = height, width
+            container.wake_inputs()
 
     def remove(self, container_id: str, force: bool) -> None:
         """Forget a container and delete its pod."""

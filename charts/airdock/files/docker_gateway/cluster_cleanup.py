@@ -96,6 +96,7 @@ class Cleanup:
 
     def _expire(self, container: Container) -> None:
         if time.time() - container.created > _UNSTARTED and not container.attached:
+            container.never_ran("it was not started in time")
             self._containers.forget(container)
 
     def _collect(self, container: Container, now: float) -> None:

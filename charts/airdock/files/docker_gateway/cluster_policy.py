@@ -6,6 +6,7 @@ from __future__ import annotations
 from . import policy
 from .backend import Refusal
 from .model import Create, is_set
+from .settings import Tasks
 
 _TUNING = "pods have no such setting; remove it"
 _LIMITS = "pods have no such setting; use mem_limit and cpus"
@@ -45,8 +46,6 @@ REFUSED = {
     "domainname": "pods have no NIS domain; use extra_hosts or dns_search",
     "volumes": "anonymous volumes cannot be filled from the image; use a tmpfs mount, or a volume that the"
     " administrator allows",
-    "attach_stdin": "no input can be sent to a pod; run without -i (stdin_open), or detached (-di), and pass"
-    f" the input in the command, in a variable or on a volume, or {policy.DIND} or socket",
     "mac_address": "the cluster assigns a pod's network address; remove it",
 }
 #: Output can always be attached to.
@@ -57,8 +56,19 @@ IGNORED = {
 }
 MAPPED = frozenset(
     "name platform image entrypoint cmd env user working_dir hostname labels tty network_disabled"
-    " stop_signal stop_timeout open_stdin stdin_once host".split()
+    " stop_signal stop_timeout attach_stdin open_stdin stdin_once host".split()
 )
+
+
+def check_input(tasks: Tasks) -> None:
+    """Refuse input if it is switched off. Raises Refusal."""
+    if not tasks.stdin:
+        raise Refusal(
+            "attach_stdin",
+            "the administrator has switched input for pods off (tasks.stdin); run without -i (stdin_open), or"
+            " detached (-di), and pass the input in the command, in a variable or on a volume, or"
+            f" {policy.DIND} or socket",
+        )
 
 
 def check(request: Create) -> list[str]:

@@ -324,6 +324,10 @@ class RawStream:
         """Give what the client has sent, empty at the end. Raises OSError."""
         return self._socket.recv(16 * 1024)
 
+    def fileno(self) -> int:
+        """Give the connection's descriptor."""
+        return self._socket.fileno()
+
     def close_input(self) -> None:
         """Let a `read` that waits return."""
         with contextlib.suppress(OSError):

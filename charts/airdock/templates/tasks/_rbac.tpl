@@ -1,6 +1,6 @@
 {{- /*
 The permissions of the Kubernetes operators, in task namespaces only, by feature: the verbs that the provider was observed to use, and no
-others. Exec over a websocket needs `create` from Kubernetes 1.35 on, `get` before.
+others. Exec and attach over a WebSocket need `create` from Kubernetes 1.35 on, `get` before.
 */ -}}
 {{- define "airdock.workerRules" -}}
 {{- with .rbac -}}
@@ -47,6 +47,9 @@ others. Exec over a websocket needs `create` from Kubernetes 1.35 on, `get` befo
 {{- define "airdock.gatewayRules" -}}
 - {apiGroups: [""], resources: [pods], verbs: [create, get, list, watch, delete]}
 - {apiGroups: [""], resources: [pods/log], verbs: [get]}
+{{- if eq true .stdin }}
+- {apiGroups: [""], resources: [pods/attach], verbs: [get, create]}
+{{- end }}
 - {apiGroups: [""], resources: [events], verbs: [list]}
 - {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create, get, list, patch, delete]}
 {{- end }}

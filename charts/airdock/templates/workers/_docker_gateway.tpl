@@ -14,6 +14,7 @@ The settings file of a group's gateway, as JSON. The names of the release's obje
 {{- if include "airdock.serves" (dict "group" .group "what" "clusterGateway") -}}
 {{- $given := .group.tasks -}}
 {{- $tasks := pick $given "user" "userNamespaces" "resources" "registries" "claims" "binds" "networks" "imagePullSecrets" "pod" "podLabels" "podAnnotations" "gpuResource" "gpusPerContainer" "ulimits" "ttlSeconds" -}}
+{{- $_ := set $tasks "stdin" (eq true $given.stdin) -}}
 {{- $_ := set $tasks "podLabels" (include "airdock.overlay" (list $given.podLabels) | fromJson) -}}
 {{- with include "airdock.taskLabels" (dict "root" .root "namespace" $given.namespace) | fromJsonArray }}{{ $_ := set $tasks "reservedLabels" . }}{{ end -}}
 {{- $_ := set $tasks "env" (include "airdock.taskEnv" (dict "root" .root "tasks" $given) | fromJson) -}}

@@ -140,6 +140,9 @@ class Stream(Protocol):
     def read(self) -> bytes:
         """Give what the client has sent for the container's input, empty at its end. Raises OSError."""
 
+    def fileno(self) -> int:
+        """Give what to poll before `read`."""
+
     def close_input(self) -> None:
         """Let a `read` that waits return, in any thread."""
 

@@ -371,6 +371,9 @@ class Server:
         finally:
             if entered:
                 self._metrics.opened("streams", -1)
+        if options.stdin:
+            # A connection that is closed with unread input is reset, and the client fails.
+            connection.drain()
         return False
 
 

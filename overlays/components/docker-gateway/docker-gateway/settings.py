@@ -88,9 +88,9 @@ class Tasks:
     sources of bind mounts by their path, `networks` are networks by name. `pod` is merged into the pod's spec
     (nodeSelector, tolerations, ...). `env` are variables of every container. `reserved_labels` are keys that
     no author may set. `images` are allowed images, as the admission policy lists them; empty for any.
-    `egress_policy` is the NetworkPolicy that restricts egress, empty if none does. `result_max_size` is that
-    of a file that a task retrieves.
-    `max_grace_seconds` is the longest grace period of a pod that admission allows. Times are in seconds.
+    `egress_policy` is the NetworkPolicy that restricts egress, empty if none does. `stdin`: clients may send
+    input to pods. `result_max_size` is that of a file that a task retrieves. `max_grace_seconds` is the
+    longest grace period of a pod that admission allows. Times are in seconds.
     """
 
     namespace: str = "airdock-tasks"
@@ -114,6 +114,7 @@ class Tasks:
     gpu_resource: str = "nvidia.com/gpu"
     gpus_per_container: int = 1
     ulimits: str = "ignore"
+    stdin: bool = False
     pod_labels: dict[str, str] = field(default_factory=dict)
     reserved_labels: list[str] = field(default_factory=list)
     pod_annotations: dict[str, str] = field(default_factory=dict)

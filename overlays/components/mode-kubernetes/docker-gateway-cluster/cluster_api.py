@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from .cluster_websocket import WebSocket, accepted, request_headers
 from .settings import Kubernetes
 
 Object = dict[str, Any]
@@ -26,7 +28,8 @@ Object = dict[str, Any]
 TIMEOUT = 10.0
 _IDLE_CONNECTIONS = 8
 _READ = 64 * 1024
-_RETRIED = {429, 500, 502, 503, 504}
+#: Answers after which a request is sent again.
+RETRIED = {429, 500, 502, 503, 504}
 
 
 class ApiStatus(Exception):
@@ -173,7 +176,7 @@ class KubernetesApi:
             except ApiStatus as status:
                 # Another pod used the quota at the same time.
                 quota = method == "POST" and status.code == 409 and status.reason == "Conflict"
-                retried = not status.code or status.code in _RETRIED or quota
+                retried = not status.code or status.code in RETRIED or quota
                 if not retried or time.monotonic() + delay > deadline:
                     raise
             time.sleep(delay * (0.7 + os.urandom(1)[0] / 425))
@@ -222,6 +225,34 @@ class KubernetesApi:
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise ApiStatus(0, "Unreachable", f"the Kubernetes API did not answer: {error}") from None
+
+    def websocket(self, path: str, query: Mapping[str, str], protocol: str) -> WebSocket:
+        """Open a WebSocket. Raises ApiStatus; its reason is "Lost" if the server may have opened it."""
+        connection = self._connect(TIMEOUT)
+        reason, headers = "Unreachable", request_headers(protocol)
+        try:
+            _open(connection)
+            reason = "Lost"
+            response = self._send(connection, "GET", path, query, None, headers)
+            sock = connection.sock
+            if response.status != 101 or sock is None:
+                data = response.read(64 * 1024)
+                _object(response.status, data)
+                raise ApiStatus(response.status, "Unexpected", "the server opens no WebSocket")
+            same = response.headers.get("Sec-WebSocket-Accept") == accepted(headers["Sec-WebSocket-Key"])
+            if not same or response.headers.get("Sec-WebSocket-Protocol") != protocol:
+                raise ApiStatus(0, "Lost", f"the server does not speak {protocol}")
+            sock.setblocking(False)
+            begun = b""
+            with contextlib.suppress(OSError):  # nothing came yet
+                begun = response.fp.peek() or b""
+            return WebSocket(sock, begun)
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise ApiStatus(0, reason, f"the Kubernetes API did not answer: {error}") from None
+        except ApiStatus:
+            connection.close()
+            raise
 
     def watch(self, path: str, selector: str, version: str, seconds: int = 240) -> Iterator[Object]:
         """Yield watch events from `version` on, until the server ends it.
@@ -279,20 +310,11 @@ class KubernetesApi:
         path: str,
         query: Mapping[str, str] | None,
         body: Any,
+        more: Mapping[str, str] | None = None,
     ) -> http.client.HTTPResponse:
-        if connection.sock is None:
-            try:
-                connection.connect()
-            except (OSError, ssl.SSLError) as error:
-                raise http.client.HTTPException(str(error)) from None
-            sock: Any = connection.sock
-            # A server that is gone without a word is noticed after a minute.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+        _open(connection)
         # The kubelet replaces the token's file before it expires, so it is read each time.
-        headers = {"Accept": "application/json", "User-Agent": "airdock-docker-gateway"}
+        headers = {"Accept": "application/json", "User-Agent": "airdock-docker-gateway", **(more or {})}
         try:
             headers["Authorization"] = f"Bearer {self._token_file.read_text().strip()}"
         except OSError as error:
@@ -303,12 +325,28 @@ class KubernetesApi:
             headers["Content-Type"] = f"application/{'merge-patch+' if method == 'PATCH' else ''}json"
         kind = (
             path.rstrip("/").rpartition("/")[2]
-            if path.endswith("/log")
+            if path.endswith(("/log", "/attach"))
             else path.split("/namespaces/")[-1].split("/")[1:2]
         )
         self.requests[f"{method} {kind if isinstance(kind, str) else ''.join(kind)}"] += 1
         connection.request(method, path + (f"?{urlencode(query)}" if query else ""), data, headers)
         return connection.getresponse()
+
+
+def _open(connection: http.client.HTTPConnection) -> None:
+    """Connect, if it is not done yet. Raises HTTPException."""
+    if connection.sock is not None:
+        return
+    try:
+        connection.connect()
+    except OSError as error:
+        raise http.client.HTTPException(str(error)) from None
+    sock: Any = connection.sock
+    # A server that is gone without a word is noticed after a minute.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
 def pods_path(namespace: str, name: str = "", sub: str = "") -> str:

@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Protocol
 
 from . import description, references
 from .backend import Result
@@ -25,6 +25,13 @@ from .model import Create
 _KEPT_ENVIRONMENT = 4096
 #: What stands for the exit code of a container that did not end by itself.
 _NO_CODE = 255
+
+
+class Input(Protocol):
+    """What sends a client's input."""
+
+    def wake(self) -> None:
+        """Let it look at its container."""
 
 
 @dataclass
@@ -75,6 +82,10 @@ class Container:
     #: Clients that read the log, and do not end the container by leaving.
     readers: int = 0
     logs: set[LogStream] = field(default_factory=set)
+    #: Clients that send input, until what became of it is known.
+    inputs: set[Input] = field(default_factory=set)
+    input_lost: str = ""
+    terminal: tuple[int, int] | None = None  # rows and columns
     events: Events = field(default_factory=Events)
 
     @property
@@ -112,6 +123,7 @@ class Container:
         if sum(map(len, self.request.env)) > _KEPT_ENVIRONMENT:
             self.request = replace(self.request, env=())
         self.changed.notify_all()
+        self.wake_inputs()
         self.tell("die", exitCode=str(_NO_CODE if ended.code is None else ended.code))
         metrics.ended("infrastructure" if ended.code is None else "success" if ended.code == 0 else "failure")
         log("container-ended", exit_code=ended.code, error=ended.message or None,
@@ -127,6 +139,12 @@ class Container:
         self.ended = self.ended or Ended(None, why)
         self.ended_at = self.ended_at or time.monotonic()
         self.changed.notify_all()
+        self.wake_inputs()
+
+    def wake_inputs(self) -> None:
+        """Let those who send input look at it. Called with `changed` held."""
+        for each in self.inputs:
+            each.wake()
 
     def take_result(self) -> Result | None:
         """Give the file that the task retrieves once."""

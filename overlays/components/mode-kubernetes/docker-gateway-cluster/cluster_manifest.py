@@ -44,6 +44,8 @@ def build(request: Create, container: str, settings: Settings, *, always_pull: b
     """Build the pod, or raise Refusal. `way`: what decides the user."""
     tasks = settings.tasks
     notes = cluster_policy.check(request)
+    if request.attach_stdin:
+        cluster_policy.check_input(tasks)
     if request.host.ulimits:
         if tasks.ulimits == "refuse":
             raise Refusal("ulimits", "pods have no ulimits; remove it")
@@ -179,9 +181,11 @@ def _metadata(request: Create, container: str, settings: Settings) -> dict[str, 
         annotations["airdock.dev/docker-labels"] = json.dumps(request.labels)
     # The last part of the image's name, without tag and digest, where the client gave none.
     name = request.name or request.image.partition("@")[0].rpartition("/")[2].partition(":")[0]
-    name = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-")
+    name = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    # With input, the admission policy lets only the gateway attach whose uid is in the name: 63 characters.
+    middle, longest = (f"-{settings.owner}", 13) if request.open_stdin else ("", 40)
     return {
-        "name": f"{name or 'container'}-{container[:12]}",
+        "name": f"{name[:longest].strip('-') or 'container'}{middle}-{container[:12]}",
         "namespace": tasks.namespace,
         "labels": labels,
         "annotations": annotations,
