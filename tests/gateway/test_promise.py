@@ -183,6 +183,62 @@ def test_nothing_is_created_or_started_once_the_gateway_ends(gateway: Gateway) -
     assert not gateway.world.alive()
 
 
+def test_a_pod_that_is_created_twice_ends_with_its_client(tmp_path: Path) -> None:
+    """The answer to the first request is lost, and its pod is deleted before the request is sent again."""
+    with running("cluster", tmp_path, direct=True) as gateway:
+        wait_until(lambda: not gateway.backend.ready(), 20, "ready", 0.01)
+        world, posts = gateway.world, []
+        client, other = gateway.client(), gateway.client()
+        container = other.create()
+        client.attach(container)
+        handle = world.handle
+
+        def lose(method: str, path: str, query: dict[str, str], body: Any) -> Any:
+            reply = handle(method, path, query, body)
+            if (method, path.rpartition("/")[2]) == ("POST", "pods") and "dryRun" not in query:
+                posts.append(reply.status)
+                if len(posts) == 1:
+                    known = gateway.backend.containers.find(container)
+                    wait_until(lambda: known.uid, 20, "the watch shows the pod", 0.01)  # type: ignore[union-attr]
+                    client.close()
+                    gone(gateway)
+                    raise ConnectionResetError("lost")
+            return reply
+
+        world.handle = lose  # type: ignore[method-assign]
+        other.ask("POST", f"/containers/{container}/start")
+        assert posts == [201, 201]
+        gone(gateway)
+        time.sleep(0.5)
+        assert not world.alive()
+
+
+def test_a_pod_that_no_watch_has_shown_is_known_to_be_deleted(tmp_path: Path) -> None:
+    with running("cluster", tmp_path, direct=True) as gateway:
+        wait_until(lambda: not gateway.backend.ready(), 20, "ready", 0.01)
+        world: Any = gateway.world
+        client, handle = gateway.client(), world.handle
+
+        def unseen(method: str, path: str, query: dict[str, str], body: Any) -> Any:
+            with world.lock:
+                watchers = world.watchers
+                if method in ("POST", "DELETE") and "/pods" in path:
+                    world.watchers = []
+                reply = handle(method, path, query, body)
+                world.watchers = world.watchers or watchers
+                return reply
+
+        world.handle = unseen
+        container = client.create()
+        client.ask("POST", f"/containers/{container}/start")
+        begin = time.monotonic()
+        client.send("POST", f"/containers/{container}/kill")
+        gone(gateway)
+        world.cut(True)
+        assert client.answer()[0] == 204
+        assert time.monotonic() - begin < 20
+
+
 # ---- what others create in the task namespace
 
 

@@ -110,7 +110,8 @@ class Pods:
     def _delete(self, container: Container, grace: int | None) -> bool:
         """Ask for the deletion, which the pod's end follows in time: False."""
         uid = container.uid
-        if not self._request_deletion(container.pod_name, uid, grace):
+        # Whatever its uid: a request that was sent twice may have created a second pod of this name.
+        if not self._request_deletion(container.pod_name, "", grace):
             with container.changed:
                 # The pod of a `start` that is under way may come yet: then it is deleted at once.
                 container.end_due = time.monotonic()

@@ -91,9 +91,13 @@ class Watch:
         for pod in items:
             self._observe(pod, False)
         for container in self._containers.all():
-            if container.uid and container.uid not in seen and not container.gone and container.pod:
-                with self._one(container.pod, container):
-                    self._update(container, container.pod, True)
+            if container.uid and container.uid not in seen and not container.gone:
+                if container.pod:
+                    with self._one(container.pod, container):
+                        self._update(container, container.pod, True)
+                elif container.fate:
+                    # Deleted, or newer than the list: another request for its deletion tells.
+                    container.end_due = 0.0
 
     def _observe(self, pod: Object, deleted: bool) -> None:
         meta = pod["metadata"]
@@ -128,6 +132,10 @@ class Watch:
             if meta["uid"] not in container.replaced:
                 container.uid = container.uid or meta["uid"]
                 if container.uid != meta["uid"]:
+                    if not (deleted or meta.get("deletionTimestamp")):
+                        # The first pod was deleted while the answer to its creation was lost.
+                        container.gone = False
+                        self._pods.delete(container, "its pod was deleted, and then created again", 1)
                     return
             if self._replacement.observe(container, pod, deleted):
                 return
