@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from docker_gateway.cluster_judgement import Ended, judge, trouble
+from docker_gateway.cluster_judgement import KILLED, STOPPED, Ended, judge, trouble
 
 
 def pod(
@@ -69,8 +69,31 @@ def test_deleted_before_it_ended() -> None:
         assert ended is not None
         assert ended.code is None
         assert "deleted" in ended.message
-    stopped = judge(pod(terminated(0), meta=DELETED), True, "it was stopped")
-    assert stopped == Ended(None, "the pod was deleted: it was stopped")
+
+
+@pytest.mark.parametrize(
+    ("fate", "exit_code", "code"),
+    [
+        (STOPPED, 0, None), (STOPPED, 143, 143), (STOPPED, 137, 137), (STOPPED, None, None),
+        (KILLED, 0, 137), (KILLED, 137, 137), (KILLED, 3, 3), (KILLED, None, 137),
+        ("it was killed (SIGINT)", 0, None), ("it was killed (SIGINT)", 130, 130),
+        ("the task's process ended", 143, None), ("removed", 137, None), ("", 137, None),
+    ],
+)  # fmt: skip
+def test_the_code_of_what_a_client_ends(fate: str, exit_code: int | None, code: int | None) -> None:
+    """A client of the socket gets the code, which is never 0. All other ends have none."""
+    state = None if exit_code is None else terminated(exit_code)
+    ended = judge(pod(state, meta=DELETED), True, fate)
+    assert ended is not None
+    assert ended.code == code
+    assert "the pod was deleted" in ended.message
+    evicted = judge(pod(state, meta=DELETED, **DISRUPTED), True, fate)
+    assert evicted is not None
+    assert evicted.code is None, "the cluster was first"
+
+
+def test_a_client_that_ends_a_container_waits_for_its_end() -> None:
+    assert judge(pod({"running": {}}, meta=DELETED), False, KILLED) is None
 
 
 def test_a_deleted_pod_has_not_ended_while_its_container_runs() -> None:

@@ -162,7 +162,8 @@ class DaemonWorld(World):
         if method == "DELETE":
             if task.alive:
                 if query.get("force") != "1":
-                    return Reply(409, {"message": "container is running: stop it, or force"})
+                    words = "container is running: stop the container before removing or force remove"
+                    return Reply(409, {"message": f"cannot remove container: {words}"})
                 self._event(task, "kill")
                 self.exit(task, 137, "gateway")
             self._remove(task)

@@ -13,6 +13,11 @@ from typing import Any
 Object = dict[str, Any]
 #: The name of a pod's main container.
 MAIN = "container"
+#: Why this gateway deletes a pod, where a client asks for it. KILLED is what leaves the program no choice.
+STOPPED, KILLED = "it was stopped", "it was killed (SIGKILL)"
+BY_CLIENT = (STOPPED, "it was killed")
+#: The exit code of a container that was killed.
+KILL_CODE = 137
 #: Reasons of a terminated state: the container never ran, or its end is unknown.
 NEVER_RAN = {
     "StartError",
@@ -45,7 +50,8 @@ _PULLING = {
 class Ended:
     """How a container ended: its own exit code, or None and the reason in `message`.
 
-    `out_of_memory`: the kernel killed it, or a process in it, at its memory limit.
+    With a code, a `message` says that a client ended it. `out_of_memory`: the kernel killed it, or a process
+    in it, at its memory limit.
     """
 
     code: int | None
@@ -77,6 +83,10 @@ def judge(pod: Object, deleted: bool, fate: str) -> Ended | None:
     status = pod.get("status") or {}
     terminated = (_main(status).get("state") or {}).get("terminated")
     by_cluster = _by_cluster(pod, status, deleted, fate)
+    if by_cluster == _deletion(fate) and (terminated or deleted) and fate.startswith(BY_CLIENT):
+        # A client that ends a container gets a code, as from Docker; never 0, which would be a success.
+        code = int((terminated or {}).get("exitCode", 0)) or (KILL_CODE if fate == KILLED else None)
+        return Ended(code, by_cluster)
     if terminated:
         reason, message = terminated.get("reason", ""), terminated.get("message", "")
         if by_cluster:
@@ -108,12 +118,14 @@ def _by_cluster(pod: Object, status: Object, deleted: bool, fate: str) -> str:
     if said:
         return f"the cluster ended the pod ({said})"
     if deleted or pod["metadata"].get("deletionTimestamp"):
-        return (
-            f"the pod was deleted: {fate}"
-            if fate
-            else "the pod was deleted by something else than this task (a user, a controller, an eviction)"
-        )
+        return _deletion(fate)
     return ""
+
+
+def _deletion(fate: str) -> str:
+    if fate:
+        return f"the pod was deleted: {fate}"
+    return "the pod was deleted by something else than this task (a user, a controller, an eviction)"
 
 
 def trouble(pod: Object) -> Trouble | None:

@@ -94,6 +94,14 @@ class Logs(Output):
     def _remark(self) -> None:
         """Say nothing: a remark is no output."""
 
+    def _write(self, piece: bytes) -> None:
+        """Send each line on its own, as the daemon does: clients iterate over the pieces as over lines."""
+        *lines, rest = piece.split(b"\n")
+        for line in lines:
+            self._stream.write(line + b"\n")
+        if rest:
+            self._stream.write(rest)
+
     def _left(self) -> bool:
         return self._cancelled or self._reader.over
 

@@ -75,6 +75,10 @@ class Output:
         """Send what the gateway itself says about a container's end, from a new line on."""
         self._stream.remark(closing(self._container, self._tasks), self._reader.within_line)
 
+    def _write(self, piece: bytes) -> None:
+        """Send output."""
+        self._stream.write(piece)
+
     def _left(self) -> bool:
         """Tell whether nobody reads any more."""
         return False
@@ -153,7 +157,7 @@ class Output:
                     if piece is None:
                         self._stream.remark([GAP])
                     else:
-                        self._stream.write(piece)
+                        self._write(piece)
         finally:
             self._current = None
             container.logs.discard(log_stream)

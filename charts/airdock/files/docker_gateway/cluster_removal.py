@@ -21,7 +21,8 @@ class Removal:
             if running and not force:
                 raise ApiError(
                     409,
-                    f"cannot remove container {container.id[:12]}: container is running: stop it, or force",
+                    f"cannot remove container {container.id[:12]}: container is running: stop the container"
+                    " before removing or force remove",
                 )
             first, container.removed = not container.removed, True
             container.changed.notify_all()

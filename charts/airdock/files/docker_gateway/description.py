@@ -13,7 +13,6 @@ _DEFAULTS = {
     "IpcMode": "private",
     "CgroupnsMode": "private",
     "ShmSize": 64 << 20,
-    "LogConfig": {"Type": "json-file", "Config": {}},
     "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
 }
 
@@ -32,13 +31,13 @@ def config(request: Create) -> dict[str, Any]:
 
 def host_config(host: HostConfig) -> dict[str, Any]:
     """Describe a container's HostConfig."""
-    found = whole(host)
+    found, log = whole(host), host.log_config
     del found["LxcConf"]
     return (
         found
         | {key: value for key, value in _DEFAULTS.items() if not found[key]}
         | {
-            "LogConfig": found["LogConfig"] if host.log_config.type else _DEFAULTS["LogConfig"],
+            "LogConfig": {"Type": log.type or "json-file", "Config": dict(log.config)},
             "RestartPolicy": _DEFAULTS["RestartPolicy"],
         }
     )

@@ -6,11 +6,14 @@ import re
 import signal
 from collections.abc import Collection
 
-from .backend import ApiError, EventOptions, ListOptions, LogOptions
+from .backend import ApiError, AttachOptions, EventOptions, ListOptions, LogOptions
 from .model import mapping, parse_json, string
 from .wire import Request
 
 _TIME = re.compile(r"([0-9]{1,11})(?:\.([0-9]{1,9}))?\Z")
+#: As moby/term reads them.
+_KEY = r"(?:ctrl-[a-z@\[\\\]^_]|[!-+\--~])"
+_DETACH_KEYS = re.compile(rf"(?:{_KEY}(?:,{_KEY}){{0,15}})?\Z")
 _NANOSECONDS = 1_000_000_000
 
 
@@ -34,6 +37,23 @@ def log_options(request: Request) -> LogOptions:
         stdout, stderr, request.flag("follow"), request.flag("timestamps"), lines,
         _time(request, "since"), _time(request, "until"),
     )  # fmt: skip
+
+
+def attach_options(request: Request) -> AttachOptions:
+    """Read the query of `attach`."""
+    check_names(request, ("logs", "stream", "stdin", "stdout", "stderr", "detachKeys"))
+    keys = request.query.get("detachKeys", "")
+    if not _DETACH_KEYS.match(keys):
+        raise ApiError(
+            400, f"the query's detachKeys {keys[:40]!r} are not keys such as 'ctrl-p,ctrl-q' or 'a'", "body"
+        )
+    options = AttachOptions(
+        request.flag("logs"), request.flag("stream"), request.flag("stdin"), request.flag("stdout"),
+        request.flag("stderr"), keys,
+    )  # fmt: skip
+    if not (options.stdout or options.stderr or options.stdin):
+        raise ApiError(400, "attach to at least one of stdin, stdout and stderr", "body")
+    return options
 
 
 def list_options(request: Request, known: Collection[str]) -> ListOptions:

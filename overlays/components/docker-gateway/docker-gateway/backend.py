@@ -47,13 +47,17 @@ Filters = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class AttachOptions:
-    """The query of `attach`: `logs` asks for what was printed before, `stream` for what will be."""
+    """The query of `attach`: `logs` asks for what was printed before, `stream` for what will be.
+
+    `detach_keys` end the connection of a terminal; empty for the daemon's own.
+    """
 
     logs: bool
     stream: bool
     stdin: bool = False
     stdout: bool = True
     stderr: bool = True
+    detach_keys: str = ""
 
 
 @dataclass(frozen=True)

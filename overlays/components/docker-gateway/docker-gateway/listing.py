@@ -84,6 +84,8 @@ def info(entries: Iterable[Entry], images: int, **more: Any) -> dict[str, Any]:
     """Write the answer to `GET /info`, of these containers alone; `more` are further fields."""
     states = [entry.state for entry in entries]
     return {
+        # Clients look for it; a true one would tell about the worker's pod.
+        "ID": "airdock",
         "Containers": len(states),
         "ContainersRunning": states.count("running"),
         "ContainersPaused": states.count("paused"),
@@ -91,8 +93,10 @@ def info(entries: Iterable[Entry], images: int, **more: Any) -> dict[str, Any]:
         "Images": images,
         "OSType": "linux",
         "OperatingSystem": "Airdock Docker gateway",
+        "Name": "airdock",
         "LoggingDriver": "json-file",
         "Debug": False,
+        "ExperimentalBuild": False,
         "Driver": "",
         "Plugins": {},
         "RegistryConfig": {},

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from . import events, listing, not_served, queries
 from .api_versions import API, ApiVersion
-from .backend import ApiError, AttachOptions, Backend, Disconnect, Stream
+from .backend import ApiError, Backend, Disconnect, Stream
 from .fields import without_temporary
 from .hangups import HANGUPS, hung_up
 from .health import Metrics, log
@@ -349,11 +349,7 @@ class Server:
         return False
 
     def _attach(self, connection: Connection, request: Request, container: str) -> bool:
-        names = ("logs", "stream", "stdin", "stdout", "stderr", "detachKeys")
-        queries.check_names(request, names)
-        options = AttachOptions(*map(request.flag, names[:-1]))
-        if not (options.stdout or options.stderr or options.stdin):
-            raise ApiError(400, "attach to at least one of stdin, stdout and stderr", "body")
+        options = queries.attach_options(request)
         upgraded = request.headers.get("upgrade", "").lower() == "tcp"
         entered = False
 

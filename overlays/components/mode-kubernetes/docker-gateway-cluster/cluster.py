@@ -36,6 +36,7 @@ from .cluster_cleanup import Cleanup
 from .cluster_container import Container, image_id
 from .cluster_creation import Creation
 from .cluster_input import Input, Inputs
+from .cluster_judgement import STOPPED
 from .cluster_leases import Leases
 from .cluster_logs import Logs
 from .cluster_output import Output
@@ -357,7 +358,7 @@ class Cluster:
             raise ApiError(500, container.output_lost, "output-lost")
         if ended.code == 0 and container.retrieve:
             self._fetch(container)
-        return Exit(ended.code, cluster_remarks.memory(container))
+        return Exit(ended.code, ended.message or cluster_remarks.memory(container))
 
     @staticmethod
     def _over(container: Container) -> bool:
@@ -385,7 +386,7 @@ class Cluster:
             if container.ended or not container.started:
                 return False
         seconds = container.grace if grace is None else grace
-        self._end(container, "it was stopped", seconds, gone)
+        self._end(container, STOPPED, seconds, gone)
         return True
 
     def kill(self, container_id: str, signal: str) -> None:

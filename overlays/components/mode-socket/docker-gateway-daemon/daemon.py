@@ -98,6 +98,8 @@ class Daemon:
         return {
             "Platform": {"Name": "Airdock Docker gateway"},
             **keep,
+            "GitCommit": "",
+            "GoVersion": "",
             "ApiVersion": str(spoken_with(found.get("ApiVersion", str(API.advertised)))),
             "MinAPIVersion": str(API.oldest),
         }

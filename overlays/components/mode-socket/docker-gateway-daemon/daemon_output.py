@@ -29,6 +29,7 @@ def attach(
     query = {
         name: str(int(getattr(options, name))) for name in ("stdout", "stderr", "stdin", "logs", "stream")
     }
+    query |= {"detachKeys": options.detach_keys} if options.detach_keys else {}
     with api.hijack(f"/containers/{container.id}/attach?{urlencode(query)}") as daemon:
         attachment = Attachment(container, container.lock)
         stream: Stream | None = None
