@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from scripts.chart import HELM3, HELM4, Manifests, render, template
+from scripts.chart import HELM3, HELM4, Manifests, load_yaml, render, template
+from scripts.lint import reach
+from scripts.lint.reach import Endpoint
 from tests.render.scenarios import BY_NAME
 from tests.render.values import overlaid
+from tests.support.paths import DOCS
 
 CILIUM = "cilium.io/v2/CiliumNetworkPolicy"
 
@@ -98,3 +101,21 @@ def test_cilium_is_found(value: str, found: bool, rendered: bool, helm: str) -> 
 
 def test_no_network_policies_no_ciliums() -> None:
     assert not render(settings(enabled=False, cilium="always")).all("CiliumNetworkPolicy")
+
+
+def test_metrics_of_every_component_reach_their_server() -> None:
+    """With the values of docs/operations.md. The scheduler, which emits most of them, has no way out else."""
+    text = (DOCS / "operations.md").read_text().split("Configure Airflow's own metrics", 1)[1]
+    (values,) = load_yaml(text.split("```yaml\n")[1].split("```")[0])
+    server = Endpoint("monitoring", {"app": "statsd"})
+    for given, reached in ((values, True), ({**values, "networkPolicy": {}}, False)):
+        manifests = render(given)
+        pods = {manifest.component: reach.endpoint(manifest, pod) for manifest, pod in manifests.pods}
+        assert reach.allowed(manifests, pods["scheduler"], server, 9125, "Egress", "UDP") is reached
+        for component in ("api-server", "dag-processor", "triggerer", "worker"):
+            assert reach.allowed(manifests, pods[component], server, 9125, "Egress", "UDP"), component
+        # Neighbours: another port, another namespace, a store.
+        other = Endpoint("elsewhere", {"app": "statsd"})
+        assert not reach.allowed(manifests, pods["scheduler"], server, 443, "Egress")
+        assert not reach.allowed(manifests, pods["scheduler"], other, 9125, "Egress", "UDP")
+        assert not reach.allowed(manifests, pods["postgres"], server, 9125, "Egress", "UDP")
