@@ -58,3 +58,17 @@ def test_inspect_shows_the_log_driver_that_was_asked_for(
         json.dumps(ContainerConfig(VERSION, IMAGE, "true", host_config=host)).encode(), "", ""
     )
     assert description.host_config(create.host)["LogConfig"] == {"Type": driver, "Config": options}
+
+
+def test_keys_that_detach_reach_the_daemon_or_are_an_error(
+    gateway: Gateway, client: docker.DockerClient
+) -> None:
+    """A client would wait for ever for the detachment."""
+    container = client.containers.create(IMAGE, ["cat"], stdin_open=True, tty=True)
+    asked = {"stdin": 1, "stdout": 1, "stream": 1, "detachKeys": "ctrl-x"}
+    if on_daemon(gateway):
+        client.api.attach_socket(container.id, asked).close()
+        return
+    with pytest.raises(APIError, match="detachKeys"):
+        client.api.attach_socket(container.id, asked)
+    client.api.attach_socket(container.id, {**asked, "stdin": 0}).close()
