@@ -39,7 +39,7 @@ FIXED = {
     "tasks.retrievePullPolicy",
 }
 #: Those whose absence, which no chart renders, is safer than the chart's default.
-SAFER = {"tasks.user", "tasks.userNamespaces"}
+SAFER = {"tasks.user", "tasks.userNamespaces", "tasks.stdin"}
 #: Every value that sets one, each to another than its default.
 TASKS: dict[str, Any] = {
     "user": 7,
@@ -56,6 +56,8 @@ TASKS: dict[str, Any] = {
     "gpuResource": "example.com/gpu",
     "gpusPerContainer": 7,
     "ulimits": "refuse",
+    "stdin": True,
+    "env": {"A": "b"},
     "tmp": {"sizeLimit": "7Gi"},
     "resultMaxSize": "7Mi",
     "ttlSeconds": 7,
@@ -149,7 +151,7 @@ def test_defaults_of_chart_and_gateway_are_the_same(group: str) -> None:
     for path, default in DEFAULTS.items():
         value = at(found, path)
         if path in SAFER:
-            assert default is None
+            assert not default
         elif path not in FIXED and value is not None:
             assert value == default, path
 

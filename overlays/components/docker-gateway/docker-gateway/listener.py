@@ -12,8 +12,9 @@ from collections.abc import Callable
 from .health import log
 
 #: File descriptors of this process that are no client's: the health port's connections, requests that end
-#: containers, watches, idle connections, the interpreter's.
-_RESERVE = 192
+#: containers, watches, idle connections, the interpreter's, and those of clients that send input
+#: (cluster_input.MAX_INPUTS).
+_RESERVE = 192 + 2 * 128
 #: What a client's connection takes: itself, and one to the API server or the daemon.
 _PER_CONNECTION = 2
 _MAX_CONNECTIONS = 2048
