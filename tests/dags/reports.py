@@ -45,6 +45,7 @@ IN_DAGS: Mapping[str, tuple[str, ...]] = {
         "gateway/test_cluster_waiting.py::test_an_error_that_goes_away_costs_nothing_but_a_line",
         "gateway/test_cluster_waiting.py::test_an_error_that_stays_has_a_limit",
     ),
+    "Airflow images with Python 3.10": ("gateway/test_pythons.py::test_containers_run",),
     "700 MiB without mem_limit, and a kill for memory": (
         "e2e/test_gateway_differential.py::test_a_kill_for_memory_names_the_limit",
         "gateway/test_remarks.py::test_a_container_killed_for_memory_says_limit_and_key",
@@ -153,7 +154,6 @@ IN_VALUES: Mapping[str, tuple[str, ...]] = {
 #: Report -> why no test holds it.
 OPEN: Mapping[str, str] = {
     "mode dind: an image whose entrypoint must be process 1 (s6-overlay)": "dockerd runs with --init.",
-    "Airflow images with Python 3.10": "mypy and ruff judge the gateway as 3.10; nothing runs there.",
     "an overlay whose patch replaces a list of the fence": "`check` does not compare it with the chart's.",
-    "mode dind: docker run -v of a directory that the daemon does not see": "Docker creates it, empty.",
+    "mode dind: docker run -v of a directory that the daemon does not see": "So does Docker.",
 }
