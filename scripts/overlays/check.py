@@ -6,7 +6,9 @@ look, and `namespace:`, which moves the objects of the task namespace as well.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -119,6 +121,15 @@ def _stale_fence(manifests: Manifests) -> Iterator[str]:
             accounts = {account.name for account in manifests.all("ServiceAccount", namespace=namespace.name)}
             if namespace.labels[ACCOUNT] not in accounts:
                 yield f"{namespace}: {ACCOUNT} names {namespace.labels[ACCOUNT]}, which is not there."
+    for policy in manifests.all("ValidatingAdmissionPolicy"):
+        defined = {each["name"] for each in policy.get("spec", "variables") or ()}
+        if undefined := set(re.findall(r"\bvariables\.(\w+)", json.dumps(policy.get("spec")))) - defined:
+            names = ", ".join(sorted(undefined)[:3])
+            yield (
+                f"{policy}: uses variables that it does not define ({names}): the API server rejects it, and"
+                " nothing is fenced. A strategic merge patch replaces the whole list spec.variables: use a"
+                " JSON patch (`op: replace`) of one entry."
+            )
     fenced = [namespace for namespace in manifests.all("Namespace") if TASKS in namespace.labels]
     for binding in manifests.all("ValidatingAdmissionPolicyBinding"):
         if binding.get("spec", "policyName") not in policies:

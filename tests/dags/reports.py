@@ -146,6 +146,9 @@ IN_VALUES: Mapping[str, tuple[str, ...]] = {
         "render/test_release_size.py::test_each_copy_has_the_same_data_as_the_only_one",
         "api/test_helm.py::test_config_maps_in_several_namespaces",
     ),
+    "an overlay whose patch replaces a list of the fence": (
+        "overlays/test_users_overlay.py::test_a_fence_whose_variables_a_patch_replaced_is_found",
+    ),
     "an overlay's entries without effect": (
         "overlays/test_users_overlay.py::test_entries_without_effect_are_found",
     ),
@@ -154,6 +157,5 @@ IN_VALUES: Mapping[str, tuple[str, ...]] = {
 #: Report -> why no test holds it.
 OPEN: Mapping[str, str] = {
     "mode dind: an image whose entrypoint must be process 1 (s6-overlay)": "dockerd runs with --init.",
-    "an overlay whose patch replaces a list of the fence": "`check` does not compare it with the chart's.",
     "mode dind: docker run -v of a directory that the daemon does not see": "So does Docker.",
 }

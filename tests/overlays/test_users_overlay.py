@@ -158,6 +158,24 @@ def test_entries_without_effect_are_found(tmp_path: Path, capsys: pytest.Capture
     assert "images has an entry without effect, postgress" in third
 
 
+def test_a_fence_whose_variables_a_patch_replaced_is_found(manifests: Manifests) -> None:
+    """A strategic merge patch has no key for the list. Each variable that an expression uses."""
+    whole = list(manifests.changed())
+    assert not [each for each in stale(Manifests.of(whole)) if "does not define" in each]
+    for policy in manifests.all("ValidatingAdmissionPolicy"):
+        variables = policy.get("spec", "variables")
+        used = [v["name"] for v in variables if re.search(rf"variables\.{v['name']}\b", str(policy.raw))]
+        assert used
+        for name in used:
+            kept = [each for each in variables if each["name"] != name]
+            raw = {**policy.raw, "spec": {**policy.get("spec"), "variables": kept}}
+            others = [pair for pair in whole if pair[1]["metadata"]["name"] != policy.name]
+            found = [each for each in stale(Manifests.of([*others, ("", raw)])) if "does not define" in each]
+            assert len(found) == 1, (policy, name)
+            assert f"({name})" in found[0]
+            assert policy.name in found[0]
+
+
 def test_the_example_has_no_problem() -> None:
     assert problems(EXAMPLE) == []
 
