@@ -105,6 +105,22 @@ def test_without_a_fence_it_waits_for_none(
     assert "no fence to wait for" in capsys.readouterr().out
 
 
+def test_it_waits_for_each_policy(script: Run, install: Install) -> None:
+    """One of them is missing, and then it is there."""
+    rbac = {"jobs": True, "claims": True}
+    admission = {"storageClasses": ["allowed"]}
+    release = install({"tasks": {"rbac": rbac, "admission": admission}}, release="each", namespace="each")
+    module = script(release)
+    wait_until(lambda: not module.missing(release.task_namespace), 60, "the fence holds")
+    policies = release.manifests.all("ValidatingAdmissionPolicy", component="tasks")
+    assert len(policies) > 3
+    for policy in policies:
+        release.plane.admin.delete(policy.raw)
+        wait_until(lambda: "would take" in module.missing(release.task_namespace), 30, f"{policy} is missed")
+        release.plane.admin.apply_all([policy])
+        wait_until(lambda: not module.missing(release.task_namespace), 60, "the fence holds again")
+
+
 def test_the_policies_come_later(script: Run, installed: Installed) -> None:
     """As Helm does it: everything is there but the policies, and then they are."""
     plane = installed.plane
