@@ -51,7 +51,7 @@ def test_what_comes_in_pieces_is_put_together(ends: tuple[WebSocket, socket.sock
 @pytest.mark.parametrize(
     "data",
     [
-        b"\x82\x80\x00\x00\x00\x00",  # masked
+        b"\x82\x84abcd",  # masked
         b"\xc2\x00",  # an extension that nobody asked for
         b"\x83\x00",  # an unknown type
         b"\x80\x00",  # the rest of nothing
