@@ -155,7 +155,7 @@ def stores(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator
                 "args": [
                     "--port", "0", "--tls-port", "6379", "--tls-cert-file", "/tls/tls.crt",
                     "--tls-key-file", "/tls/tls.key", "--tls-auth-clients", "no",
-                    "--save", "", "--dir", "/tmp",
+                    "--save", "", "--dir", "/tmp", "--protected-mode", "no",
                 ],
             },
         ),
