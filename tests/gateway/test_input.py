@@ -105,6 +105,16 @@ def test_a_container_that_ends_before_it_has_read_all(gateway: Gateway) -> None:
     assert found.returncode == 3, found.stderr
 
 
+def test_a_container_that_ends_while_its_input_goes_on(gateway: Gateway) -> None:
+    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as endless:
+        words = [str(PROGRAM), "run", "-i", "--rm", IMAGE, "head"]
+        found = subprocess.run(
+            words, env=environment(gateway), stdin=endless.stdout, capture_output=True, timeout=30
+        )
+        endless.kill()
+    assert (found.returncode, found.stdout) == (0, b"y\n"), found.stderr
+
+
 def test_a_container_that_ends_while_its_input_is_open(gateway: Gateway) -> None:
     """The program ends with its container, as with a daemon, though its own input goes on."""
     words = [str(PROGRAM), "run", "-i", IMAGE, "head"]

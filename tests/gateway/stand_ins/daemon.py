@@ -194,7 +194,7 @@ class DaemonWorld(World):
 
     def _hear(self, task: Task, sock: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while data := sock.recv(65536):
+            while task.state != "exited" and (data := sock.recv(65536)):
                 task.input += data
         task.input_ended.set()
 
@@ -222,7 +222,13 @@ class DaemonWorld(World):
                 return
             task.state, task.code, task.killed = "exited", code, killed
             self.ended.append(task)
-            self._end_output(task)
+            if task.spec.get("OpenStdin"):
+                # As dockerd: the output ends, nobody reads the input, and the connection stays.
+                for sock in task.sockets:
+                    with contextlib.suppress(OSError):
+                        sock.shutdown(socket.SHUT_WR)
+            else:
+                self._end_output(task)
             self._event(task, "die")
             for each in task.followers:
                 each.put(END)

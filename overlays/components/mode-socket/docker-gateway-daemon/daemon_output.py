@@ -74,6 +74,10 @@ def attach(
         finally:
             if stream and sending and sending.ident:
                 stream.close_input()
+                if options.stdout or options.stderr:
+                    # After the output's end the daemon takes no more input, but does not close.
+                    with contextlib.suppress(OSError):
+                        daemon.shutdown(socket.SHUT_RDWR)
                 sending.join()
         attachment.leave()
 
