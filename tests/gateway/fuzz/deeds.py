@@ -116,7 +116,7 @@ class Deeds(Promise):
     def send(self, client: Any, verb: str, made: Made) -> None:
         self.note(verb, made.id[:6])
         if verb in ENDING:
-            made.touched = made.fated = True
+            made.touched = made.fated = made.ending = True
         self.waiting[client] = Waiting(verb, made, list(made.outputs))
         client.send(REQUESTS[verb][0], f"/containers/{made.id}{REQUESTS[verb][1]}")
         self.did(verb)

@@ -35,6 +35,8 @@ class Made:
     touched: bool = False
     #: The gateway may want to end it: what then ends it at a daemon is no matter.
     fated: bool = False
+    #: A client asked for its end: `wait` may give a code that is not its own, of a pod never 0.
+    ending: bool = False
     #: It was stopped or removed; or its clients have left, and none has come since.
     over: bool = False
     left: bool = False
@@ -112,6 +114,7 @@ class Promise:
         """Judge what `wait` says. A daemon gives the code of a container that the gateway has stopped."""
         self.fetch()
         own = code == made.code and not made.killed
-        assert own or (self.daemon and (made.killed == "gateway" or made.fated)), (code, made)
+        stopped = (made.killed == "gateway" or made.fated) if self.daemon else code and made.ending
+        assert own or stopped, (code, made)
         if own and not code:
             assert all(each == b"".join(made.printed) for each in outputs), made
