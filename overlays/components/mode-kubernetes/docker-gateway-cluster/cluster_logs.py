@@ -5,6 +5,7 @@ Who reads it does not end the container by leaving, and what cannot be read is n
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 
@@ -96,11 +97,8 @@ class Logs(Output):
 
     def _write(self, piece: bytes) -> None:
         """Send each line on its own, as the daemon does: clients iterate over the pieces as over lines."""
-        *lines, rest = piece.split(b"\n")
-        for line in lines:
-            self._stream.write(line + b"\n")
-        if rest:
-            self._stream.write(rest)
+        for line in io.BytesIO(piece):
+            self._stream.write(line)
 
     def _left(self) -> bool:
         return self._cancelled or self._reader.over
