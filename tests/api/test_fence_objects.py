@@ -375,7 +375,7 @@ def test_without_such_rights_there_is_no_policy(installed: Installed) -> None:
         for group in rule["apiGroups"]
         for resource in rule["resources"]
     }
-    pods = {("", "pods"), ("", "pods/exec"), ("coordination.k8s.io", "leases")}
+    pods = {("", "pods"), ("", "pods/exec"), ("", "pods/attach"), ("coordination.k8s.io", "leases")}
     created = {
         (group, resource) for group, resource, verb in installed.worker.rights(TASKS) if verb == "create"
     }
