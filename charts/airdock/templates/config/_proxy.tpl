@@ -7,7 +7,8 @@
 
 {{- /*
 A proxy as environment variables, a YAML map; nothing if none is set. Programs differ in the names that they read: each setting has a list of
-them. Call with (dict "proxy" $proxy "direct" $listOfHosts "names" (dict "http" $names "https" $names "direct" $names)).
+them. "direct" are hosts that this pod reaches without the proxy, beside itself and the cluster's Services.
+Call with (dict "proxy" $proxy "direct" $listOfHosts "names" (dict "http" $names "https" $names "direct" $names)).
 */ -}}
 {{- define "airdock.proxyEnv" -}}
 {{- $proxy := .proxy -}}
@@ -25,7 +26,7 @@ them. Call with (dict "proxy" $proxy "direct" $listOfHosts "names" (dict "http" 
 {{- end }}
 {{- end }}
 {{- range $names.direct }}
-{{ . }}: {{ uniq $.direct | join "," | quote }}
+{{ . }}: {{ concat (list "localhost" "127.0.0.1" "::1" ".svc" ".cluster.local") $.direct | uniq | join "," | quote }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -35,16 +36,10 @@ them. Call with (dict "proxy" $proxy "direct" $listOfHosts "names" (dict "http" 
 {"http": ["HTTP_PROXY", "http_proxy"], "https": ["HTTPS_PROXY", "https_proxy"], "direct": ["NO_PROXY", "no_proxy"]}
 {{- end }}
 
-{{- /* What every pod reaches without the proxy, as a JSON list: itself and the cluster's Services. */ -}}
-{{- define "airdock.directHosts" -}}
-["localhost", "127.0.0.1", "::1", ".svc", ".cluster.local"]
-{{- end }}
-
 {{- /* The variables of an Airflow container. */ -}}
 {{- define "airdock.releaseProxyEnv" -}}
-{{- $direct := concat (include "airdock.directHosts" . | fromJsonArray) .Values.proxy.noProxy -}}
 {{- /* The kubelet puts in the address of the API server of Kubernetes, and airdock.envData has the other name. */ -}}
-{{- $direct = append $direct "$(KUBERNETES_SERVICE_HOST)" -}}
+{{- $direct := append .Values.proxy.noProxy "$(KUBERNETES_SERVICE_HOST)" -}}
 {{- if .Values.controlPlane.enabled -}}
 {{- $direct = append $direct "$(AIRDOCK_API_SERVER_HOST)" -}}
 {{- else -}}
@@ -58,8 +53,7 @@ them. Call with (dict "proxy" $proxy "direct" $listOfHosts "names" (dict "http" 
 {{- $env := include "airdock.overlay" (list .tasks.env) | fromJson -}}
 {{- $proxy := .root.Values.proxy -}}
 {{- if eq true $proxy.tasks -}}
-{{- $direct := concat (include "airdock.directHosts" . | fromJsonArray) $proxy.noProxy -}}
-{{- $given := include "airdock.proxyEnv" (dict "proxy" $proxy "direct" $direct "names" (include "airdock.proxyNames" . | fromJson)) | fromYaml -}}
+{{- $given := include "airdock.proxyEnv" (dict "proxy" $proxy "direct" $proxy.noProxy "names" (include "airdock.proxyNames" . | fromJson)) | fromYaml -}}
 {{- /* Who writes the pods doubles $ for the kubelet. */ -}}
 {{- range $name, $value := $given }}{{ $_ := set $given $name ($value | replace "$$" "$") }}{{ end -}}
 {{- $env = include "airdock.overlay" (list $given $env) | fromJson -}}

@@ -25,7 +25,7 @@
 {{- /* The daemon's proxy as variables of these names. Call with (dict "root" $ "group" $group "names" (list HTTP HTTPS NO)). */ -}}
 {{- define "airdock.dindProxyEnv" -}}
 {{- $proxy := include "airdock.dindProxy" . | fromJson -}}
-{{- $direct := include "airdock.directHosts" . | fromJsonArray -}}
+{{- $direct := list -}}
 {{- if .root.Values.controlPlane.enabled -}}
 {{- $direct = append $direct (include "airdock.serviceHost" (dict "root" .root "name" "api-server" "namespace" (include "airdock.workerNamespace" .))) -}}
 {{- end -}}
