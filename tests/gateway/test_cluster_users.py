@@ -415,6 +415,27 @@ def _disturbed(directory: Path, deed: Callable[[Node, str, Any], None], when: st
     return True
 
 
+# Events, which tell of a sandbox, are read once the creation has been answered.
+@pytest.mark.parametrize("fails", ["", *(each for each in NO_NAMESPACE if each != "sandbox")])
+def test_a_pod_may_be_rejected_or_end_before_the_answer_to_its_creation(tmp_path: Path, fails: str) -> None:
+    with running("cluster", tmp_path, direct=True, **AUTO) as gateway:
+        each = Node(gateway)
+        each.world.no_namespaces = fails
+        slowly = each.world.slowly
+
+        def late(method: str, path: str, query: dict[str, str], body: Any) -> Reply:
+            reply = slowly(method, path, query, body)
+            if method == "POST" and threading.current_thread().name == "replace" and "dryRun" not in query:
+                (pod,) = gateway.backend.containers.all()  # type: ignore[union-attr]
+                pods = len(each.created)
+                wait_until(lambda: len(pod.replaced) == pods or pod.ended, 10, "it is seen", 0.001)
+            return reply
+
+        each.world.slowly = late  # type: ignore[method-assign]
+        lines, status, answer = each.run()
+        assert (lines[1:], status, answer) == (["1"], 200, {"StatusCode": 0})
+
+
 def test_a_thread_that_dies_is_followed_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build, died = cluster_replacement.Replacement._build, []
 
