@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_gateway import cluster_cleanup, daemon_cleanup
+from docker_gateway import cluster_cleanup, cluster_output, daemon_cleanup
 from docker_gateway.wire import RawStream
 
 from tests.gateway.stand_ins.cluster import ClusterWorld
 from tests.gateway.stand_ins.gateway import BACKENDS, OWNER, Client, Gateway, running
-from tests.gateway.stand_ins.world import Task
+from tests.gateway.stand_ins.world import BREAK, Task
 from tests.support.attacks import AUTHOR
 from tests.support.waiting import wait_until
 
@@ -134,6 +134,29 @@ def test_output_that_is_cut_off_is_no_success(gateway: Gateway, monkeypatch: pyt
     status, answer = gateway.client().ask("POST", f"/containers/{container}/wait")
     assert status == 500
     assert "a client broke" in answer["message"]
+
+
+def test_a_log_that_breaks_is_read_once_more_however_late_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That a gateway did not run for a while, as on a suspended node, says nothing about the log."""
+    monkeypatch.setattr(cluster_output, "LOG_GRACE", 0.0)
+    with running("cluster", tmp_path) as gateway:
+        wait_until(lambda: not gateway.backend.ready(), 20, "ready", 0.01)
+        client, task = started(gateway)
+        (container,) = gateway.backend.containers.all()  # type: ignore[union-attr]
+        wait_until(lambda: task.followers, 20, "its log is read", 0.01)
+        gateway.world.print(task, b"a line\n")
+        with gateway.world.lock:
+            followers = list(task.followers)
+            task.followers.clear()
+        gateway.world.exit(task, 0)
+        wait_until(lambda: container.ended, 20, "its end is known", 0.01)  # type: ignore[union-attr]
+        for each in followers:
+            each.put(BREAK)
+        assert client.output() == b"a line\n"
+        answer = gateway.client().ask("POST", f"/containers/{container.id}/wait")
+        assert answer == (200, {"StatusCode": 0})
 
 
 def gone_from(client: Client) -> bool:
