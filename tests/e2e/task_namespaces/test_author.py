@@ -5,7 +5,6 @@ All tasks start together; meanwhile one is killed, and the worker of another die
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ pytestmark = pytest.mark.touches("release")
 
 SECONDS = 400
 FAILING = {"refused", "private_without_secret", "nowhere", "timeout", "killed", "fails", "fails_and_stays"}
+SELECTOR = f"dag_id in ({DAG},{REATTACH})"
 NEEDS_REGISTRY = {"private", "private_without_secret"}
 #: The main process of a container, whatever its name: the only child of its init.
 KILL_MAIN = """
@@ -53,18 +53,40 @@ class Pods:
         )
         with kubernetes.client.ApiClient(configuration) as client:
             core = kubernetes.client.CoreV1Api(client)
+            version = ""
             while not self.stop.is_set():
-                stream = kubernetes.watch.Watch().stream(
-                    core.list_namespaced_pod, TASKS, label_selector=f"dag_id in ({DAG},{REATTACH})",
-                    timeout_seconds=5,
-                )  # fmt: skip
-                with contextlib.suppress(kubernetes.client.ApiException):
-                    for event in stream:
-                        pod = event["object"]
-                        uid = pod.metadata.uid
-                        self.seen.setdefault(pod.metadata.labels["task_id"], {})[uid] = pod
-                        if event["type"] == "DELETED":
-                            self.gone.add(uid)
+                try:
+                    version = self._follow(core, version or self._listed(core))
+                except kubernetes.client.ApiException:  # the version has expired
+                    version = ""
+
+    def _listed(self, core: Any) -> str:
+        """Take the pods as they are; give the version to watch from."""
+        listed = core.list_namespaced_pod(TASKS, label_selector=SELECTOR)
+        for pod in listed.items:
+            self._see(pod)
+        known = {uid for pods in self.seen.values() for uid in pods}
+        self.gone |= known - {pod.metadata.uid for pod in listed.items}
+        return str(listed.metadata.resource_version)
+
+    def _follow(self, core: Any, version: str) -> str:
+        """Take what happens in some seconds; give the version from which nothing is missed."""
+        for event in kubernetes.watch.Watch().stream(
+            core.list_namespaced_pod,
+            TASKS,
+            label_selector=SELECTOR,
+            resource_version=version,
+            timeout_seconds=5,
+        ):
+            pod = event["object"]
+            version = pod.metadata.resource_version
+            self._see(pod)
+            if event["type"] == "DELETED":
+                self.gone.add(pod.metadata.uid)
+        return version
+
+    def _see(self, pod: Any) -> None:
+        self.seen.setdefault(pod.metadata.labels["task_id"], {})[pod.metadata.uid] = pod
 
     def running(self, task: str) -> bool:
         return any(
@@ -128,9 +150,7 @@ def outcome(opened: Release) -> Iterator[Outcome]:
     finally:
         pods.stop.set()
         watching.join()
-        opened.target.kubectl(
-            "delete", "pods", "-n", TASKS, "-l", f"dag_id in ({DAG},{REATTACH})", "--wait=false"
-        )
+        opened.target.kubectl("delete", "pods", "-n", TASKS, "-l", SELECTOR, "--wait=false")
 
 
 def kill_task(release: Release, run_id: str) -> None:
