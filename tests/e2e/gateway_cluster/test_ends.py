@@ -73,21 +73,6 @@ def test_admission_speaks_at_create(starter: Start) -> None:
     assert path not in str(error.value)
 
 
-def test_quota_speaks_at_create(gateway: Gateway) -> None:
-    core = gateway.cluster.core
-    core.create_namespaced_resource_quota(
-        NAMESPACE, {"metadata": {"name": "q"}, "spec": {"hard": {"limits.memory": "1Ti"}}}
-    )
-    try:
-        wait_until(
-            lambda: core.read_namespaced_resource_quota("q", NAMESPACE).status.hard, 20, "the quota counts"
-        )
-        with pytest.raises(APIError, match="exceeded quota"):
-            create(gateway.client(), ["true"], host={"mem_limit": "2000g"})
-    finally:
-        core.delete_namespaced_resource_quota("q", NAMESPACE)
-
-
 # ---- ends that the task asks for, or its death
 
 

@@ -211,10 +211,12 @@ def test_the_api_server_is_away_for_half_a_minute(cluster: Cluster, starter: Sta
     proxy.cut()
     back = threading.Timer(30, lambda: setattr(proxy, "away", False))
     back.start()
-    second.start()  # waits for the server
-    assert not back.is_alive()
+    second.start()  # its pod waits for the server
+    assert back.is_alive()
     task.read()
     assert task.wait() == 5
     assert task.output.split() == [b"%d" % number for number in range(1, 21)]
-    assert second.read() == b"second\n"
+    waiting, output = second.read().splitlines()
+    assert waiting.startswith(b"[airdock] Waiting: the cluster cannot create the pod")
+    assert output == b"second"
     assert second.wait() == 0
