@@ -20,7 +20,8 @@ from .settings import Tasks
 END_AGREES = 2.0
 #: Seconds after which the log of a container that printed nothing is read once more.
 LATE_OUTPUT = 0.5
-#: Seconds after which a log stream of an ended container that does not end is cut.
+#: Seconds after which a log stream of an ended container that does not end is cut, and one that broke is read
+#: for the last time.
 LOG_GRACE = 60.0
 
 
@@ -37,6 +38,7 @@ class Output:
         self._container, self._stream, self._reader = container, stream, reader or LineReader()
         self._first, self._delay = first or {}, 0.1
         self._current: LogStream | None = None
+        self._tried_at = 0.0
         self._notes = container.notes
 
     def send(self, follow: bool) -> None:
@@ -89,6 +91,7 @@ class Output:
 
     def _attempt(self, follow: bool) -> bool:
         """Read the log until its stream ends; True if there is nothing more to read."""
+        self._tried_at = time.monotonic()
         try:
             whole = self._read_once(follow)
             if whole and follow:
@@ -112,7 +115,7 @@ class Output:
         with container.changed:
             if container.gone or container.removed or self._left():
                 return True
-            late = bool(container.ended) and time.monotonic() - container.ended_at > LOG_GRACE
+            late = bool(container.ended) and self._tried_at - container.ended_at > LOG_GRACE
         if late:
             self._lose("its node did not send it")
         return late

@@ -70,11 +70,12 @@ class Replacement:
         with container.changed:
             if not container.replacing:
                 return
-            if time.monotonic() - container.replaced_at > _LIMIT and not _over(container):
+            next_pod = container.vacated and container.uid
+            if time.monotonic() - container.replaced_at > _LIMIT and not (_over(container) or next_pod):
                 container.end(
                     Ended(None, f"{container.rejected}; its pod could not be replaced"), self._metrics
                 )
-        self._run(container)
+            self._run(container)
 
     def finish(self, seconds: float) -> None:
         """Wait for what is under way."""
@@ -98,6 +99,7 @@ class Replacement:
         self._run(container)
 
     def _run(self, container: Container) -> None:
+        """Start the container's thread, if there is none. Called with `changed` held."""
         if (thread := self._threads.get(container.id)) and thread.is_alive():
             return
         thread = threading.Thread(target=self._work, args=(container,), name="replace", daemon=True)
@@ -110,28 +112,38 @@ class Replacement:
 
     def _work(self, container: Container) -> None:
         try:
-            self._replace(container)
+            # The node may reject the next pod, too, before the answer to its creation is here.
+            while not self._replace(container):
+                pass
         except Exception as error:
             log("replacement-failed", error=repr(error), **container.names())
-        finally:
-            if not container.replacing:
-                self._threads.pop(container.id, None)
 
-    def _replace(self, container: Container) -> None:
-        """Take each step that is left; an exception leaves it to the next look."""
+    def _replace(self, container: Container) -> bool:
+        """Take each step that is left; False if that pod is replaced in turn.
+
+        An exception leaves it to the next look.
+        """
+        with container.changed:
+            pod = container.replaced[-1]
         if not container.vacated:
             self._pods.delete_replaced(container)
-        if self._wait(container) and self._build(container):
+        begun = self._wait(container) and self._build(container)
+        if begun:
             try:
                 self._creation.begin(container)
             except ApiError as error:
+                begun = False
                 with container.changed:
                     container.end(Ended(None, error.message), self._metrics)
         with container.changed:
+            if container.replaced[-1] != pod:
+                return False
             container.replacing = False
-            over = container.ended
+            self._threads.pop(container.id, None)
+            over = None if begun else container.ended
         if over and not container.fate:
             self._pods.delete(container, over.message, 1)
+        return True
 
     def _wait(self, container: Container) -> bool:
         """Wait until the pod is deleted; False if the container is over."""
