@@ -34,6 +34,10 @@ IN_DAGS: Mapping[str, tuple[str, ...]] = {
         "gateway/test_cluster_retrieval.py::test_a_file_below_tmp_needs_only_the_directory",
         "e2e/gateway_cluster/test_results.py::test_retrieval_from_anywhere",
     ),
+    "mode dind: an image whose entrypoint must be process 1 (s6-overlay)": (
+        "render/test_dind_daemon.py::test_containers_have_an_init_unless_the_value_is_false",
+        "e2e/dind/test_daemon.py::test_the_daemon_has_its_options",
+    ),
     "mode dind behind a proxy": (
         "render/test_dind_client.py::test_the_daemon_gets_the_proxy_and_what_goes_past_it",
         "e2e/dind/test_init.py::test_the_daemon_pulls_through_its_proxy",
@@ -156,6 +160,5 @@ IN_VALUES: Mapping[str, tuple[str, ...]] = {
 
 #: Report -> why no test holds it.
 OPEN: Mapping[str, str] = {
-    "mode dind: an image whose entrypoint must be process 1 (s6-overlay)": "dockerd runs with --init.",
     "mode dind: docker run -v of a directory that the daemon does not see": "So does Docker.",
 }

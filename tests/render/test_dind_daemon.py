@@ -40,6 +40,7 @@ SAMPLES: dict[str, Any] = {
     "fixed-cidr-v6": "fd00:7::/64",
     "host-gateway-ips": ["10.0.0.1"],
     "icc": False,
+    "init": False,
     "ip": "127.0.0.1",
     "ipv6": True,
     "labels": ["team=$(HOSTNAME)"],
@@ -108,7 +109,7 @@ def test_the_daemon_takes_what_the_chart_allows(tmp_path: Path) -> None:
     assert set(SAMPLES) == set(OPTIONS["allowed"])
     pod = spec({"daemon": SAMPLES, "registryMirrors": ["https://mirror.example.com"]})
     options = json.loads(str(env(pod, "docker")["AIRDOCK_DAEMON_CONFIG"]).replace("$$", "$"))
-    assert options == {name: value for name, value in SAMPLES.items() if name != "log-opts"}
+    assert options == {name: value for name, value in SAMPLES.items() if name not in ("init", "log-opts")}
     flags = [word.replace("$$", "$") for word in container(pod, "docker")["command"] if word.startswith("--")]
     assert [flag for flag in flags if flag.startswith("--log-opt")] == [
         "--log-opt=max-file=3",
@@ -117,8 +118,16 @@ def test_the_daemon_takes_what_the_chart_allows(tmp_path: Path) -> None:
     ]
     start = ["--data-root=/x", "--mtu=1400", "--exec-opt=native.cgroupdriver=cgroupfs", "--group=2375"]
     assert dockerd(options, tmp_path, *flags, *start).endswith("configuration OK\n")
-    said = dockerd({**options, "init": True}, tmp_path, *flags)
-    assert "both as a flag and in the configuration file: init" in said, "so the daemon would not start"
+    said = dockerd({**options, "shutdown-timeout": 5}, tmp_path, *flags)
+    assert "both as a flag and in the configuration file: shutdown-timeout" in said, "it would not start"
+
+
+@pytest.mark.parametrize(("daemon", "has"), [({}, True), ({"init": None}, True), ({"init": True}, True),
+                                             ({"init": False}, False)])  # fmt: skip
+def test_containers_have_an_init_unless_the_value_is_false(daemon: dict[str, Any], has: bool) -> None:
+    pod = spec({"daemon": daemon})
+    assert ("--init" in container(pod, "docker")["command"]) == has
+    assert "AIRDOCK_DAEMON_CONFIG" not in env(pod, "docker")
 
 
 def test_every_other_option_is_rejected() -> None:

@@ -14,7 +14,9 @@ command:
   - dockerd
   # It listens nowhere else.
   - --host=unix:///run/airdock/docker.sock
+  {{- if ne (dig "init" true $dind.daemon | toString) "false" }}
   - --init
+  {{- end }}
   - --shutdown-timeout=8
   {{- range $option, $value := include "airdock.dindLogOptions" . | fromJson }}
   - {{ printf "--log-opt=%s=%v" $option $value | replace "$" "$$" | quote }}

@@ -2,7 +2,7 @@
 
 {{- /* The daemon's options without those that are flags, as JSON; {} if there are none. Call with (dict "group" $group). */ -}}
 {{- define "airdock.dindDaemonConfig" -}}
-{{- include "airdock.overlay" (list (omit .group.dind.daemon "log-opts")) -}}
+{{- include "airdock.overlay" (list (omit .group.dind.daemon "log-opts" "init")) -}}
 {{- end }}
 
 {{- /* The options of the log driver, over the chart's own. dockerd takes them as flags or from the file, not from both. */ -}}
