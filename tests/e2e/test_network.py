@@ -153,8 +153,14 @@ class Network:
     """Places to probe from, and the addresses of all that listens."""
 
     def __init__(self, release: Release):
-        self.target = release.target
-        self.places: dict[str, tuple[str, str, str]] = {
+        self.release, self.target = release, release.target
+        self.places: dict[str, tuple[str, str, str]] = {}
+        self.addresses: dict[str, str] = {}
+        self.find()
+
+    def find(self) -> None:
+        """Look for all of them, as an upgrade replaces pods."""
+        self.places |= {
             "task": (TASKS, "e2e-network", "airflow-xcom-sidecar"),
             "alone": (TASKS, "e2e-network-alone", "airflow-xcom-sidecar"),
             "stranger": (ELSEWHERE, "stranger", "airflow-xcom-sidecar"),
@@ -163,14 +169,14 @@ class Network:
             "redis": (NAMESPACE, f"{RELEASE}-redis-0", "redis"),
         }
         for component in ("api-server", "scheduler", "dag-processor", "triggerer", "worker"):
-            for pod in release.staying(component):
+            for pod in self.release.staying(component):
                 group = pod["metadata"]["labels"].get("airdock.dev/worker-group", "default")
                 place = component if group == "default" else f"{component} {group}"
                 self.places[place] = (NAMESPACE, pod["metadata"]["name"], component)
                 if group in ("dind", "socket"):
                     self.places[f"container {group}"] = self.places[place]
-        self.addresses = {"dns": "kubernetes.default.svc"}
         service = self.target.get("service", "kubernetes", "-n", "default")
+        self.addresses["dns"] = "kubernetes.default.svc"
         self.addresses["kubernetes"] = f"{service['spec']['clusterIP']}:443"
         for name, port in PORTS.items():
             namespace, pod_name, _ = self.places["worker" if name == "gateway" else name]
@@ -335,11 +341,13 @@ def narrowed(release: Release, network: Network) -> Iterator[Network]:
     }
     rules = {"egress": "strict", "egressRules": [{"to": [peer]}]}
     values = {"networkPolicy": {**rules, "metricsFrom": [peer]}, "tasks": {"networkPolicy": rules}}
-    install(release.target, merged(release.values, values))
     try:
+        install(release.target, merged(release.values, values))
+        network.find()
         yield network
     finally:
         install(release.target, dict(release.values))
+        network.find()
 
 
 @pytest.fixture(scope="module")
