@@ -34,11 +34,18 @@ def act():
 if sys.argv[1] == "--serve":
     fork_server.protect()
     fork_server.unconfined = {unconfined}
+    slow = os.environ.get("SLOW")
+    if slow == "child":
+        os.register_at_fork(after_in_child=lambda: time.sleep(2))
+    def prepare(request):
+        if slow == "server":
+            time.sleep(2)
     def run(request, descriptors):
         os.dup2(descriptors[0], 1)
         assert request == b"go"
         act()
-    fork_server.serve(int(sys.argv[2]), run, None, os.environ.get("CLOSED", ""), os.environ.get("OPEN", ""))
+    names = (os.environ.get(name, "") for name in ("CLOSED", "OPEN"))
+    fork_server.serve(int(sys.argv[2]), run, prepare, *names)
     sys.exit()
 
 kept = os.environ["SECRET"]
@@ -53,6 +60,7 @@ child = os.fork()
 if child == 0:
     os.close(read)
     if separate:
+        fork_server.prepare(server, b"be slow")
         fork_server.fork(server, b"go", [write])
     os.dup2(write, 1)
     act()
@@ -177,6 +185,15 @@ def test_signals(tmp_path: Path, number: str, said: str, code: int) -> None:
     """
     parent = f"time.sleep(1.5); os.kill(child, signal.{number})"
     assert run(tmp_path, "separate", HANDLER, parent=parent) == (said, code)
+
+
+@pytest.mark.parametrize("slow", ["server", "child"])
+def test_a_signal_is_not_lost_before_the_child_can_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    monkeypatch.setenv("SLOW", slow)
+    parent = "time.sleep(1); os.kill(child, signal.SIGTERM)"
+    assert run(tmp_path, "separate", HANDLER, parent=parent) == ("", -15)
 
 
 def test_files_can_still_be_moved(tmp_path: Path) -> None:

@@ -140,9 +140,12 @@ def fork(server: socket.socket, request: bytes, descriptors: Sequence[int]) -> N
     `request` and `descriptors` are what the server's `run` gets; they are closed here.
     """
     child = 0
+    early: list[int] = []
 
     def forward(number: int, _frame: object) -> None:
-        if child:
+        if not child:
+            early.append(number)
+        else:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, number)
 
@@ -155,6 +158,8 @@ def fork(server: socket.socket, request: bytes, descriptors: Sequence[int]) -> N
         for descriptor in descriptors:
             os.close(descriptor)
         (child,) = _STATUS.unpack(_read(ours))
+        for number in early:
+            forward(number, None)
         (status,) = _STATUS.unpack(_read(ours))
     except (OSError, EOFError) as error:
         os.write(2, f"The fork server has ended: {error!r}. The container restarts.\n".encode())
@@ -190,8 +195,8 @@ def serve(
     server = socket.socket(fileno=descriptor)
     children: dict[int, socket.socket] = {}
     # The container's init sends signals to everybody: the fork server ends after those whom it serves.
-    for number in _FORWARDED:
-        signal.signal(number, signal.SIG_IGN)
+    # Blocked, not ignored: a child gets what comes before it can take it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
     ended, wake = socket.socketpair()
     ended.setblocking(False)
     wake.setblocking(False)
@@ -260,6 +265,7 @@ def _become(
         signal.set_wakeup_fd(-1)
         for number in (*_FORWARDED, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
         for each in open_:
             each.close()
         if rules is not None:
