@@ -72,7 +72,7 @@ def gateway(python: str, backend: str, directory: Path) -> Iterator[docker.Docke
         return False
 
     try:
-        wait_until(ready, 30, "the gateway is ready")
+        wait_until(ready, 90, "the gateway is ready")
         client = docker.DockerClient(f"unix://{directory}/d.sock", timeout=30)
         yield client
         client.close()
