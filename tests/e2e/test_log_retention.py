@@ -18,7 +18,7 @@ pytestmark = pytest.mark.touches("release")
 LIMIT = "64Mi"
 #: 10 MB of short lines.
 LOUD = "yes 'a line of an ordinary log, as a program prints it to say what it does' | head -c 10000000"
-TASKS = 20
+TASKS = 10
 #: The kubelet looks about once a minute.
 EVICTION_SECONDS = 240
 
