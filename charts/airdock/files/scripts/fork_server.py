@@ -158,8 +158,8 @@ def fork(server: socket.socket, request: bytes, descriptors: Sequence[int]) -> N
         for descriptor in descriptors:
             os.close(descriptor)
         (child,) = _STATUS.unpack(_read(ours))
-        for number in early:
-            forward(number, None)
+        for each in early:
+            forward(each, None)
         (status,) = _STATUS.unpack(_read(ours))
     except (OSError, EOFError) as error:
         os.write(2, f"The fork server has ended: {error!r}. The container restarts.\n".encode())
