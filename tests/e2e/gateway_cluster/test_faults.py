@@ -216,7 +216,8 @@ def test_the_api_server_is_away_for_half_a_minute(cluster: Cluster, starter: Sta
     task.read()
     assert task.wait() == 5
     assert task.output.split() == [b"%d" % number for number in range(1, 21)]
-    waiting, output = second.read().splitlines()
-    assert waiting.startswith(b"[airdock] Waiting: the cluster cannot create the pod")
+    *waiting, output = second.read().splitlines()
+    assert waiting[0].startswith(b"[airdock] Waiting: the cluster cannot create the pod")
+    assert all(line.startswith(b"[airdock] Waiting: ") for line in waiting)
     assert output == b"second"
     assert second.wait() == 0
