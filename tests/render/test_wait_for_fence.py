@@ -1,124 +1,94 @@
-"""A worker waits for each admission policy that judges what it may do (files/scripts/wait_for_fence.py).
+"""A worker waits for every admission policy of its task namespace (files/scripts/wait_for_fence.py).
 
-Rights and policies are those that are rendered, so that a new policy or right is not forgotten. Custom
-resources of tasks.rbac.rules are left out: nobody knows an object of them that the API server takes.
+Each policy rejects one pod by its name. The policies are those that are rendered, so that a new one is not
+forgotten.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from scripts.chart import CHART, Manifest, Manifests, render
+from scripts.chart import Manifest, Manifests, render
 
-SCRIPT = CHART / "files" / "scripts" / "wait_for_fence.py"
-VERBS = {
-    "CREATE": {"create"},
-    "UPDATE": {"update", "patch"},
-    "DELETE": {"delete"},
-    "CONNECT": {"create", "get"},
-}
-RIGHTS = {"jobs": True, "claims": True, "podExec": True}
+RULES = [{"apiGroups": ["sparkoperator.k8s.io"], "resources": ["sparkapplications"], "verbs": ["create"]}]
+OTHER_RULES = [{**RULES[0], "apiGroups": ["kubeflow.org"]}]
+OTHER = {"mode": "kubernetes", "queues": ["other"]}
 VALUES: dict[str, dict[str, Any]] = {
     "default": {},
-    "all rights": {"tasks": {"rbac": RIGHTS, "admission": {"storageClasses": ["standard"]}}},
-    "no rights": {"tasks": {"rbac": {"xcom": False}, "stdin": False}},
+    "Jobs": {"tasks": {"rbac": {"jobs": True}}},
+    "custom resources": {"tasks": {"rbac": {"rules": RULES}}},
+    "exempt users": {"tasks": {"admission": {"exemptUsers": ["somebody"]}}},
     "gateway": {"workers": {"default": {"kubernetesOperators": False}}},
     "operators": {"workers": {"default": {"dockerGateway": {"enabled": False}}}},
     "two namespaces": {
         "tasks": {"rbac": {"jobs": True}},
-        "workers": {
-            "other": {
-                "mode": "kubernetes",
-                "queues": ["other"],
-                "tasks": {"namespace": "other-tasks", "rbac": {"jobs": False}},
-            }
-        },
+        "workers": {"other": {**OTHER, "tasks": {"namespace": "other-tasks", "rbac": {"jobs": False}}}},
     },
 }
 
 
-def requests() -> dict[str, tuple[str, str]]:
-    """Give the group and the resource of what the script asks for, by name."""
-    spec = importlib.util.spec_from_file_location("wait_for_fence", SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found = {}
-    for name, (_, path, _) in module.REQUESTS.items():
-        match = re.match(r"/apis?/(?:([a-z0-9.]+)/)?v1/namespaces/\{\}/([a-z]+)(?:/[^/?]+/([a-z]+))?", path)
-        assert match, path
-        found[name] = (match[1] or "", "/".join(filter(None, match.groups()[1:])))
-    return found
+def policies(manifests: Manifests, namespace: str) -> dict[str, Manifest]:
+    """Give the policies of the fence that hold a namespace, by name."""
+    labels = manifests.one("Namespace", name=namespace).labels.items()
+    names = [
+        binding.raw["spec"]["policyName"]
+        for binding in manifests.all("ValidatingAdmissionPolicyBinding", component="tasks")
+        if binding.raw["spec"]["matchResources"]["namespaceSelector"]["matchLabels"].items() <= labels
+    ]
+    return {name: manifests.one("ValidatingAdmissionPolicy", name=name) for name in names}
 
 
-def judged(rule: dict[str, Any], right: dict[str, Any]) -> bool:
-    """Tell whether a policy's rule matches what a right allows."""
-    verbs = set().union(*(VERBS[operation] for operation in rule["operations"]))
-    return all(
-        set(one) & set(other)
-        for one, other in (
-            (rule["apiGroups"], right["apiGroups"]),
-            (rule["resources"], right["resources"]),
-            (verbs, right["verbs"]),
-        )
-    )
+def waited_for(manifests: Manifests, worker: Manifest) -> tuple[str, list[str]]:
+    """Give a worker's task namespace, and the pods that must be rejected."""
+    assert worker.pod
+    environment = manifests.environment(worker, worker.pod.container("wait-for-fence"))
+    return environment["AIRDOCK_TASK_NAMESPACE"], environment["AIRDOCK_FORBIDDEN_PODS"].split()
 
 
-def policies(manifests: Manifests) -> Iterator[tuple[str, Manifest]]:
-    """Give each policy of the fence with the namespace that it holds."""
-    for binding in manifests.all("ValidatingAdmissionPolicyBinding", component="tasks"):
-        labels = binding.raw["spec"]["matchResources"]["namespaceSelector"]["matchLabels"].items()
-        for namespace in manifests.all("Namespace"):
-            if labels <= namespace.labels.items():
-                name = binding.raw["spec"]["policyName"]
-                yield namespace.name, manifests.one("ValidatingAdmissionPolicy", name=name)
-
-
-def rights(manifests: Manifests, account: str, namespace: str) -> Iterator[dict[str, Any]]:
-    for binding in manifests.all("RoleBinding", namespace=namespace):
-        if account in {subject["name"] for subject in binding.raw["subjects"]}:
-            name = binding.raw["roleRef"]["name"]
-            yield from manifests.one("Role", name=name, namespace=namespace).raw["rules"]
-
-
-def matches(policy: Manifest, request: tuple[str, str], operation: str) -> bool:
-    return any(
-        request[0] in rule["apiGroups"]
-        and request[1] in rule["resources"]
-        and operation in rule["operations"]
-        for rule in policy.raw["spec"]["matchConstraints"]["resourceRules"]
-    )
+def forbidden(policy: Manifest) -> str:
+    """Give the pod that a policy rejects. What it says of it is what the script looks for."""
+    validation = policy.raw["spec"]["validations"][0]
+    match = re.fullmatch(r'request\.\?name\.orValue\(""\) != "(.+)"', validation["expression"])
+    assert match, validation
+    assert validation["message"].startswith(f"{match[1]}: Airdock release ")
+    return match[1]
 
 
 @pytest.mark.parametrize("values", VALUES)
 def test_each_policy_is_waited_for(values: str) -> None:
-    manifests, known = render(VALUES[values]), requests()
-    for worker in manifests.all("Deployment", component="worker"):
-        assert worker.pod
-        environment = manifests.environment(worker, worker.pod.container("wait-for-fence"))
-        namespace = environment["AIRDOCK_TASK_NAMESPACE"]
-        asked = [known[name] for name in environment["AIRDOCK_FENCE_REQUESTS"].split()]
-        may = list(rights(manifests, worker.pod.service_account, namespace))
-        fence = [policy for held, policy in policies(manifests) if held == namespace]
-        shown = set()
-        for request in asked:
-            # Without the right to ask, an answer says nothing.
-            operation = "CONNECT" if "/" in request[1] else "CREATE"
-            rule = {"apiGroups": [request[0]], "resources": [request[1]], "operations": [operation]}
-            assert any(judged(rule, right) for right in may), request
-            # If two policies judged it, a refusal would not say which of them holds.
-            (policy,) = (each for each in fence if matches(each, request, operation))
-            shown.add(policy.name)
-        needed = {
-            policy.name
-            for policy in fence
-            for rule in policy.raw["spec"]["matchConstraints"]["resourceRules"]
-            if any(judged(rule, right) for right in may)
-        }
-        assert shown == needed
+    manifests = render(VALUES[values])
+    workers = manifests.all("Deployment", component="worker")
+    assert len(workers) == len(VALUES[values].get("workers", {}).keys() | {"default"})
+    for worker in workers:
+        namespace, names = waited_for(manifests, worker)
+        fence = policies(manifests, namespace)
+        assert sorted(names) == sorted(map(forbidden, fence.values()))
+        assert len(set(names)) == len(fence) >= 3
+        for name, policy in fence.items():
+            rules = policy.raw["spec"]["matchConstraints"]["resourceRules"]
+            pods = [rule for rule in rules if "pods" in rule["resources"] and "CREATE" in rule["operations"]]
+            # Only the policy for pods judges other pods, too. It leaves the others' pods to them.
+            expected = None if name.partition(".")[0].endswith("-task-pods") else [forbidden(policy)]
+            assert [rule.get("resourceNames") for rule in pods] == [expected]
+            if expected is None:
+                (condition,) = (
+                    each["expression"]
+                    for each in policy.raw["spec"]["matchConditions"]
+                    if "request.?name" in each["expression"]
+                )
+                others = sorted(set(names) - {forbidden(policy)})
+                assert re.findall(r'"([^"]+)"', condition.partition(" in ")[2]) == others
+                assert condition.startswith("!(request.?dryRun.orValue(false) && ")
+
+
+def test_a_policy_from_before_a_change_does_not_count() -> None:
+    """The same policies judge other objects: their forbidden pods have other names."""
+    names: list[str] = []
+    for rbac in ({"jobs": True}, {"claims": True}, {"rules": RULES}, {"rules": OTHER_RULES}):
+        admission = {"storageClasses": ["standard"]}
+        manifests = render({"tasks": {"rbac": rbac, "admission": admission}})
+        names += waited_for(manifests, manifests.one("Deployment", component="worker"))[1]
+    assert len(names) == len(set(names)) == 16

@@ -2,12 +2,12 @@
 
 Helm applies policies last, the API server heeds them a moment later, and a namespace that somebody else made
 has the fence only once it has the label. Until then, whoever may start pods can use all that the namespace
-holds. So a worker asks for what no value allows, once for each kind of request that it may make and a policy
-judges, until the fence refuses it. Nothing is created: the requests are dry runs, or about no pod.
+holds. Each policy of the fence rejects one pod by its name. A worker asks for these pods until all are
+rejected. They are dry runs: nothing is created. They are pods because every worker may create pods.
 Standard library only; runs in an init container of the workers of mode kubernetes.
 
 Arguments: further namespaces. Environment: AIRDOCK_TASK_NAMESPACE; AIRDOCK_TASK_SERVICE_ACCOUNT;
-AIRDOCK_FENCE_REQUESTS, names in REQUESTS; without AIRDOCK_ADMISSION_FENCE, there is none to wait for.
+AIRDOCK_FORBIDDEN_PODS, their names; without AIRDOCK_ADMISSION_FENCE, there is none to wait for.
 """
 
 import json
@@ -22,101 +22,55 @@ import api_server
 # The kubelet shows the last words of a container that has failed: `kubectl describe pod` has them.
 LAST_WORDS = Path("/dev/termination-log")
 TIMEOUT_SECONDS = 60
-NAME = "airdock-is-the-fence-up"
-# Of the messages of all policies of the fence.
-REFUSAL = " of Airdock release "
+# Of the message of the policy that rejects the pod: other policies can reject it too.
+REFUSAL = "{}: Airdock release "
 MISSING = (
-    "the API server would take {}, so the admission fence does not hold this namespace."
+    "the API server would take pod {}, so the admission fence does not hold this namespace."
     " Check that the release's ValidatingAdmissionPolicies are there, that the namespace has the label"
     " airdock.dev/tasks, and that tasks.admission.exemptUsers and exemptGroups do not name this worker's"
     " account; or set tasks.admission.enabled: false (docs/task-namespace.md)"
 )
-SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-# What Pod Security `restricted` admits, and the fence never.
+# What Pod Security `restricted` admits.
 POD = {
     "automountServiceAccountToken": False,
-    "nodeName": "none",
     "securityContext": {
         "runAsNonRoot": True,
         "runAsUser": 50000,
         "seccompProfile": {"type": "RuntimeDefault"},
     },
-    "containers": [{"name": "none", "image": "none", "securityContext": SECURITY}],
+    "containers": [
+        {
+            "name": "none",
+            "image": "none",
+            "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        }
+    ],
 }
-JOB = {"template": {"spec": {**POD, "restartPolicy": "Never"}}}
-CLAIM = {
-    "accessModes": ["ReadWriteOnce"],
-    "resources": {"requests": {"storage": "1Gi"}},
-    "volumeName": "none",
-}
-ONCE = {"name": NAME}
-KEPT = {**ONCE, "finalizers": ["airdock.dev/none"]}
-# By name: what it is, its path with {} for the namespace, and what is sent.
-REQUESTS: dict[str, tuple[str, str, dict[str, object]]] = {
-    "pods": (
-        "a pod with a nodeName",
-        "/api/v1/namespaces/{}/pods?dryRun=All",
-        {"apiVersion": "v1", "kind": "Pod", "metadata": ONCE, "spec": POD},
-    ),
-    "exec": (
-        "a command in any container",
-        f"/api/v1/namespaces/{{}}/pods/{NAME}/exec?container={NAME}&command=true&stdout=1",
-        {},
-    ),
-    "attach": (
-        "input for any pod",
-        f"/api/v1/namespaces/{{}}/pods/{NAME}/attach?container={NAME}&stdin=1",
-        {},
-    ),
-    "leases": (
-        "the Lease of any Docker gateway",
-        "/apis/coordination.k8s.io/v1/namespaces/{}/leases?dryRun=All",
-        {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": ONCE},
-    ),
-    "jobs": (
-        "a Job with a finalizer",
-        "/apis/batch/v1/namespaces/{}/jobs?dryRun=All",
-        {"apiVersion": "batch/v1", "kind": "Job", "metadata": KEPT, "spec": JOB},
-    ),
-    "claims": (
-        "a claim of any volume",
-        "/api/v1/namespaces/{}/persistentvolumeclaims?dryRun=All",
-        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": KEPT, "spec": CLAIM},
-    ),
-}
-# Rights of the Docker gateway, which has none in further namespaces.
-GATEWAY = ("leases", "attach")
 
 
 def missing(namespace: str) -> str:
-    """Ask for each and say why it was not the fence that refused one, or nothing if it refused all."""
-    names = os.environ["AIRDOCK_FENCE_REQUESTS"].split()
-    if namespace != os.environ["AIRDOCK_TASK_NAMESPACE"]:
-        names = [name for name in names if name not in GATEWAY]
+    """Ask for each pod and say why it was not the fence that rejected one, or nothing if it rejected all."""
+    names = os.environ["AIRDOCK_FORBIDDEN_PODS"].split()
     return next(filter(None, (admitted(name, namespace) for name in names)), "")
 
 
 def admitted(name: str, namespace: str) -> str:
-    """Ask for it and say why it was not the fence that refused it, or nothing if it was."""
-    what, path, body = REQUESTS[name]
-    if name == "pods":
-        body = {**body, "spec": {**POD, "serviceAccountName": os.environ["AIRDOCK_TASK_SERVICE_ACCOUNT"]}}
+    """Ask for it and say why it was not the fence that rejected it, or nothing if it was."""
+    spec = {**POD, "serviceAccountName": os.environ["AIRDOCK_TASK_SERVICE_ACCOUNT"]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
     try:
-        api_server.create(path.format(namespace), body)
+        api_server.create(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
     except urllib.error.HTTPError as error:
         answer = error.read().decode(errors="replace")
-        if REFUSAL in answer:
+        if REFUSAL.format(name) in answer:
             return ""
-        # That there is no such pod is said last.
-        if error.code == 404 and NAME in path:
-            return MISSING.format(what)
         try:
             return str(json.loads(answer)["message"])
         except (ValueError, KeyError, TypeError):
             return f"HTTP {error.code}: {answer[:300]}"
     except OSError as error:
         return f"the API server could not be reached: {error}. {api_server.UNREACHABLE}"
-    return MISSING.format(what)
+    return MISSING.format(name)
 
 
 def main() -> None:

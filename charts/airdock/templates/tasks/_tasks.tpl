@@ -111,24 +111,6 @@ AIRDOCK_ADMISSION_FENCE: {{ $tasks.admission.enabled | ternary "true" "" | quote
 {{- end }}
 
 {{- /*
-What a group's workers may do and an admission policy judges, as names in wait_for_fence.py. Call with (dict "root" $ "group" $group).
-*/ -}}
-{{- define "airdock.fenceRequests" -}}
-{{- $requests := list "pods" -}}
-{{- $rbac := .group.tasks.rbac -}}
-{{- if include "airdock.serves" (dict "group" .group "what" "clusterGateway") -}}
-{{- $requests = append $requests "leases" -}}
-{{- if eq true .group.tasks.stdin }}{{ $requests = append $requests "attach" }}{{ end -}}
-{{- end -}}
-{{- if include "airdock.serves" (dict "group" .group "what" "kubernetes") -}}
-{{- if and (or $rbac.xcom $rbac.podExec) (not (has "*" .group.tasks.admission.execContainers)) }}{{ $requests = append $requests "exec" }}{{ end -}}
-{{- if $rbac.jobs }}{{ $requests = append $requests "jobs" }}{{ end -}}
-{{- if $rbac.claims }}{{ $requests = append $requests "claims" }}{{ end -}}
-{{- end -}}
-{{- join " " $requests -}}
-{{- end }}
-
-{{- /*
 The init container of workers that can start pods: it waits for the admission policy (the fence). The Docker gateway can start pods in the
 group's task namespace only. Call with (dict "root" $ "group" $group).
 */ -}}
@@ -137,7 +119,7 @@ group's task namespace only. Call with (dict "root" $ "group" $group).
 {{- if or $operators (include "airdock.serves" (dict "group" .group "what" "clusterGateway")) -}}
 - name: wait-for-fence
   command: {{ concat (list "python" "/opt/airdock/wait_for_fence.py") (empty $operators | ternary list .group.tasks.extraNamespaces) | toJson }}
-  env: {{ merge (include "airdock.groupTasksEnv" . | fromYaml) (dict "AIRDOCK_FENCE_REQUESTS" (include "airdock.fenceRequests" .)) | toJson }}
+  env: {{ merge (include "airdock.groupTasksEnv" . | fromYaml) (dict "AIRDOCK_FORBIDDEN_PODS" (include "airdock.forbiddenPods" (dict "root" .root "tasks" .group.tasks) | fromJson | values | sortAlpha | join " ")) | toJson }}
   volumeMounts:
     token: {mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
 {{- else -}}
