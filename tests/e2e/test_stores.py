@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from scripts.chart.helm import CHART
 from scripts.live import RELEASE, CommandError, Target
 from scripts.overlays.definitions import merged
+from tests.e2e.certificates import authority, certificate
 from tests.e2e.conftest import SMALL, starting, wait_until
 
 pytestmark = pytest.mark.touches("release")
@@ -42,38 +41,6 @@ VALUES: dict[str, Any] = {
     "workers": {"default": {"mode": "kubernetes", "concurrency": 1}},
     "networkPolicy": {"enabled": False},
 }
-
-
-def openssl(*words: str | Path) -> None:
-    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
-
-
-def authority(directory: Path, name: str) -> tuple[Path, Path]:
-    """Make a CA and give its key and certificate."""
-    key, certificate = directory / f"{name}.key", directory / f"{name}.crt"
-    openssl(
-        "req", "-x509", "-newkey", "rsa:2048", "-noenc", "-days", "2", "-subj", f"/CN={name}",
-        "-keyout", key, "-out", certificate,
-        # Python 3.13 asks for both (ssl.VERIFY_X509_STRICT).
-        "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-addext", "basicConstraints=critical,CA:true",
-    )  # fmt: skip
-    return key, certificate
-
-
-def certificate(directory: Path, name: str, ca: tuple[Path, Path]) -> dict[str, str]:
-    """Give the data of a Secret for the Service of this name."""
-    key, request, signed = (directory / f"{name}.{end}" for end in ("key", "csr", "crt"))
-    names = directory / f"{name}.names"
-    names.write_text(
-        f"subjectAltName=DNS:{name},DNS:{name}.{NAMESPACE}.svc\n"
-        "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
-    )
-    openssl("req", "-newkey", "rsa:2048", "-noenc", "-subj", f"/CN={name}", "-keyout", key, "-out", request)
-    openssl(
-        "x509", "-req", "-days", "2", "-in", request, "-CA", ca[1], "-CAkey", ca[0], "-CAcreateserial",
-        "-extfile", names, "-out", signed,
-    )  # fmt: skip
-    return {"tls.key": key.read_text(), "tls.crt": signed.read_text(), "ca.crt": ca[1].read_text()}
 
 
 def secret(name: str, data: dict[str, str], kind: str = "Secret") -> dict[str, Any]:
@@ -117,7 +84,7 @@ def stores(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """The two servers and the Secrets, in a namespace of their own."""
     directory = tmp_path_factory.mktemp("stores")
     ca, other = authority(directory, "ca"), authority(directory, "other")
-    database, queue = certificate(directory, "database", ca), certificate(directory, "queue", ca)
+    database, queue = (certificate(directory, name, NAMESPACE, ca) for name in ("database", "queue"))
     host = f"database.{NAMESPACE}.svc"
     url = f"rediss://queue.{NAMESPACE}.svc:6379"
     checked = "ssl_cert_reqs=required&ssl_ca_certs=/opt/airdock-tls/broker/ca.crt"

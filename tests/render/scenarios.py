@@ -157,6 +157,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         "behind-a-proxy",
         load_yaml((EXAMPLES / "values" / "behind-a-proxy.yaml").read_text(), "behind-a-proxy.yaml")[0],
     ),
+    Scenario(
+        "private-ca",
+        load_yaml((EXAMPLES / "values" / "private-ca.yaml").read_text(), "private-ca.yaml")[0],
+        external={("ConfigMap", "company-ca"): frozenset({"ca.crt"})},
+    ),
     Scenario("maximal", MAXIMAL, external=MAXIMAL_EXTERNAL),
     Scenario("mirror", MIRROR, external=MIRROR_SECRETS),
     Scenario("groups", GROUPS),

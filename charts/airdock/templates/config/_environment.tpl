@@ -62,6 +62,7 @@ AIRFLOW__CORE__EXECUTION_API_SERVER_URL: {{ .Values.controlPlane.executionApiUrl
 CONNECTION_CHECK_MAX_COUNT: "0"
 PYTHONUNBUFFERED: "1"
 {{- include "airdock.releaseProxyEnv" . }}
+{{- include "airdock.trustEnv" . }}
 {{- range $id, $connection := .Values.airflow.connections }}
 AIRFLOW_CONN_{{ $id | upper }}: {{ include "airdock.literalValue" $connection | trim | nindent 2 }}
 {{- end }}

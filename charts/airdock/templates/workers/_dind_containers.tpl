@@ -4,6 +4,7 @@
 {{- define "airdock.dindDaemon" -}}
 {{- $dind := .group.dind -}}
 {{- $variant := include "airdock.dindVariant" . | fromYaml -}}
+{{- $trust := include "airdock.trustOfDaemon" .root | fromYaml -}}
 name: docker
 image: {{ $variant.image }}
 restartPolicy: Always
@@ -40,6 +41,9 @@ env:
   AIRDOCK_DAEMON_CONFIG: {{ toJson . | replace "$" "$$" | quote }}
   {{- end }}
   {{- include "airdock.dindProxyEnv" (merge (dict "names" (list "HTTP_PROXY" "HTTPS_PROXY" "NO_PROXY")) .) | nindent 2 }}
+  {{- with $trust.env }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
   {{- with $dind.minApiVersion }}
   DOCKER_MIN_API_VERSION: {{ . | quote }}
   {{- end }}
@@ -53,6 +57,9 @@ volumeMounts:
   docker-tmp: {mountPath: /run/airdock-tmp}
   docker-data: {mountPath: /var/lib/docker}
   docker-scripts: {mountPath: /opt/airdock, readOnly: true}
+  {{- with $trust.volumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
   {{- if $dind.registryCAs }}
   docker-cas: {mountPath: {{ $variant.certificates }}, readOnly: true}
   {{- end }}

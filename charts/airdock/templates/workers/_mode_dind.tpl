@@ -58,6 +58,9 @@ volumes:
         {{- end }}
   {{- end }}
   docker-prune: {emptyDir: {sizeLimit: 10Mi}}
+  {{- with (include "airdock.trustOfDaemon" .root | fromYaml).volumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 volumeMounts:
   docker-socket: {mountPath: /run/airdock, readOnly: true}
   docker-tmp: {mountPath: /run/airdock-tmp}

@@ -18,9 +18,11 @@ without an image. Additional keys of the component:
 {{- $c := .component -}}
 {{- if hasKey $c "Error" }}{{ fail $c.Error }}{{ end -}}
 {{- $common := include "airdock.airflowVolumes" $root | fromYaml -}}
+{{- $trust := include "airdock.trustVolumes" $root | fromYaml -}}
+{{- $_ := set $c "initContainers" (concat (include "airdock.trustContainers" $root | fromYamlArray) ($c.initContainers | default list)) -}}
 {{- $logs := eq true $c.logs | ternary (include "airdock.logVolumes" $root | fromYaml) dict -}}
 {{- $dags := eq true $c.dags | ternary (include "airdock.dagVolumes" $root | fromYaml) dict -}}
-{{- $_ := set $c "volumes" (include "airdock.overlay" (list $common.volumes $logs.volumes $dags.volumes $c.volumes) | fromJson) -}}
+{{- $_ := set $c "volumes" (include "airdock.overlay" (list $common.volumes $trust.volumes $logs.volumes $dags.volumes $c.volumes) | fromJson) -}}
 {{- if and $c.grooms (include "airdock.groomsLogs" (dict "root" $root "name" $c.name)) -}}
 {{- $_ := set $c "initContainers" (append ($c.initContainers | default list) (include "airdock.logGroomer" $root | fromYaml)) -}}
 {{- end -}}
@@ -34,7 +36,7 @@ without an image. Additional keys of the component:
 {{- $_ := set $container "env" (include "airdock.overlay" (list $env $secrets $container.env (include "airdock.literalEnv" $root.Values.airflow.env | fromJson)) | fromJson) -}}
 {{- $tls := include "airdock.tlsVolumes" (dict "root" $root "purposes" $container.secrets) | fromJson -}}
 {{- $_ := set $c "volumes" (include "airdock.overlay" (list $tls.volumes $c.volumes) | fromJson) -}}
-{{- $_ := set $container "volumeMounts" (include "airdock.overlay" (list $common.volumeMounts $tls.volumeMounts $container.volumeMounts) | fromJson) -}}
+{{- $_ := set $container "volumeMounts" (include "airdock.overlay" (list $common.volumeMounts $trust.volumeMounts $tls.volumeMounts $container.volumeMounts) | fromJson) -}}
 {{- end -}}
 {{- end -}}
 {{- $_ := set $c.container "volumeMounts" (include "airdock.overlay" (list $c.container.volumeMounts $logs.volumeMounts $dags.volumeMounts) | fromJson) -}}
