@@ -7,7 +7,8 @@
 
 {{- /*
 A proxy as environment variables, a YAML map; nothing if none is set. Programs differ in the names that they read: each setting has a list of
-them. "direct" are hosts that this pod reaches without the proxy, beside itself and the cluster's Services.
+them. "direct" are hosts that this pod reaches without the proxy, beside itself and the cluster's Services. "dollar" is how a $ is written: $$ for
+the kubelet, unless given.
 Call with (dict "proxy" $proxy "direct" $listOfHosts "names" (dict "http" $names "https" $names "direct" $names)).
 */ -}}
 {{- define "airdock.proxyEnv" -}}
@@ -20,7 +21,7 @@ Call with (dict "proxy" $proxy "direct" $listOfHosts "names" (dict "http" $names
 {{ $name }}: {valueFrom: {secretKeyRef: {name: {{ $proxy.existingSecret | quote }}, key: {{ $key }}}}}
 {{- else }}
 {{- with get $proxy $key }}
-{{ $name }}: {{ . | replace "$" "$$" | quote }}
+{{ $name }}: {{ . | replace "$" ($.dollar | default "$$") | quote }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -53,9 +54,8 @@ Call with (dict "proxy" $proxy "direct" $listOfHosts "names" (dict "http" $names
 {{- $env := include "airdock.overlay" (list .tasks.env) | fromJson -}}
 {{- $proxy := .root.Values.proxy -}}
 {{- if eq true $proxy.tasks -}}
-{{- $given := include "airdock.proxyEnv" (dict "proxy" $proxy "direct" $proxy.noProxy "names" (include "airdock.proxyNames" . | fromJson)) | fromYaml -}}
 {{- /* Who writes the pods doubles $ for the kubelet. */ -}}
-{{- range $name, $value := $given }}{{ $_ := set $given $name ($value | replace "$$" "$") }}{{ end -}}
+{{- $given := include "airdock.proxyEnv" (dict "proxy" $proxy "direct" $proxy.noProxy "names" (include "airdock.proxyNames" . | fromJson) "dollar" "$") | fromYaml -}}
 {{- $env = include "airdock.overlay" (list $given $env) | fromJson -}}
 {{- end -}}
 {{- toJson $env -}}

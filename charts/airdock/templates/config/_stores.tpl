@@ -58,8 +58,9 @@ psycopg2 and asyncpg read. They serve for TLS, too: asyncpg does not take libpq'
 {{- $tls := (get $.root.Values $store).tls -}}
 {{- if and (has $store ($.purposes | default list)) (include "airdock.tlsFiles" (dict "root" $.root "store" $store) | fromJson) -}}
 {{- $sources := list -}}
-{{- with $tls.ca.secret }}{{ $sources = append $sources (dict "secret" (dict "name" . "items" (list (dict "key" $tls.ca.key "path" "ca.crt")))) }}{{ end -}}
-{{- with $tls.ca.configMap }}{{ $sources = append $sources (dict "configMap" (dict "name" . "items" (list (dict "key" $tls.ca.key "path" "ca.crt")))) }}{{ end -}}
+{{- range $kind := list "secret" "configMap" -}}
+{{- with get $tls.ca $kind }}{{ $sources = append $sources (dict $kind (dict "name" . "items" (list (dict "key" $tls.ca.key "path" "ca.crt")))) }}{{ end -}}
+{{- end -}}
 {{- with $tls.clientCertificate.secret -}}
 {{- $items := list (dict "key" $tls.clientCertificate.certificate "path" "tls.crt") (dict "key" $tls.clientCertificate.key "path" "tls.key") -}}
 {{- $sources = append $sources (dict "secret" (dict "name" . "items" $items)) -}}

@@ -22,7 +22,7 @@
 {{- end -}}
 {{- end }}
 
-{{- /* The daemon's proxy as variables of these names. Call with (dict "root" $ "group" $group "names" (list HTTP HTTPS NO)). */ -}}
+{{- /* The daemon's proxy as variables. Call with (dict "root" $ "group" $group), and "names" as for airdock.proxyEnv if they are others. */ -}}
 {{- define "airdock.dindProxyEnv" -}}
 {{- $proxy := include "airdock.dindProxy" . | fromJson -}}
 {{- $direct := list -}}
@@ -30,7 +30,7 @@
 {{- $direct = append $direct (include "airdock.serviceHost" (dict "root" .root "name" "api-server" "namespace" (include "airdock.workerNamespace" .))) -}}
 {{- end -}}
 {{- $direct = concat $direct .group.dind.network.clusterCIDRs $proxy.noProxy -}}
-{{- $names := dict "http" (list (index .names 0)) "https" (list (index .names 1)) "direct" (list (index .names 2)) -}}
+{{- $names := .names | default (dict "http" (list "HTTP_PROXY") "https" (list "HTTPS_PROXY") "direct" (list "NO_PROXY")) -}}
 {{- include "airdock.proxyEnv" (dict "proxy" $proxy "direct" $direct "names" $names) -}}
 {{- end }}
 
@@ -45,7 +45,8 @@ env:
   AIRDOCK_LOGINS: /run/airdock-registries/config.json
   {{- end }}
   {{- if eq true .group.dind.proxy.containers }}
-  {{- include "airdock.dindProxyEnv" (merge (dict "names" (list "AIRDOCK_PROXY_HTTP" "AIRDOCK_PROXY_HTTPS" "AIRDOCK_PROXY_NONE")) .) | nindent 2 }}
+  {{- $names := dict "http" (list "AIRDOCK_PROXY_HTTP") "https" (list "AIRDOCK_PROXY_HTTPS") "direct" (list "AIRDOCK_PROXY_NONE") }}
+  {{- include "airdock.dindProxyEnv" (merge (dict "names" $names) .) | nindent 2 }}
   {{- end }}
 resources: {{ toJson .group.dind.prune.resources }}
 volumeMounts:
@@ -64,7 +65,7 @@ volumeMounts:
 {{- /* The kubelet reads $$ as $, and would expand $(NAME). */ -}}
 {{- range $name, $script := include "airdock.dindScriptsToRun" . | fromJson }}{{ $words = concat $words (list $name ($script | replace "$" "$$")) }}{{ end -}}
 {{- $own := dict "DOCKER_HOST" "unix:///run/airdock/docker.sock" "DOCKER_CONFIG" (include "airdock.dindConfigDirectory" .) "HOME" "/tmp" "AIRDOCK_INIT" (printf "workers.%s.dind.init" .name) "AIRDOCK_INIT_SECONDS" ($dind.init.timeoutSeconds | int | toString) -}}
-{{- $proxy := include "airdock.dindProxyEnv" (merge (dict "names" (list "HTTP_PROXY" "HTTPS_PROXY" "NO_PROXY")) .) | fromYaml -}}
+{{- $proxy := include "airdock.dindProxyEnv" . | fromYaml -}}
 name: docker-init
 image: docker
 command: {{ toJson $words }}

@@ -40,7 +40,7 @@ env:
   {{- with include "airdock.dindDaemonConfig" . | fromJson }}
   AIRDOCK_DAEMON_CONFIG: {{ toJson . | replace "$" "$$" | quote }}
   {{- end }}
-  {{- include "airdock.dindProxyEnv" (merge (dict "names" (list "HTTP_PROXY" "HTTPS_PROXY" "NO_PROXY")) .) | nindent 2 }}
+  {{- include "airdock.dindProxyEnv" . | nindent 2 }}
   {{- with $trust.env }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
