@@ -10,6 +10,7 @@ from docker_gateway.cluster_api import KubernetesApi
 from docker_gateway.cluster_container import Container
 from docker_gateway.cluster_creation import Creation
 from docker_gateway.cluster_pods import Pods
+from docker_gateway.cluster_removal import Removal
 from docker_gateway.cluster_replacement import Replacement
 from docker_gateway.cluster_users import Users
 from docker_gateway.cluster_waiting import Waiting
@@ -48,7 +49,8 @@ def watch(containers: Containers[Container], monkeypatch: pytest.MonkeyPatch) ->
     users, waiting = Users(settings.tasks), Waiting(api, settings.tasks)
     admission, creation = Admission(pods, users, settings), Creation(pods, waiting, containers, metrics)
     replacement = Replacement(pods, admission, creation, users, metrics)
-    return Watch(api, pods, settings, containers, replacement, metrics)
+    removal = Removal(pods, containers)
+    return Watch(api, pods, settings, containers, replacement, removal, metrics)
 
 
 def test_a_pod_that_was_deleted_while_nothing_was_watched_has_ended(

@@ -40,12 +40,13 @@ class Cleanup:
         watch: Watch,
         leases: Leases,
         replacement: Replacement,
+        removal: Removal,
         settings: Settings,
         containers: Containers[Container],
         metrics: Metrics,
     ) -> None:
         self._pods, self._waiting, self._watch, self._leases = pods, waiting, watch, leases
-        self._replacement, self._removal = replacement, Removal(pods, containers)
+        self._replacement, self._removal = replacement, removal
         self._tasks, self._containers, self._metrics = settings.tasks, containers, metrics
         self.loop = Loop("collect", self._step, lambda: _TICK)
 

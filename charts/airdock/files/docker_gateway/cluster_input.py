@@ -29,13 +29,11 @@ from .cluster_judgement import MAIN
 from .cluster_pods import Pods
 from .cluster_websocket import Broken, WebSocket
 from .health import log
-from .settings import Tasks
+from .settings import MAX_INPUTS, Tasks
 
 _PROTOCOL = "v4.channel.k8s.io"
 #: Channels of the protocol: the first byte of each message.
 _STDIN, _ERROR, _RESIZE = b"\x00", b"\x03", b"\x04"
-#: Clients that send input at a time: each takes two file descriptors and a thread more than others.
-MAX_INPUTS = 128
 #: Seconds for which a connection that the API server or the node refuses is tried again.
 _CONNECT = 30.0
 #: Seconds until the end of a container is known that its node no longer knows.

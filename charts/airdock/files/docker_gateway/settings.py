@@ -28,6 +28,8 @@ from .quantities import is_quantity
 
 #: Names of the daemon's objects.
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}\Z")
+#: Clients that send input at a time: each takes two file descriptors and a thread more than others.
+MAX_INPUTS = 128
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 #: Where most public images are. None of them lets the owner of an image choose what a client fetches.
 PUBLIC_REGISTRIES = (

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 
 from .health import log
+from .settings import MAX_INPUTS
 
 #: File descriptors of this process that are no client's: the health port's connections, requests that end
-#: containers, watches, idle connections, the interpreter's, and those of clients that send input
-#: (cluster_input.MAX_INPUTS).
-_RESERVE = 192 + 2 * 128
+#: containers, watches, idle connections, the interpreter's, and those of clients that send input.
+_RESERVE = 192 + 2 * MAX_INPUTS
 #: What a client's connection takes: itself, and one to the API server or the daemon.
 _PER_CONNECTION = 2
 _MAX_CONNECTIONS = 2048

@@ -81,12 +81,14 @@ class Cluster:
         users = Users(settings.tasks)
         self._admission = Admission(self._pods, users, settings)
         self._replacement = Replacement(self._pods, self._admission, self._creation, users, metrics)
-        self._watch = Watch(self._api, self._pods, settings, self.containers, self._replacement, metrics)
+        self._watch = Watch(
+            self._api, self._pods, settings, self.containers, self._replacement, self._removal, metrics
+        )  # fmt: skip
         self._leases = Leases(self._api, settings)
         self._retrieval = Retrieval(self._api, settings.tasks)
         self._cleanup = Cleanup(
-            self._pods, waiting, self._watch, self._leases, self._replacement, settings, self.containers,
-            metrics,
+            self._pods, waiting, self._watch, self._leases, self._replacement, self._removal, settings,
+            self.containers, metrics,
         )  # fmt: skip
         metrics.gauge("containers", "Containers by state.", lambda: self.containers.states(lambda c: c.state))
         metrics.counter(

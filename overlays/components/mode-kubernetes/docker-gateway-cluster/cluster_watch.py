@@ -35,11 +35,11 @@ class Watch:
         settings: Settings,
         containers: Containers[Container],
         replacement: Replacement,
+        removal: Removal,
         metrics: Metrics,
     ) -> None:
         self._api, self._pods, self._containers, self._metrics = api, pods, containers, metrics
-        self._replacement = replacement
-        self._removal = Removal(pods, containers)
+        self._replacement, self._removal = replacement, removal
         self._namespace = settings.tasks.namespace
         self._selector = f"{OWNER}={settings.owner}"
         self._problem = self._version = ""
