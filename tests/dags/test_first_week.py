@@ -118,7 +118,7 @@ def _by_the_fence() -> str:
     (begin,) = {
         re.findall(r'"(a pod of [^"]*)"', each["messageExpression"])[0]
         for each in policy["validations"]
-        if "problems" in each["messageExpression"]
+        if "problems" in each.get("messageExpression", "")
     }
     return f"{begin}{about}warehouse (tasks.admission.secrets)"
 
@@ -126,7 +126,7 @@ def _by_the_fence() -> str:
 def test_the_refusals_are_real(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(FILES))
     monkeypatch.setenv("AIRDOCK_TASK_NAMESPACE", "airdock-tasks")
-    import airflow_local_settings
+    import airdock_denials
 
     from tests.gateway.cluster_pods import refusal
 
@@ -136,10 +136,7 @@ def test_the_refusals_are_real(monkeypatch: pytest.MonkeyPatch) -> None:
     security = load_yaml((CHART / "values.yaml").read_text())[0]["tasks"]["podSecurity"]
     real = [
         refusal(host={"Mounts": [{"Type": "bind", "Source": "/data", "Target": "/data"}]}),
-        *(
-            "Workers may not {} {} in {}. {}".format(*airflow_local_settings._way_out(*each))
-            for each in denied
-        ),
+        *("Workers may not {} {} in {}. {}".format(*airdock_denials.way_out(*each)) for each in denied),
         _by_the_fence(),
         'violates PodSecurity "{level}:{version}"'.format(**security),
         str(typo.value),

@@ -9,10 +9,12 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from tests.local_settings.settings import HOST
+from tests.support.paths import FILES
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.syspath_prepend(str(FILES))
     monkeypatch.setenv("DOCKER_HOST", HOST)
     monkeypatch.setenv("AIRDOCK_DOCKER_HOSTS", "localhost,127.0.0.1,docker,[::1]")
     for name in ("SERVICE_ACCOUNT", "RUN_AS_USER", "RESOURCES"):

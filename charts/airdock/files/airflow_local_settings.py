@@ -226,61 +226,12 @@ def _prepare_kubernetes(context: Any) -> None:
 
 def _explain_denials(context: Any) -> None:
     """Have the task say which value of the chart gives a right that the Kubernetes API server denied."""
+    from airdock_denials import explain
+
     task = context["task"]
     for name in ("on_failure_callback", "on_retry_callback"):
         callbacks = getattr(task, name, None) or []
-        setattr(task, name, [*([callbacks] if callable(callbacks) else callbacks), _explain])
-
-
-# The API server's words; in the text of an exception the quotes may be escaped.
-_DENIED = re.compile(
-    r'cannot (\w+) resource \\*"([\w./-]+)\\*" in API group \\*"([\w.-]*)\\*"'
-    r'(?: in the namespace \\*"([\w.-]+)\\*")?'
-)
-# Groups that tasks.rbac.rules does not take, among those for which DAGs ask.
-KUBERNETES_GROUPS = {
-    f"{name}.k8s.io" for name in ("rbac.authorization", "networking", "coordination", "storage", "resource")
-}
-# What is denied in the task namespace -> the value that gives the right.
-RIGHTS = {
-    "pods/exec": "tasks.rbac.xcom, or tasks.rbac.podExec for KubernetesPodExecOperator",
-    "jobs": "tasks.rbac.jobs",
-    "jobs/status": "tasks.rbac.jobs",
-    "events": "tasks.rbac.events",
-    "persistentvolumeclaims": "tasks.rbac.claims",
-}
-
-
-def _explain(context: Any) -> None:
-    """Log what to do about each right that was denied, if that is why the task failed.
-
-    Environment of the worker: AIRDOCK_TASK_NAMESPACE (a name), AIRDOCK_TASK_EXTRA_NAMESPACES (names, with
-    commas between).
-    """
-    todo, texts = [context.get("exception")], {}
-    while todo:
-        error = todo.pop()
-        if isinstance(error, BaseException) and id(error) not in texts:
-            texts[id(error)] = f"{error} {getattr(error, 'body', '')}"
-            todo += [error.__cause__, error.__context__, *getattr(error, "api_exceptions", ())]
-    for denied in dict.fromkeys(_DENIED.findall(" ".join(texts.values()))):
-        _log.error("Workers may not %s %s in %s. %s", *_way_out(*denied))
-
-
-def _way_out(verb: str, resource: str, group: str, namespace: str) -> tuple[str, str, str, str]:
-    own = os.environ.get("AIRDOCK_TASK_NAMESPACE", "")
-    extra = os.environ.get("AIRDOCK_TASK_EXTRA_NAMESPACES", "").split(",")
-    name = f"{resource}.{group}" if group else resource
-    if not namespace:
-        return verb, name, "the whole cluster", "No value of the chart gives rights outside namespaces."
-    place = f"namespace {namespace}"
-    if namespace not in (own, *extra):
-        way = f"Remove the argument namespace (default: {own}), or ask the administrator to add it to"
-        return verb, name, place, f"{way} tasks.extraNamespaces."
-    value = RIGHTS.get(resource) if group in ("", "batch") else "tasks.rbac.rules" if "." in group else None
-    if value is None or group in KUBERNETES_GROUPS:
-        return verb, name, place, "No value of the chart gives this right."
-    return verb, name, place, f"Ask the administrator to set {value}."
+        setattr(task, name, [*([callbacks] if callable(callbacks) else callbacks), explain])
 
 
 def _labels(task: Any, ti: Any) -> dict[str, str]:

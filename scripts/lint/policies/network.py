@@ -232,7 +232,7 @@ def _unfenced(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
             for policy in manifests.all("ValidatingAdmissionPolicy")
             if policy.name in bound
             for rule in policy.get("spec", "matchConstraints", "resourceRules") or ()
-            if "pods" in (rule.get("resources") or ())
+            if "pods" in (rule.get("resources") or ()) and not rule.get("resourceNames")
             for operation in rule.get("operations") or ()
         }
         if not {"CREATE", "UPDATE"} <= operations:

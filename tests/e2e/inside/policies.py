@@ -162,7 +162,7 @@ for package in (operators, sensors):
                     f"{name} stays on the default queue"
                 )
 for name in ("on_failure_callback", "on_retry_callback"):
-    assert airflow_local_settings._explain in getattr(tasks["pod"], name)
+    assert importlib.import_module("airdock_denials").explain in getattr(tasks["pod"], name)
 
 # A pod as the operator builds it, XCom sidecar included, is what Pod Security "restricted" admits.
 operator = KubernetesPodOperator(task_id="pod", image="i", do_xcom_push=True, namespace="tasks")

@@ -4,6 +4,8 @@ airflow.cfg: |
   {{- include "airdock.airflowCfg" . | nindent 2 }}
 airflow_local_settings.py: |
   {{- .Files.Get "files/airflow_local_settings.py" | nindent 2 }}
+airdock_denials.py: |
+  {{- .Files.Get "files/airdock_denials.py" | nindent 2 }}
 airdock_docker_watch.py: |
   {{- .Files.Get "files/airdock_docker_watch.py" | nindent 2 }}
 airdock_docker_memory.py: |
