@@ -98,6 +98,12 @@ def test_all_of_it_arrives_and_ends(gateway: Gateway, data: bytes) -> None:
     wait_until(lambda: not gateway.world.tasks, 20, "it is removed")
 
 
+def test_keys_that_detach_are_those_of_a_terminal(gateway: Gateway) -> None:
+    """Without one, a daemon does not look for them either."""
+    found = program(gateway, "run", "-i", "--detach-keys", "a", IMAGE, "head", stdin=b"bab\n")
+    assert (found.returncode, found.stdout) == (0, b"bab\n"), found.stderr
+
+
 def test_a_container_that_ends_before_it_has_read_all(gateway: Gateway) -> None:
     found = program(gateway, "run", "-i", IMAGE, "head", stdin=b"first\n" + DATA)
     assert (found.returncode, found.stdout) == (0, b"first\n"), found.stderr

@@ -51,6 +51,11 @@ CASES = {
     "run --privileged": "docker run --privileged $I true",
     "run --network host": "docker run --network host $I true",
     "run --security-opt systempaths": "docker run --security-opt systempaths=unconfined $I true",
+    "run --init": "docker run --init $I cat /proc/1/comm",
+    "run --memory-swap": "docker run -m 64m --memory-swap 128m $I echo a",
+    "run --log-driver none": "docker run --log-driver none $I echo a",
+    "run --log-opt": "docker run --log-opt max-size=1m --log-opt max-file=3 $I echo a",
+    "run --detach-keys": "echo a | docker run -i --name $C --detach-keys ctrl-p $I cat",
     "run: an image that is not there": "docker run nosuchimage.invalid/a:1 true",
     "create, start -a": "docker create --name $C $I echo a >/dev/null; docker start -a $C",
     "ps": "docker run -d --name $C --label l=$C $I sleep 60 >/dev/null;"

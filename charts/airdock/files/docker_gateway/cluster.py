@@ -269,7 +269,8 @@ class Cluster:
         container = self.containers.find(container_id)
         # As the daemon: a container without open input gets none.
         sends = options.stdin and options.stream and container.request.open_stdin
-        if sends and options.detach_keys:
+        # A daemon looks for the keys in the input of a terminal alone.
+        if sends and container.request.tty and options.detach_keys:
             raise ApiError(501, "detachKeys: a pod gets every key of the input; leave it out", "endpoint")
         with self._inputs.slot() if sends else contextlib.nullcontext():
             if options.stdout or options.stderr:
