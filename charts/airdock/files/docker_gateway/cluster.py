@@ -44,6 +44,7 @@ from .cluster_pods import Pods
 from .cluster_removal import Removal
 from .cluster_replacement import Replacement
 from .cluster_retrieval import Retrieval
+from .cluster_room import Room
 from .cluster_users import Users
 from .cluster_waiting import Waiting
 from .cluster_watch import Watch
@@ -69,6 +70,7 @@ class Cluster:
         self._settings, self._tasks = settings, settings.tasks
         self._api = api or KubernetesApi(settings.kubernetes)
         self.containers: Containers[Container] = Containers()
+        self._room = Room(self.containers)
         self._lock = threading.Lock()
         self._always_pull: Counter[str] = Counter()
         self._pulled: deque[str] = deque(maxlen=_PULLED)
@@ -223,14 +225,15 @@ class Cluster:
     def create(self, request: Create) -> tuple[str, list[str]]:
         """Build the pod and let the API server judge it without creating it."""
         container_id = os.urandom(32).hex()
-        fresh = self._wants_fresh(request.image)
-        way, built = self._admission.prepare(request, container_id, fresh)
-        name, grace = built.manifest["metadata"]["name"], cluster_manifest.grace(request)
-        container = Container(
-            container_id, request, name, grace, built.manifest, way, fresh, built.retrieve, built.xcom_all,
-            events=self._events, notes=built.notes,
-        )  # fmt: skip
-        self.containers.add(container)
+        with self._room:
+            fresh = self._wants_fresh(request.image)
+            way, built = self._admission.prepare(request, container_id, fresh)
+            name, grace = built.manifest["metadata"]["name"], cluster_manifest.grace(request)
+            container = Container(
+                container_id, request, name, grace, built.manifest, built.size, way, fresh, built.retrieve,
+                built.xcom_all, events=self._events, notes=built.notes,
+            )  # fmt: skip
+            self._room.add(container)
         container.tell("create")
         return container_id, built.notes
 

@@ -43,6 +43,7 @@ class Container:
     pod_name: str
     grace: int = 10
     manifest: Object = field(default_factory=dict)  # empty once it is of no use any more
+    size: int = 0  # of the manifest, in bytes as JSON
     way: Way = Way.AUTHOR
     fresh: bool = False  # the node pulls the image even if it has one of its name
     retrieve: str = ""

@@ -22,6 +22,8 @@ from .settings import Settings, Tasks
 
 #: Bytes; etcd takes 1.5 MiB, and the cluster adds to a pod.
 MAX_MANIFEST = 1024 * 1024
+#: Seconds that a container may take to end.
+MAX_GRACE = 300
 _USER, _HOME = "airdock", "/home/airdock"
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?\Z")
 _LABEL_NAME = re.compile(
@@ -32,12 +34,16 @@ _RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL
 
 @dataclass(frozen=True)
 class Built:
-    """A pod for a container. `notes` say what was ignored; `retrieve` is the path to give back, or empty."""
+    """A pod for a container. `notes` say what was ignored; `retrieve` is the path to give back, or empty.
+
+    `size` is its bytes as JSON.
+    """
 
     manifest: dict[str, Any]
     notes: list[str]
     retrieve: str
     xcom_all: bool
+    size: int
 
 
 def build(request: Create, container: str, settings: Settings, *, always_pull: bool, way: Way) -> Built:
@@ -104,7 +110,8 @@ def build(request: Create, container: str, settings: Settings, *, always_pull: b
             f"the pod has {size} bytes with its command and environment, and {MAX_MANIFEST} is the maximum;"
             " pass large data as a file on a volume, or pass its address",
         )
-    return Built(manifest, notes, retrieve, request.labels.get(XCOM_ALL, "").lower() in ("1", "true"))
+    xcom_all = request.labels.get(XCOM_ALL, "").lower() in ("1", "true")
+    return Built(manifest, notes, retrieve, xcom_all, size)
 
 
 def check_image(image: str, tasks: Tasks) -> None:
@@ -116,7 +123,7 @@ def check_image(image: str, tasks: Tasks) -> None:
 
 def grace(request: Create) -> int:
     """Give the seconds between SIGTERM and SIGKILL."""
-    return min(max(10 if request.stop_timeout is None else request.stop_timeout, 0), 300)
+    return min(max(10 if request.stop_timeout is None else request.stop_timeout, 0), MAX_GRACE)
 
 
 def _security(request: Create, tasks: Tasks, way: Way) -> dict[str, Any]:
