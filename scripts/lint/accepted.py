@@ -151,12 +151,6 @@ ACCEPTED: tuple[Acceptance, ...] = (
             ),
             ("namespace-quota", "", "", "[core] parallelism limits how many tasks run at the same time"),
             (
-                "namespace-limits",
-                "",
-                "",
-                "each container has the limits that the values of its worker group set",
-            ),
-            (
                 "liveness",
                 "",
                 "base",
