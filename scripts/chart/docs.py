@@ -1,6 +1,6 @@
 """Writes charts/airdock/README.md and the comments of values.yaml, from values.schema.json.
 
-The tables of docs/official-chart.md are from files/official-chart.yaml.
+The tables of docs/official-chart.md are from files/official-chart.yaml, docs/ceilings.md is from ceilings/.
 
 Before that, it writes Kubernetes' own types into values.schema.json (kubernetes_types.py).
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.chart import kubernetes_types, official
+from scripts.chart import ceilings, kubernetes_types, official
 from scripts.chart.helm import CHART
 from scripts.chart.values_comments import WHOLE, commented
 from scripts.chart.values_schema import FILE, map_items, properties, resolved, schema, type_name
@@ -178,6 +178,7 @@ def main() -> int:
         (FILE, lambda: kubernetes_types.written(FILE.read_text())),
         (VALUES, lambda: commented(VALUES.read_text())),
         (README, readme),
+        (ceilings.PAGE, ceilings.page),
         (official.PAGE, lambda: official.page(official.PAGE.read_text())),
     )
     stale = []
@@ -185,7 +186,7 @@ def main() -> int:
         text = wanted()
         if not check:
             file.write_text(text)
-        elif file.read_text() != text:
+        elif not file.exists() or file.read_text() != text:
             stale.append(file)
     for file in stale:
         print(f"{file.relative_to(CHART.parents[1])} is not up to date: run `make docs`.", file=sys.stderr)

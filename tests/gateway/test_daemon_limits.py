@@ -1,9 +1,8 @@
-"""Each maximum of `workers.<name>.socket.limits` is reached, and docs/docker-gateway.md lists all of them."""
+"""Each maximum of `workers.<name>.socket.limits` is reached, and docs/ceilings.md lists all of them."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
 import resource
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +13,9 @@ from docker_gateway.daemon_images import Image
 from docker_gateway.daemon_limits import _FREE_ULIMITS, ImageHealth
 from docker_gateway.settings import Daemon as Rules
 
+from scripts.chart import ceilings
 from scripts.chart.values_schema import schema
 from tests.support.attacks import AUTHOR
-from tests.support.paths import DOCS
 
 from . import test_daemon_backend as backend
 from .test_daemon_body import IMAGE, RULES, refusal, write
@@ -160,12 +159,16 @@ def test_the_maximum_is_reached(key: str) -> None:
 
 def test_every_maximum_is_reached_and_documented() -> None:
     assert list(REACHED) == list(LIMITS)
-    section = (DOCS / "docker-gateway.md").read_text().partition("### What a container can take")[2]
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section.partition("\n### ")[0], re.MULTILINE)
-    assert [key for key, _ in rows] == list(LIMITS)
+    tests = {}
+    for row in ceilings.rows():
+        for name in row.names:
+            tests[name.partition(":")[0]] = row.test.partition("::")[2]
     defaults = {settings.camel(f.name): getattr(Rules(), f.name) for f in dataclasses.fields(Rules)}
-    for key, default in rows:
-        assert default == ("see the values" if key == "ulimits" else str(defaults[key])), key
+    for key, test in REACHED.items():
+        # Those of this module are parameters of one test.
+        name = test.__name__ if test.__module__ != __name__ else "test_the_maximum_is_reached"
+        assert tests[f"workers.<name>.socket.limits.{key}"] == name
+        assert ceilings.value(f"workers.<name>.socket.limits.{key}") == defaults[key], key
 
 
 def test_every_ulimit_of_the_kernel_is_decided() -> None:

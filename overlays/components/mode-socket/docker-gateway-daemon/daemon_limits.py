@@ -1,7 +1,7 @@
 """What a container takes of the node: a ceiling for each thing, by a value of `workers.<name>.socket.limits`.
 
 Some ceilings are the daemon's work from the body on, some the gateway's: `containers` in daemon.py, `storage`
-in daemon_storage.py, and what was never started in daemon_cleanup.py. docs/docker-gateway.md has the table.
+in daemon_storage.py, and what was never started in daemon_cleanup.py. docs/ceilings.md has the table.
 """
 
 from __future__ import annotations
