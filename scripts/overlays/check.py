@@ -20,6 +20,11 @@ from scripts.overlays.build import BuildError, build, text
 from scripts.overlays.generate import dump
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+#: What else than a typo can be wrong with an entry of configMapGenerator.
+_OVERWRITTEN = (
+    "a component in the same kustomization has the same keys, and wins. Merge them one level higher, in a"
+    " kustomization whose resources contain this one (docs/kustomize.md, AIRFLOW__API__BASE_URL)."
+)
 #: Fields of a kustomization whose every entry must change something.
 ENTRIES = (
     "patches",
@@ -157,7 +162,8 @@ def _without_effect(folder: Path, file: Path, content: Mapping[str, Any]) -> Ite
                 except BuildError:  # something else needs it
                     changed = True
                 if not changed:
-                    yield f"{file}: {field} has an entry without effect, {_short(entry)}: look for a typo."
+                    way_out = _OVERWRITTEN if field == "configMapGenerator" else "look for a typo."
+                    yield f"{file}: {field} has an entry without effect, {_short(entry)}: {way_out}"
 
 
 def _relocated(content: Mapping[str, Any], folder: Path, copy: Path) -> dict[str, Any]:

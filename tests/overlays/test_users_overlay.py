@@ -151,11 +151,17 @@ def test_entries_without_effect_are_found(tmp_path: Path, capsys: pytest.Capture
     """Exactly they, after the stale names: one run for all, because it builds once for each entry."""
     image = append("images", {"name": "postgress", "newTag": "18"})
     rights, sentence = NAMES["rights left behind"]
-    assert main(["check", str(changed(tmp_path, rights, image, append("patches", PATCH)))]) == 1
-    first, second, third = capsys.readouterr().out.splitlines()
+    ingress = append("components", "../../overlays/components/ingress")
+    url = {"name": "airdock-env", "namespace": "airdock", "behavior": "merge"}
+    url |= {"literals": ["AIRFLOW__API__BASE_URL=https://airflow.acme.io"]}
+    changes = rights, image, append("patches", PATCH), ingress, append("configMapGenerator", url)
+    assert main(["check", str(changed(tmp_path, *changes))]) == 1
+    first, second, third, fourth = capsys.readouterr().out.splitlines()
     assert sentence in first
     assert "patches has an entry without effect, {'kind': 'Deployment', 'name': 'airdock-worker'}" in second
     assert "images has an entry without effect, postgress" in third
+    assert "configMapGenerator has an entry without effect" in fourth
+    assert "Merge them one level higher" in fourth
 
 
 def test_a_fence_whose_variables_a_patch_replaced_is_found(manifests: Manifests) -> None:
