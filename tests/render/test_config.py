@@ -85,6 +85,21 @@ def test_files_are_mounted_byte_for_byte(helm: str) -> None:
     assert web.lstrip("\n") == source
 
 
+def test_secrets_from_secrets_are_no_secrets_in_values() -> None:
+    """What the refusals of literal values name as the way out."""
+    source = "\n".join((
+        "import os", '# client_secret = "x"', 'SECRET_KEY = ""',
+        'X = {"client_secret": os.environ["S"], "client_secret_of": "x"}', "",
+    ))  # fmt: skip
+    reference = {"valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
+    component = {"env": {"S": reference, "AIRFLOW__CORE__FERNET_KEY": reference}}
+    values = {
+        "auth": {"manager": "fab", "webserverConfig": source},
+        "controlPlane": {"apiServer": component},
+    }
+    assert render(values).one("ConfigMap", component="webserver-config").get("data", "webserver_config.py")
+
+
 def test_connections() -> None:
     connections = {
         "uri": "postgresql://u:p%40ss@h/db?x={{y}}",

@@ -266,6 +266,26 @@ CONTRADICTIONS = (
         ("airflow.env.AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",),
     ),
     Bad(
+        "a secret in the environment of a component",
+        {"controlPlane": {"scheduler": {"env": {"AIRFLOW__CORE__FERNET_KEY": "x"}}}},
+        ("controlPlane.scheduler.env.AIRFLOW__CORE__FERNET_KEY", "secrets.fernetKey"),
+    ),
+    Bad(
+        "a secret in the environment of a group",
+        {"workerDefaults": {"env": {"AIRFLOW__CELERY__BROKER_URL": "redis://:a@b"}}},
+        ("workers.default.env.AIRFLOW__CELERY__BROKER_URL", "broker.existingSecret"),
+    ),
+    Bad(
+        "a secret in webserver_config.py",
+        {"auth": {"manager": "fab", "webserverConfig": "X = [{'remote_app': {'client_secret': 'x'}}]\n"}},
+        ("auth.webserverConfig", "client_secret", "controlPlane.apiServer.env"),
+    ),
+    Bad(
+        "a password in webserver_config.py",
+        {"auth": {"manager": "fab", "webserverConfig": 'AUTH_LDAP_BIND_PASSWORD = "x"\n'}},
+        ("auth.webserverConfig", "AUTH_LDAP_BIND_PASSWORD"),
+    ),
+    Bad(
         "a PodMonitor behind closed doors",
         {"metrics": {"podMonitor": {"enabled": True}}},
         ("networkPolicy.metricsFrom", "metrics.podMonitor.enabled"),

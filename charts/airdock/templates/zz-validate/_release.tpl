@@ -114,6 +114,9 @@
 
 {{- define "airdock.problems.secrets" -}}
 {{- $problems := list -}}
+{{- $envs := dict -}}
+{{- range $name, $component := .Values.controlPlane }}{{ if kindIs "map" $component }}{{ $_ := set $envs (printf "controlPlane.%s" $name) ($component.env | default dict) }}{{ end }}{{ end -}}
+{{- range $name, $group := include "airdock.workers" . | fromJson }}{{ $_ := set $envs (printf "workers.%s" $name) ($group.env | default dict) }}{{ end -}}
 {{- range $path, $value := dict
       "core.fernet_key" "secrets.fernetKey"
       "database.sql_alchemy_conn" "database.existingSecret"
@@ -129,6 +132,16 @@
 {{- $variable := printf "AIRFLOW__%s__%s" $section $key | upper -}}
 {{- if hasKey $.Values.airflow.env $variable -}}
 {{- $problems = append $problems (printf "airflow.env.%s: is a secret, but every component would get it, including the workers. Store it in a Secret, and set %s to the Secret's name." $variable $value) -}}
+{{- end -}}
+{{- range $key, $env := $envs -}}
+{{- if and (get $env $variable) (kindIs "string" (get $env $variable)) -}}
+{{- $problems = append $problems (printf "%s.env.%s: is a secret, but the manifests would contain it. Store it in a Secret, and set %s to the Secret's name." $key $variable $value) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $name := list "client_secret" "consumer_secret" "AUTH_LDAP_BIND_PASSWORD" "SECRET_KEY" -}}
+{{- if regexMatch (printf `(?m)^[^#\n]*\b%s["']?\]?\s*[:=]\s*["'][^"'\n]` $name) $.Values.auth.webserverConfig -}}
+{{- $problems = append $problems (printf "auth.webserverConfig: contains the value of %s, but would be stored in a ConfigMap. Store the value in a Secret, set a variable in controlPlane.apiServer.env from it, and read the variable with os.environ." $name) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $problems -}}
