@@ -230,7 +230,7 @@ def test_free_volume_of_the_cluster(installed: Installed, worker: Client, how: s
     def bound() -> bool:
         return bool(admin.get(stealing(UNFENCED)).get("status", {}).get("phase") == "Bound")
 
-    wait_until(bound, 60, "the volume is the author's")
+    wait_until(bound, 180, "the volume is the author's")
     volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}}
     for each in (stealing(UNFENCED), volume):
         admin.delete(each)
