@@ -77,6 +77,9 @@ class KubernetesJobOperator(KubernetesPodOperator):
     def __init__(self, job_poll_interval: float = 10):
         super().__init__()
         self.job_poll_interval = job_poll_interval
+        self.ttl_seconds_after_finished: int | None = None
+        self.job_template_file: str | None = None
+        self.full_job_spec: object = None
 
 
 def mapped(cls: type, **attributes: Any) -> Any:

@@ -168,6 +168,29 @@ def test_looks_at_pods(
     assert wanted.items() <= vars(run(task)).items()
 
 
+@pytest.mark.parametrize(
+    ("value", "given", "wanted"),
+    [
+        ("86400", {}, 86400),
+        ("86400", {"ttl_seconds_after_finished": 5}, 5),
+        ("86400", {"ttl_seconds_after_finished": 0}, 0),
+        ("86400", {"job_template_file": "job.yaml"}, None),
+        ("86400", {"full_job_spec": object()}, None),
+        ("0", {}, None),
+        ("", {}, None),
+    ],
+)
+def test_jobs_that_have_ended_are_deleted_unless_the_author_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, value: str, given: dict[str, Any], wanted: int | None
+) -> None:
+    monkeypatch.setenv("AIRDOCK_TASK_CHECK_SECONDS", "1")
+    monkeypatch.setenv("AIRDOCK_TASK_TTL_SECONDS", value)
+    task = KubernetesJobOperator()
+    vars(task).update(given)
+    assert run(task).ttl_seconds_after_finished == wanted
+    assert not hasattr(run(KubernetesPodOperator()), "ttl_seconds_after_finished")
+
+
 @pytest.mark.parametrize(("may", "deferred"), [("", True), ("true", True), ("false", False)])
 @pytest.mark.parametrize("operator", [KubernetesPodOperator, KubernetesJobOperator])
 def test_defers_only_where_the_triggerer_has_rights(

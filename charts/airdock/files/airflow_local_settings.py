@@ -196,6 +196,7 @@ def _without_remarks(context: Any, result: Any) -> Any:
     return None
 
 
+TTL = "ttl_seconds_after_finished"
 # Airflow's own defaults, in seconds: a pod that starts in two is noticed after five, a Job's end after ten.
 INTERVALS = {"startup_check_interval_seconds": 5, "job_poll_interval": 10}
 
@@ -206,7 +207,7 @@ def _prepare_kubernetes(context: Any) -> None:
     `in_cluster=False` means the same in the triggerer as in the worker. Where the triggerer has no rights,
     the worker waits instead, and the DAG runs as it is. Environment of the worker:
     AIRDOCK_TASK_CHECK_SECONDS, a number; AIRDOCK_TASK_DEFERRABLE, "false" where the triggerer may not see the
-    group's pods.
+    group's pods; AIRDOCK_TASK_TTL_SECONDS, a number, after which an ended Job is deleted; 0: never.
     """
     if os.environ.get("AIRDOCK_TASK_DEFERRABLE") == "false" and getattr(context["task"], "deferrable", False):
         context["task"].deferrable = False
@@ -219,6 +220,11 @@ def _prepare_kubernetes(context: Any) -> None:
     kubeconfigs = (getattr(context["task"], "config_file", None), os.environ.get("KUBECONFIG"))
     if getattr(context["task"], "in_cluster", None) is False and not any(kubeconfigs):
         context["task"].in_cluster = None
+    ttl = int(os.environ.get("AIRDOCK_TASK_TTL_SECONDS") or 0)
+    # The operator's argument would win over its template's.
+    own = (getattr(context["task"], name, None) for name in ("job_template_file", "full_job_spec", TTL))
+    if ttl and hasattr(context["task"], TTL) and all(each is None for each in own):
+        setattr(context["task"], TTL, ttl)
     for name, default in INTERVALS.items():
         if getattr(context["task"], name, None) == default:
             setattr(context["task"], name, float(os.environ["AIRDOCK_TASK_CHECK_SECONDS"]))

@@ -50,7 +50,8 @@ _OBJECTS = (
     Ceiling(
         "Jobs", f"{_WORKER} with `tasks.rbac.jobs`",
         "{tasks.quota.hard:count/jobs.batch}; their pods count as pods", "-",
-        "by `ttl_seconds_after_finished` of the operator, or KubernetesDeleteJobOperator; otherwise not",
+        "{tasks.ttlSecondsAfterFinished|s} after their end, or by `ttl_seconds_after_finished` of the operator; one from a file"
+        " or a whole spec by what that says, otherwise not",
         _COUNTED, ("create jobs",),
     ),
     Ceiling(

@@ -83,6 +83,7 @@ queues = {
 }
 os.environ["DOCKER_HOST"] = HOST
 os.environ["AIRDOCK_TASK_CHECK_SECONDS"] = "0.5"
+os.environ["AIRDOCK_TASK_TTL_SECONDS"] = "86400"
 for each in dag.tasks:
     settings.task_policy(each)
 
@@ -150,6 +151,7 @@ for name in ("pod", "job", "decorated_pod"):
         callback({"task": tasks[name]})
     assert tasks[name].startup_check_interval_seconds == 0.5
 assert tasks["job"].job_poll_interval == 0.5
+assert tasks["job"].ttl_seconds_after_finished == 86400
 
 # Every operator and sensor of the provider is one of those that are routed, and a denied right is explained.
 for package in (operators, sensors):

@@ -31,6 +31,7 @@ AIRDOCK_TASK_USER_NAMESPACES: "true"
 AIRDOCK_TASK_EXTRA_NAMESPACES: {{ join "," . | quote }}
 {{- end }}
 AIRDOCK_TASK_CHECK_SECONDS: {{ .group.tasks.checkSeconds | quote }}
+AIRDOCK_TASK_TTL_SECONDS: {{ .group.tasks.ttlSecondsAfterFinished | int | quote }}
 AIRDOCK_TASK_RESOURCES: {{ toJson .group.tasks.resources | quote }}
 {{- with include "airdock.taskEnv" (dict "root" .root "tasks" .group.tasks) | fromJson }}
 AIRDOCK_TASK_ENV: {{ toJson . | replace "$" "$$" | quote }}
