@@ -24,6 +24,7 @@ import http.server, ssl
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
+        self.send_header("Content-Length", str(len({PAGE!r})))
         self.end_headers()
         self.wfile.write({PAGE.encode()!r})
 server = http.server.ThreadingHTTPServer(("", 8443), Handler)
