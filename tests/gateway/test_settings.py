@@ -94,7 +94,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, values: Any, words: str) -> None
 
 
 def test_every_setting_of_the_tables_is_documented() -> None:
-    text = (DOCS / "docker-gateway.md").read_text()
+    text = "".join((DOCS / page).read_text() for page in ("docker-gateway.md", "ceilings.md"))
     for kind in (settings.Tasks, settings.Daemon, settings.Settings, settings.Kubernetes):
         for field in dataclasses.fields(kind):
             assert camel(field.name) in text or field.name == "owner", f"{kind.__name__}.{field.name}"

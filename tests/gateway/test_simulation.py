@@ -104,15 +104,14 @@ def shut_while_reading(machine: Machine) -> list[Any]:
 def close_while_reading(machine: Machine) -> list[Any]:
     # The file stays open until the call returns: the other end is not told before.
     one, other = machine.pair()
-    found: list[Any] = []
-    reading = machine.modules["threading"].Thread(target=lambda: found.append(result(one.recv, 9)))
+    read: list[Any] = []
+    reading = machine.modules["threading"].Thread(target=lambda: read.append(result(one.recv, 9)))
     reading.start()
     machine.modules["time"].sleep(0.05)
     one.close()
-    found.append(machine.hung_up(other))
-    found.append(result(other.sendall, b"late"))
+    found = [machine.hung_up(other), result(other.sendall, b"late")]
     reading.join()
-    return [*found, result(other.recv, 9)]
+    return [*found, *read, result(other.recv, 9)]
 
 
 def time_out(machine: Machine) -> list[Any]:
