@@ -122,6 +122,18 @@ def test_decision(control_plane: ControlPlane, worker: Client, kind: str, path: 
         assert said(TASKS, decision.fine) == "", "the value allows it"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _counted(installed: Installed) -> None:
+    """The quota admits no widget before its controller has found that there are any: half a minute."""
+    (quota,) = installed.manifests.all("ResourceQuota", namespace=TASKS)
+
+    def counts() -> bool:
+        status = installed.plane.admin.get(quota.raw).get("status", {})
+        return "count/widgets.example.com" in status.get("used", {})
+
+    wait_until(counts, 120, "the quota counts widgets")
+
+
 METADATA = [path for path, one in claim.CLAIM.items() if path.startswith("metadata.") and one.key]
 
 
