@@ -332,8 +332,6 @@ class ControlPlane:
             f"--root-ca-file={self.directory / 'pki' / 'apiserver.crt'}",
             # As in kubeadm's clusters: a Job's pod is made by the job controller's own account.
             "--use-service-account-credentials",
-            # By default, a quota that is older than a kind of object counts it after 5 minutes.
-            "--resource-quota-sync-period=5s",
             "--leader-elect=false",
             "--secure-port=0",
         )
