@@ -6,6 +6,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
 from .backend import ApiError
@@ -103,6 +104,20 @@ class Containers(Generic[C]):
     def states(self, state: Callable[[C], str]) -> dict[str, float]:
         """Count them by state, for the metrics."""
         return dict(Counter(map(state, self.all())))
+
+
+class Places:
+    """Places for containers that are being created. A backend's `__enter__` takes one, with `_lock` held."""
+
+    def __init__(self) -> None:
+        self._lock, self._taken = threading.Lock(), 0
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the place back: the container is known now, or there is none."""
+        with self._lock:
+            self._taken -= 1
 
 
 class Attachable(Protocol):

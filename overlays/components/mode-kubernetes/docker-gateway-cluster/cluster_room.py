@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from types import TracebackType
-
 from .backend import Refusal
 from .cluster_container import Container
-from .containers import Containers
+from .containers import Containers, Places
 
 #: Containers that have not ended. A hundred of them take 17 MiB (docs/docker-gateway.md, Measured).
 MAX_CONTAINERS = 500
@@ -16,12 +13,12 @@ MAX_BYTES = 32 * 1024 * 1024
 _WAY_OUT = "wait until some have ended, or run the task on another worker"
 
 
-class Room:
+class Room(Places):
     """A place for one more container, while it is created. Raises Refusal on entry if there is none."""
 
     def __init__(self, containers: Containers[Container]) -> None:
-        self._containers, self._lock = containers, threading.Lock()
-        self._taken = 0
+        super().__init__()
+        self._containers = containers
 
     def __enter__(self) -> None:
         """Take the place."""
@@ -46,10 +43,3 @@ class Room:
                     f" their commands and environments, and {MAX_BYTES} is the maximum; {_WAY_OUT}",
                 )
             self._containers.add(container)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Give the place back: the container is known now, or there is none."""
-        with self._lock:
-            self._taken -= 1

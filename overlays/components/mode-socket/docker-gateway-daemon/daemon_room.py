@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from types import TracebackType
 
 from .backend import Refusal
-from .containers import Containers
+from .containers import Containers, Places
 from .daemon_api import DaemonApi, quietly
 from .daemon_container import Container
 from .daemon_limits import Limits
@@ -16,13 +14,12 @@ from .daemon_limits import Limits
 KEPT = 30.0
 
 
-class Room:
+class Room(Places):
     """A place for one more container, while it is created. Raises Refusal on entry if there is none."""
 
     def __init__(self, api: DaemonApi, containers: Containers[Container], limits: Limits, most: int) -> None:
+        super().__init__()
         self._api, self._containers, self._limits, self._most = api, containers, limits, most
-        self._lock = threading.Lock()
-        self._taken = 0
 
     def __enter__(self) -> None:
         """Take the place; the oldest containers that have ended make room."""
@@ -43,10 +40,3 @@ class Room:
             self._taken += 1
         for each in leave:
             quietly(self._api.destroy, each.id)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Give the place back: the container is known now, or there is none."""
-        with self._lock:
-            self._taken -= 1
