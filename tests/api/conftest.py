@@ -222,6 +222,24 @@ def _wait_for_fence(installed: Installed) -> None:
     admin.delete(pod)
 
 
+def wait_for_count(installed: Installed, key: str) -> None:
+    """Wait until the quota counts a kind of object, before which it admits none.
+
+    Its controller finds a new kind after half a minute. It looks at a quota that somebody changes at once, at
+    others every 5 minutes.
+    """
+    (quota,) = installed.manifests.all("ResourceQuota", namespace=installed.task_namespace)
+    admin, other = installed.plane.admin, itertools.count(1000)
+
+    def counts() -> bool:
+        if key in admin.get(quota.raw).get("status", {}).get("used", {}):
+            return True
+        admin.patch(quota.raw, {"spec": {"hard": {"count/secrets": str(next(other))}}})
+        return False
+
+    wait_until(counts, 120, f"the quota counts {key}", every=2)
+
+
 def _custom_resource(plane: ControlPlane) -> None:
     """Widgets of example.com, and wait until they are there."""
     version = {

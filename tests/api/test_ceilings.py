@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiException
 
+from scripts.chart.values_schema import defaults
 from tests.api.attacks import base
-from tests.api.conftest import Install, Installed
+from tests.api.conftest import Install, Installed, wait_for_count
 from tests.api.control_plane import ControlPlane, Refused
 from tests.api.fence import refusal
 from tests.api.fence_decisions import claim, job
 from tests.api.pods import kpo_pod
 from tests.api.test_executor_admission import said, task
-from tests.render.values_schema import defaults
 from tests.support.attacks import AUTHOR
 from tests.support.waiting import wait_until
 
@@ -49,7 +49,9 @@ def few(install: Install, installed: Installed) -> Installed:
         "rbac": {"jobs": True, "claims": True, "rules": [widgets]},
         "admission": {"storageClasses": ["allowed"]},
     }
-    return install({"tasks": tasks}, release="ceilings", namespace="ceilings")
+    release = install({"tasks": tasks}, release="ceilings", namespace="ceilings")
+    wait_for_count(release, "count/widgets.example.com")
+    return release
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,12 @@ MAKERS: dict[str, Callable[[Installed], Object]] = {
 }
 
 
+def one_more(quantity: str) -> str:
+    """Add one to a quantity, in its own unit."""
+    unit = quantity.lstrip("0123456789")
+    return f"{int(quantity.removesuffix(unit)) + 1}{unit}"
+
+
 def counted(create: Callable[[], object], key: str, most: int) -> str:
     """Create until it is refused: after `most` objects. Gives the refusal."""
 
@@ -85,7 +93,6 @@ def counted(create: Callable[[], object], key: str, most: int) -> str:
         assert not said or "status unknown for quota" in said, said
         return not said
 
-    # The quota's controller finds a custom resource after half a minute.
     for number in range(most):
         wait_until(taken, 240, f"number {number + 1} of {key} is taken")
     return refusal(create)
@@ -187,7 +194,6 @@ def test_amounts_have_a_sum(usual: Installed, key: str) -> None:
 def test_a_container_has_a_maximum(usual: Installed, resource: str) -> None:
     (item,) = defaults()["tasks"]["limitRange"]["limits"]
     most = item["max"][resource]
-    unit = most.lstrip("0123456789")
 
     def answer(amount: str) -> str:
         found = pod(usual)
@@ -199,9 +205,7 @@ def test_a_container_has_a_maximum(usual: Installed, resource: str) -> None:
         return refusal(lambda: usual.worker.create(found, dry_run=True))
 
     assert answer(most) == ""
-    assert f"maximum {resource} usage per Container is {most}" in answer(
-        f"{int(most.removesuffix(unit)) + 1}{unit}"
-    )
+    assert f"maximum {resource} usage per Container is {most}" in answer(one_more(most))
 
 
 @pytest.mark.attack(actor=AUTHOR, finding=(14, 15))
@@ -217,7 +221,7 @@ def test_volumes_and_grace_have_a_maximum(usual: Installed) -> None:
 
     for medium in ("", "Memory"):
         assert answer(medium, size, grace) == ""
-        assert "tasks.admission.maxVolumeSize" in answer(medium, f"{int(size.removesuffix(GI)) + 1}{GI}", 1)
+        assert "tasks.admission.maxVolumeSize" in answer(medium, one_more(size), 1)
     assert "tasks.admission.maxTerminationGracePeriodSeconds" in answer("", size, grace + 1)
 
 
@@ -263,8 +267,7 @@ def test_pods_of_kubernetes_executor(install: Install, control_plane: ControlPla
         return said(release.account("scheduler"), found)
 
     for resource, most in item["max"].items():
-        unit = most.lstrip("0123456789")
-        more = f"{int(most.removesuffix(unit)) + 1}{unit}"
+        more = one_more(most)
         wait_until(partial(answer, bounded, resource, more), 60, "the LimitRange holds")
         assert answer(unbounded, resource, more) == "", "works without the LimitRange"
         assert answer(bounded, resource, most) == ""
@@ -273,13 +276,9 @@ def test_pods_of_kubernetes_executor(install: Install, control_plane: ControlPla
     # The claim of an ephemeral volume, which Kubernetes' controller creates.
     most = claims["max"]["storage"]
     for release, namespace in ((bounded, "executor-max-executor"), (unbounded, "executor-any-executor")):
-        for amount in (most, "101Gi"):
+        for amount in (most, one_more(most)):
             spec = {**claim.PROPER, "resources": {"requests": {"storage": amount}}}
             found = made("PersistentVolumeClaim", "v1", spec, namespace)
-            refused = ""
-            try:
-                release.plane.admin.create(found, dry_run=True)
-            except Refused as error:
-                refused = str(error)
+            refused = refusal(partial(release.plane.admin.create, found, dry_run=True))
             expected = release is bounded and amount != most
             assert ("maximum storage usage per PersistentVolumeClaim" in refused) == expected

@@ -6,7 +6,6 @@ Every attack is first shown to work where there is no fence, by the same account
 from __future__ import annotations
 
 import copy
-import itertools
 import re
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 
 from scripts.chart import ROOT
-from tests.api.conftest import UNFENCED, Installed, make_namespace
+from tests.api.conftest import UNFENCED, Installed, make_namespace, wait_for_count
 from tests.api.control_plane import Client, ControlPlane, Refused
 from tests.api.fence import TASKS, refusal
 from tests.api.fence_decisions import OBJECTS, claim, job
@@ -125,20 +124,7 @@ def test_decision(control_plane: ControlPlane, worker: Client, kind: str, path: 
 
 @pytest.fixture(scope="module", autouse=True)
 def _counted(installed: Installed) -> None:
-    """The quota admits no widget before its controller has found that there are any: half a minute.
-
-    The controller looks at a quota that nobody changes every 5 minutes.
-    """
-    (quota,) = installed.manifests.all("ResourceQuota", namespace=TASKS)
-    admin, most = installed.plane.admin, itertools.count(1001)
-
-    def counts() -> bool:
-        if "count/widgets.example.com" in admin.get(quota.raw).get("status", {}).get("used", {}):
-            return True
-        admin.patch(quota.raw, {"spec": {"hard": {"count/widgets.example.com": str(next(most))}}})
-        return False
-
-    wait_until(counts, 120, "the quota counts widgets", every=2)
+    wait_for_count(installed, "count/widgets.example.com")
 
 
 METADATA = [path for path, one in claim.CLAIM.items() if path.startswith("metadata.") and one.key]
