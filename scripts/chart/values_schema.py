@@ -1,4 +1,4 @@
-"""Reads values.schema.json: what it refers to, and a type for people."""
+"""Reads values.schema.json: what it refers to, and a type for people; and the values themselves."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from scripts.chart.helm import CHART
+from scripts.chart.yaml import load_yaml
 
 FILE = CHART / "values.schema.json"
 #: The `$comment` of the types that kubernetes_types.py writes: their fields are not explained to anybody.
@@ -18,6 +19,13 @@ KUBERNETES = "Kubernetes' own"
 def schema() -> dict[str, Any]:
     """The schema as it is in the chart."""
     found: dict[str, Any] = json.loads(FILE.read_text())
+    return found
+
+
+@lru_cache
+def defaults() -> dict[str, Any]:
+    """The chart's own values."""
+    found: dict[str, Any] = load_yaml((CHART / "values.yaml").read_text(), "values.yaml")[0]
     return found
 
 

@@ -5,7 +5,7 @@ tests/e2e/test_gateway_clients.py compares the whole table with a real daemon, o
 
 from __future__ import annotations
 
-import importlib.util
+import runpy
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,23 +18,10 @@ from tests.support.paths import ROOT
 from tests.support.waiting import wait_until
 
 PROGRAM = ROOT / ".tools/bin/docker"
-SCRIPT = ROOT / "tests/e2e/inside/docker_program.py"
 #: Flags about which people ask, and which at least one mode refuses.
 ASKED = ("--init", "--memory-swap", "--log-driver")
-
-
-def scripts() -> dict[str, str]:
-    """Give the shell scripts of the cases."""
-    spec = importlib.util.spec_from_file_location("docker_program", SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found: dict[str, str] = module.CASES
-    return found
-
-
-SCRIPTS = scripts()
+#: Case -> its shell script.
+SCRIPTS: dict[str, str] = runpy.run_path(str(ROOT / "tests/e2e/inside/docker_program.py"))["CASES"]
 #: Backend -> case -> what the error contains.
 REFUSED = {
     backend: {

@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from scripts.chart import ROOT, render
+from scripts.chart.values_schema import defaults
 from scripts.lint.command import main
 from scripts.lint.policies import POLICIES
 from tests.render.values import RAW_SOCKET
-from tests.render.values_schema import defaults
 from tests.support.paths import EXAMPLES
 
 BAD_POD = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import importlib
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -17,9 +16,9 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from scripts.chart import CHART, render
-from scripts.chart.ceilings import NONE, PAGE, Ceiling, constant, page, rows
+from scripts.chart.ceilings import NONE, PAGE, Ceiling, gateway_module, page, rows
+from scripts.chart.values_schema import defaults
 from tests.render.values import BOTH_EXECUTORS
-from tests.render.values_schema import defaults
 from tests.support.paths import ROOT
 
 ROWS = tuple(rows())
@@ -50,17 +49,13 @@ STREAMS = {"pods/log", "pods/exec", "pods/attach"}
 
 def rights() -> Iterator[str]:
     """What creates, changes, or holds a connection: `create pods`."""
-    for role in (*render(ALL_RIGHTS).all("Role"), *render(ALL_RIGHTS).all("ClusterRole")):
+    manifests = render(ALL_RIGHTS)
+    for role in (*manifests.all("Role"), *manifests.all("ClusterRole")):
         for rule in role.raw["rules"]:
             for resource in rule["resources"]:
                 for verb in rule["verbs"]:
                     if verb in ("create", "update", "patch", "watch", "*") or resource in STREAMS:
                         yield f"{verb} {resource}"
-
-
-def gateway(module: str) -> Any:
-    constant("wire", "MAX_BODY")  # The package can be imported from here on.
-    return importlib.import_module(f"docker_gateway.{module}")
 
 
 def leaves(kind: Any, path: str = "") -> Iterator[str]:
@@ -87,14 +82,14 @@ def inside(hint: Any) -> set[Any]:
 
 def fields() -> Iterator[str]:
     """Those that a backend does something with."""
-    model, policy = gateway("model"), gateway("policy")
+    model, policy = gateway_module("model"), gateway_module("policy")
     keys = {
         kind: {field.name: field.metadata["key"] for field in dataclasses.fields(kind) if field.metadata}
         for kind in (model.Create, model.HostConfig)
     }
     known = set(leaves(model.Create))
     for backend in ("cluster_policy", "daemon_policy"):
-        own = gateway(backend)
+        own = gateway_module(backend)
         refused = {keys[model.HostConfig][name] for name in {**policy.HOST_REFUSED, **own.HOST_REFUSED}}
         refused = {f"HostConfig.{key}" for key in refused}
         refused |= {keys[model.Create][name] for name in {**policy.REFUSED, **own.REFUSED}}
@@ -231,14 +226,14 @@ RENAMED = {
 
 @pytest.mark.parametrize(("name", "below"), [("Tasks", "tasks."), ("Daemon", "workers.<name>.socket.")])
 def test_every_amount_in_the_gateways_settings_has_a_row(name: str, below: str) -> None:
-    kind = getattr(gateway("settings"), name)
+    kind = getattr(gateway_module("settings"), name)
     named = {each for row in ROWS for each in row.names}
     for field in dataclasses.fields(kind):
         default = getattr(kind, field.name, None)
         amount = type(default) is int or (isinstance(default, str) and _QUANTITY.fullmatch(default))
         if not amount or field.name == "user":
             continue
-        key = gateway("settings").camel(field.name)
+        key = gateway_module("settings").camel(field.name)
         keys = {f"{below}{key}", f"{below}limits.{key}", RENAMED.get(key), f"settings:{name}.{field.name}"}
         assert keys & named, f"{name}.{field.name}"
 

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from scripts.chart import Manifests, RenderError, render
+from scripts.chart.values_schema import defaults
 from tests.render.values import DIND, FAB_INGRESS, MODES, SOCKET, TLS_STORES, overlaid
-from tests.render.values_schema import ANY, LEAVES, Place, at, concrete, defaults, put, samples
+from tests.render.values_schema import ANY, LEAVES, Place, at, concrete, put, samples
 
 #: Leaves that change nothing in the manifests, with the reason.
 SILENT: dict[str, str] = {

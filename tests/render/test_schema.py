@@ -12,18 +12,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.render.values_schema import (
-    ANY,
-    LEAVES,
-    PLACES,
-    Place,
-    at,
-    concrete,
-    defaults,
-    samples,
-    schema,
-    valid,
-)
+from scripts.chart.values_schema import defaults
+from tests.render.values_schema import ANY, LEAVES, PLACES, Place, at, concrete, samples, schema, valid
 
 #: Objects that take any key, with the reason; everything else is closed.
 FREE_FORM = {

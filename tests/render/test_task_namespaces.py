@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from scripts.chart import Manifests, RenderError, render
+from scripts.chart.values_schema import defaults
 from scripts.lint.policies import rbac
 from tests.render.test_leaves import BASES
 from tests.render.values import TASK_NAMESPACES, overlaid
-from tests.render.values_schema import concrete, defaults, places, put, samples
+from tests.render.values_schema import concrete, places, put, samples
 
 #: Where they stand decides what they mean: the tests below say it.
 ELSEWHERE = {"tasks.namespace", "tasks.extraNamespaces"}

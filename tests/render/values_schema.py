@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import jsonschema
 
-from scripts.chart import CHART, load_yaml
 from scripts.chart.values_schema import KUBERNETES, properties, resolved, schema
 from tests.render.values import overlaid
 
@@ -90,13 +88,6 @@ def map_items(found: Mapping[str, Any]) -> Any:
 
 PLACES = tuple(places())
 LEAVES = tuple(place for place in PLACES if place.leaf)
-
-
-@lru_cache
-def defaults() -> dict[str, Any]:
-    """The chart's own values."""
-    found: dict[str, Any] = load_yaml((CHART / "values.yaml").read_text(), "values.yaml")[0]
-    return found
 
 
 def concrete(path: tuple[str, ...]) -> tuple[str, ...]:

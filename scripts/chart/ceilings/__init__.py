@@ -16,13 +16,13 @@ import importlib
 import operator
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from types import ModuleType
 from typing import Any
 
 from scripts.chart.helm import CHART
-from scripts.chart.yaml import load_yaml
+from scripts.chart.values_schema import defaults
 
 PAGE = CHART.parents[1] / "docs" / "ceilings.md"
 _PLACE = re.compile(r"\{([\w.<>]+)(?::([\w./-]+))?(?:\|([\w%]+))?\}")
@@ -66,26 +66,17 @@ class Section:
     rows: tuple[Ceiling, ...] = field(default_factory=tuple)
 
 
-@cache
-def values() -> Mapping[str, Any]:
-    """Give the chart's default values."""
-    found: Mapping[str, Any] = load_yaml((CHART / "values.yaml").read_text(), "values.yaml")[0]
-    return found
-
-
-@cache
-def constant(module: str, name: str) -> int | float:
-    """Give a constant of the Docker gateway. Raises AttributeError or ImportError if there is none."""
+def gateway_module(name: str) -> ModuleType:
+    """Give a module of the Docker gateway. Raises ImportError if there is none."""
     if (files := str(CHART / "files")) not in sys.path:
         sys.path.append(files)
-    found: int | float = operator.attrgetter(name)(importlib.import_module(f"docker_gateway.{module}"))
-    return found
+    return importlib.import_module(f"docker_gateway.{name}")
 
 
 def value(key: str, inner: str = "") -> Any:
     """Give the default of a value, with `inner` of something below it. Raises KeyError."""
     steps = key.replace("workers.<name>.", "workerDefaults.").split(".")
-    found: Any = values()
+    found: Any = defaults()
     for step in steps:
         found = found[step]
     if not inner:
@@ -102,7 +93,7 @@ def expanded(text: str) -> str:
     def place(match: re.Match[str]) -> str:
         key, inner, unit = match[1], match[2] or "", match[3] or ""
         if "." not in key:
-            number: Any = constant(key, inner)
+            number = operator.attrgetter(inner)(gateway_module(key))
             return _bytes(int(number)) if unit == "bytes" else f"{number:g}{unit and f' {unit}'}"
         where = f"`{key}`"
         if inner:

@@ -6,7 +6,8 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scripts.chart import CHART, Manifest, Manifests, load_yaml, matches
+from scripts.chart import Manifest, Manifests, matches
+from scripts.chart.values_schema import defaults
 from scripts.lint import reach
 from scripts.lint.model import CheckRelease, Found, Policy, cis, nsa, pss
 from scripts.lint.pod_security import Level, verdict
@@ -17,10 +18,7 @@ from scripts.lint.reach import Direction, Endpoint, Network
 LEVELS: tuple[Level, ...] = ("privileged", "baseline", "restricted")
 #: Where clouds serve metadata and credentials to nodes: the chart's list, whatever a release's values are.
 METADATA: tuple[Network, ...] = tuple(
-    ipaddress.ip_network(cidr)
-    for cidr in load_yaml((CHART / "values.yaml").read_text(), "values.yaml")[0]["networkPolicy"][
-        "metadataAddresses"
-    ]
+    ipaddress.ip_network(cidr) for cidr in defaults()["networkPolicy"]["metadataAddresses"]
 )
 DNS_PORTS = (53, 5353)
 #: Addresses of nobody in particular: documentation prefixes (RFC 5737, RFC 3849).
