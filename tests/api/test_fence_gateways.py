@@ -7,6 +7,8 @@ he is not, nor one that has ended.
 from __future__ import annotations
 
 import base64
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -231,6 +233,17 @@ def test_tokens_without_a_pod(
         client.create(kpo_pod(installed.manifests), dry_run=True)
 
 
+def api_of(control_plane: ControlPlane, client: Client, directory: Path) -> Any:
+    """The gateway's own client of the API server, with another client's token."""
+    from docker_gateway import cluster_api, settings
+
+    (file := directory / f"token-{uuid.uuid4()}").write_text(
+        client.api.configuration.api_key["authorization"].removeprefix("Bearer ")
+    )
+    authority = control_plane.directory / "pki" / "apiserver.crt"
+    return cluster_api.KubernetesApi(settings.Kubernetes(control_plane.server, str(file), str(authority)))
+
+
 def test_the_gateways_own_way(
     control_plane: ControlPlane,
     installed: Installed,
@@ -241,24 +254,15 @@ def test_the_gateways_own_way(
     """The gateway's code, with its pod's token: a Lease, its renewal, a pod, and a dead one's collection."""
     monkeypatch.syspath_prepend(str(FILES))
     from docker_gateway import cluster_leases, settings
-    from docker_gateway.cluster_api import KubernetesApi
 
-    def leases(uid: str, token: str) -> cluster_leases.Leases:
-        file = tmp_path / uid
-        file.write_text(token)
-        kubernetes = settings.Kubernetes(
-            control_plane.server, str(file), str(control_plane.directory / "pki" / "apiserver.crt")
-        )
+    def leases(uid: str, client: Client) -> cluster_leases.Leases:
         tasks = settings.Tasks(namespace=TASKS)
         return cluster_leases.Leases(
-            KubernetesApi(kubernetes), settings.Settings(owner=uid, kubernetes=kubernetes, tasks=tasks)
+            api_of(control_plane, client, tmp_path), settings.Settings(owner=uid, tasks=tasks)
         )
 
-    def token(client: Client) -> str:
-        return str(client.api.configuration.api_key["authorization"].removeprefix("Bearer "))
-
     dying, dying_uid = installed.bound("worker-that-dies")
-    one, other = leases(dying_uid, token(dying)), leases(gateway[1], token(gateway[0]))
+    one, other = leases(dying_uid, dying), leases(gateway[1], gateway[0])
     for each in (one, one, other):
         each._renew()
     dying.create(gateway_pod(installed.manifests, tmp_path, owner=dying_uid))
@@ -268,3 +272,44 @@ def test_the_gateways_own_way(
         with pytest.raises(Refused, match="not found"):
             control_plane.admin.get(lease("", name=name))
     other.release()
+
+
+@pytest.mark.attack(actor=AUTHOR, finding=(15,))
+def test_ended_pods_that_nobody_deletes(
+    control_plane: ControlPlane,
+    installed: Installed,
+    gateway: tuple[Client, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The gateway deletes pods of KubernetesPodOperator with its own rights, behind the fence."""
+    monkeypatch.syspath_prepend(str(FILES))
+    from docker_gateway import cluster_ended_pods, cluster_pods, settings
+
+    monkeypatch.setattr(cluster_pods, "_PAGE", 1)
+    admin, pods = control_plane.admin, {}
+    for name in ("first", "second", "third", "late", "running"):
+        pods[name] = pod = kpo_pod(installed.manifests)
+        pod["metadata"]["name"] = f"ended-pods-{name}"
+        installed.worker.create(pod)
+    for name in ("first", "second", "third", "late"):
+        end = "2099-01-01T00:00:00Z" if name == "late" else "2026-01-01T00:00:00Z"
+        terminated = {"exitCode": 1, "reason": "Error", "startedAt": end, "finishedAt": end}
+        statuses = [
+            {"name": "base", "image": "busybox:1.37", "imageID": "", "ready": False, "restartCount": 0}
+        ]
+        status = {
+            "phase": "Failed",
+            "containerStatuses": [{**statuses[0], "state": {"terminated": terminated}}],
+        }
+        admin.patch(pods[name], {"status": status}, subresource="status")
+    collector = cluster_ended_pods.EndedPods(
+        cluster_pods.Pods(api_of(control_plane, gateway[0], tmp_path), TASKS), settings.Tasks(namespace=TASKS)
+    )
+    collector._sweep(time.time() + 60)
+    found = admin.request("GET", admin.path(pods["late"], named=False))["items"]
+    left = {each["metadata"]["name"] for each in found}
+    there = {name for name, pod in pods.items() if pod["metadata"]["name"] in left}
+    assert there == {"late", "running"}
+    for name in there:
+        admin.delete(pods[name])

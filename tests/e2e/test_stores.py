@@ -12,8 +12,8 @@ import pytest
 from scripts.chart.helm import CHART
 from scripts.live import RELEASE, CommandError, Target
 from scripts.overlays.definitions import merged
-from tests.e2e.certificates import authority, certificate
 from tests.e2e.conftest import SMALL, starting, wait_until
+from tests.support.certificates import authority, certificate
 
 pytestmark = pytest.mark.touches("release")
 

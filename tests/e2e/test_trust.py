@@ -10,8 +10,8 @@ import pytest
 from scripts.cluster import REGISTRY
 from scripts.live import NAMESPACE, CommandError, Target
 from scripts.overlays.definitions import merged
-from tests.e2e.certificates import authority, certificate
 from tests.e2e.conftest import Release, install
+from tests.support.certificates import authority, certificate
 
 pytestmark = pytest.mark.touches("release")
 

@@ -2,94 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from docker_gateway import health_port, listener
 
+from tests.gateway.gateway_program import program
 from tests.support.attacks import AUTHOR
-from tests.support.paths import FILES
 from tests.support.waiting import wait_until
 
 #: What a container runtime may set: the limit may be raised, or not.
 LIMITS = [(256, 256), (512, 4096)]
-PING = b"GET /_ping HTTP/1.1\r\nHost: a\r\n\r\n"
-
-
-class Program:
-    """A gateway as the chart runs it, with a limit of open files and nothing behind it."""
-
-    def __init__(self, directory: Path, soft: int, hard: int) -> None:
-        self.path = directory / "docker.sock"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
-        (directory / "settings.json").write_text(
-            json.dumps(
-                {
-                    "socket": str(self.path),
-                    "healthPort": self.port,
-                    "healthHost": "127.0.0.1",
-                    "kubernetes": {"server": "http://127.0.0.1:9", "tokenFile": "/nowhere"},
-                }
-            )
-        )
-        environment = {
-            "AIRDOCK_GATEWAY_CONFIG": str(directory / "settings.json"),
-            "AIRDOCK_GATEWAY_OWNER": "owner",
-        }
-        self.log = directory / "log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-SE", str(FILES / "docker_gateway")],
-                env=environment,
-                stderr=log,
-                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)),
-            )
-        wait_until(lambda: b"listening" in self.log.read_bytes(), 60, "it listens")
-
-    def connect(self, health: bool) -> socket.socket:
-        sock = socket.socket(socket.AF_INET if health else socket.AF_UNIX)
-        sock.connect(("127.0.0.1", self.port) if health else str(self.path))
-        sock.settimeout(60)
-        return sock
-
-    def healthy(self) -> bool:
-        with self.connect(health=True) as sock:
-            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
-            return sock.recv(1000).startswith(b"HTTP/1.1 200 ")
-
-    def pings(self) -> bool:
-        with self.connect(health=False) as sock:
-            try:
-                sock.sendall(PING)
-                return sock.recv(1000).startswith(b"HTTP/1.1 200 ")
-            except ConnectionError:
-                return False
-
-    def files(self) -> int:
-        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
-
-
-@contextmanager
-def program(directory: Path, soft: int, hard: int) -> Iterator[Program]:
-    started = Program(directory, soft, hard)
-    try:
-        yield started
-    finally:
-        started.process.kill()
-        started.process.wait()
 
 
 @pytest.mark.parametrize(("soft", "hard"), LIMITS)

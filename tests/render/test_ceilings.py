@@ -246,7 +246,7 @@ def test_rows_name_nothing_else() -> None:
     assert not stale
 
 
-def tests() -> set[str]:
+def named_tests() -> set[str]:
     return {
         f"{path.relative_to(ROOT)}::{node.name}"
         for path in (ROOT / "tests").rglob("test_*.py")
@@ -256,7 +256,7 @@ def tests() -> set[str]:
 
 
 def test_each_row_has_a_test_or_a_reason() -> None:
-    there = tests()
+    there = named_tests()
     for row in ROWS:
         assert row.test in there or (not row.test and NONE in row.ceiling), f"{row.resource}: {row.test}"
         assert row.removed, row.resource

@@ -12,7 +12,7 @@ _ROWS = (
         "memory and CPU of the gateway", _CLIENT,
         "{workers.<name>.dockerGateway.resources.limits.memory}, {workers.<name>.dockerGateway.resources.limits.cpu}",
         "-", "the kubelet restarts the gateway, and its containers end",
-        "tests/e2e/gateway_cluster/test_results.py::test_a_hundred_at_once",
+        "tests/gateway/test_memory.py::test_as_many_containers_as_there_may_be",
     ),
     Ceiling(
         "connections", _CLIENT,

@@ -24,9 +24,9 @@ _OBJECTS = (
     ),
     Ceiling(
         "pods, with ended ones", f"{_BOTH}, Jobs", "{tasks.quota.hard:count/pods}", "-",
-        "by the task (`on_finish_action`). The Docker gateway deletes its pods {tasks.ttlSeconds|s} after their end."
-        " A pod of a Kubernetes operator that its task kept, or whose worker was killed, stays until somebody"
-        " deletes it, or Kubernetes' pod garbage collector does",
+        "by the task (`on_finish_action`). The Docker gateway deletes its pods {tasks.ttlSeconds|s} after their end,"
+        " and any other pod without an owner {tasks.ttlSecondsAfterFinished|s} after its end: one that its task"
+        " kept, or whose worker was killed",
         f"{_API}::test_ended_pods_are_counted", ("create pods",),
     ),
     Ceiling(
@@ -58,7 +58,8 @@ _OBJECTS = (
         "PersistentVolumeClaims", f"{_WORKER} with `tasks.rbac.claims`; ephemeral volumes",
         "{tasks.quota.hard:persistentvolumeclaims}, each of {tasks.admission.maxVolumeSize}. None by default:"
         " `tasks.admission.storageClasses` is empty",
-        "-", "of an ephemeral volume: with its pod. Others by KubernetesDeleteResourceOperator, otherwise not",
+        "-", "of an ephemeral volume: with its pod. Others by KubernetesDeleteResourceOperator, otherwise not: their"
+        " data may be wanted",
         _COUNTED, ("create persistentvolumeclaims",),
     ),
     Ceiling(

@@ -127,7 +127,13 @@ class ClusterWorld(World):
                        and _selected(labels, selector)]  # fmt: skip
                 self.watchers.append((selector, pieces := Pieces(old)))
                 return Reply(pieces=pieces)
-            found = [p for p in self.pods.values() if _selected(p["metadata"].get("labels"), selector)]
+            phase = query.get("fieldSelector", "").removeprefix("status.phase=")
+            found = [
+                pod
+                for pod in self.pods.values()
+                if _selected(pod["metadata"].get("labels"), selector)
+                and phase in ("", pod["status"]["phase"])
+            ]
             meta = {"resourceVersion": str(self._version)}
             return Reply(body={"metadata": meta, "items": copy.deepcopy(found)})
         if name not in self.pods:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import threading
 from pathlib import Path
 from typing import BinaryIO
@@ -19,12 +20,13 @@ from .world import World
 class Front:
     """Serves a world on a unix socket, or on a TCP port of localhost where no path is given."""
 
-    def __init__(self, world: World, path: Path | None = None) -> None:
-        self._world = world
+    def __init__(self, world: World, path: Path | None = None, tls: ssl.SSLContext | None = None) -> None:
+        self._world, self._tls = world, tls
         self._listener = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
         self._listener.bind(str(path) if path else ("127.0.0.1", 0))
         self._listener.listen(512)
-        self.address = str(path) if path else f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        server = "https://localhost" if tls else "http://127.0.0.1"
+        self.address = str(path) if path else f"{server}:{self._listener.getsockname()[1]}"
         self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, name="stand-in", daemon=True).start()
 
@@ -44,15 +46,18 @@ class Front:
             each.close()
 
     def _serve(self, sock: socket.socket) -> None:
-        file = sock.makefile("rb")
         kept = False
         try:
-            while not kept and (line := file.readline()):
-                kept = self._answer(sock, file, line)
+            if self._tls:
+                self._open.discard(sock)
+                sock = self._tls.wrap_socket(sock, server_side=True)
+                self._open.add(sock)
+            with sock.makefile("rb") as file:
+                while not kept and (line := file.readline()):
+                    kept = self._answer(sock, file, line)
         except OSError:
             pass
         finally:
-            file.close()
             self._open.discard(sock)
             if not kept:
                 with contextlib.suppress(OSError):

@@ -21,6 +21,7 @@ The settings file of a group's gateway, as JSON. The names of the release's obje
 {{- $_ := set $tasks "tmpSizeLimit" (toString $given.tmp.sizeLimit) -}}
 {{- $_ := set $tasks "resultMaxSize" (toString $given.resultMaxSize) -}}
 {{- $_ := set $tasks "maxGraceSeconds" (int64 $given.admission.maxTerminationGracePeriodSeconds) -}}
+{{- $_ := set $tasks "ttlSecondsAfterFinished" (int64 $given.ttlSecondsAfterFinished) -}}
 {{- $_ := set $tasks "scheduleTimeoutSeconds" $given.timeouts.scheduleSeconds -}}
 {{- $_ := set $tasks "mountTimeoutSeconds" $given.timeouts.mountSeconds -}}
 {{- $_ := set $tasks "pullTimeoutSeconds" $given.timeouts.pullSeconds -}}

@@ -92,7 +92,8 @@ class Tasks:
     no author may set. `images` are allowed images, as the admission policy lists them; empty for any.
     `egress_policy` is the NetworkPolicy that restricts egress, empty if none does. `stdin`: clients may send
     input to pods. `result_max_size` is that of a file that a task retrieves. `max_grace_seconds` is the
-    longest grace period of a pod that admission allows. Times are in seconds.
+    longest grace period of a pod that admission allows. `ttl_seconds` are for pods of containers,
+    `ttl_seconds_after_finished` for others, 0 to keep them. Times are in seconds.
     """
 
     namespace: str = "airdock-tasks"
@@ -127,6 +128,7 @@ class Tasks:
     result_max_size: str = "64Mi"
     max_grace_seconds: int = 600
     ttl_seconds: int = 600
+    ttl_seconds_after_finished: int = 86400
     schedule_timeout_seconds: int = 600
     mount_timeout_seconds: int = 600
     pull_timeout_seconds: int = 120

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from .cluster_websocket import WebSocket, accepted, request_headers
+from .health import log
 from .settings import Kubernetes
 
 Object = dict[str, Any]
@@ -352,6 +353,15 @@ def _open(connection: http.client.HTTPConnection) -> None:
 def pods_path(namespace: str, name: str = "", sub: str = "") -> str:
     """Give the path of a namespace's pods, of one pod, or of one of its subresources."""
     return "/".join(filter(None, (f"/api/v1/namespaces/{quote(namespace)}/pods", quote(name), sub)))
+
+
+@contextlib.contextmanager
+def logged(what: str) -> Iterator[None]:
+    """Log an error, whatever it is, in the place of raising it."""
+    try:
+        yield
+    except Exception as error:
+        log(f"{what}-failed", error=str(error) if isinstance(error, ApiStatus) else repr(error))
 
 
 def _object(status: int, data: bytes) -> Object:

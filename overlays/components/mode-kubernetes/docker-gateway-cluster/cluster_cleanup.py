@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from .cluster_container import Container
+from .cluster_ended_pods import EndedPods
 from .cluster_judgement import Ended
 from .cluster_leases import Leases
 from .cluster_output import LOG_GRACE
@@ -47,6 +48,7 @@ class Cleanup:
     ) -> None:
         self._pods, self._waiting, self._watch, self._leases = pods, waiting, watch, leases
         self._replacement, self._removal = replacement, removal
+        self._ended_pods = EndedPods(pods, settings.tasks)
         self._tasks, self._containers, self._metrics = settings.tasks, containers, metrics
         self.loop = Loop("collect", self._step, lambda: _TICK)
 
@@ -58,6 +60,7 @@ class Cleanup:
                 self.look_at(container)
             except Exception as error:
                 log("collector-failed", error=repr(error), **container.names())
+        self._ended_pods.tick()
 
     def look_at(self, container: Container) -> None:
         """Do what is due for one container."""

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
-from .cluster_api import ApiStatus, KubernetesApi, Object, pods_path
+from .cluster_api import ApiStatus, KubernetesApi, Object, logged, pods_path
 from .health import log
 from .labels import OWNER
 from .settings import Settings
@@ -53,7 +51,7 @@ class Leases:
                 log("lease-failed", error=str(error))
         if now - self._tried > self._seconds / 4:
             self._tried = now
-            with _logged("sweep"):
+            with logged("sweep"):
                 self._sweep(now)
 
     def ready(self) -> str:
@@ -62,7 +60,7 @@ class Leases:
 
     def release(self) -> None:
         """Delete the own Lease, unless a pod is left to which another gateway must see."""
-        with _logged("release"):
+        with logged("release"):
             query = {"labelSelector": f"{OWNER}={self._owner}"}
             pods = self._api.request("GET", pods_path(self._namespace), query).get("items") or []
             if all("deletionTimestamp" in pod["metadata"] for pod in pods):
@@ -105,7 +103,7 @@ class Leases:
                 dead.append((owner, silent))
         self._seen = seen
         for owner, silent in sorted(dead, key=lambda each: -each[1])[:_MOST]:
-            with _logged("sweep"):
+            with logged("sweep"):
                 self._collect(owner, silent)
 
     def _collect(self, owner: str, silent: float) -> None:
@@ -115,7 +113,7 @@ class Leases:
         ended = ("Succeeded", "Failed")
         due = [p for p in pods if silent > self._ttl or (p.get("status") or {}).get("phase") not in ended]
         for pod in due:
-            with _logged("sweep"):
+            with logged("sweep"):
                 self._gone(pods_path(self._namespace, pod["metadata"]["name"]))
         if due:
             log("sweep", gateway=owner, pods=len(due))
@@ -128,14 +126,6 @@ class Leases:
         except ApiStatus as status:
             if status.code != 404:
                 raise
-
-
-@contextmanager
-def _logged(what: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        log(f"{what}-failed", error=str(error) if isinstance(error, ApiStatus) else repr(error))
 
 
 def _duration(spec: Any) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from . import cluster_quota
@@ -19,6 +19,8 @@ from .model import Create
 _PATIENCE = 45.0
 #: Seconds that a deletion may take, beyond the pod's grace, before it is sent again.
 _AGAIN = 60.0
+#: Pods in one answer of the API server, where there may be many.
+_PAGE = 100
 
 
 class Delayed(ApiError):
@@ -77,6 +79,17 @@ class Pods:
         """Read a pod. Raises ApiStatus."""
         return self._api.request("GET", pods_path(self._namespace, name), patience=patience)
 
+    def ended(self) -> Iterator[Object]:
+        """Give the namespace's pods that have ended, whoever created them. Raises ApiStatus."""
+        for phase in ("Succeeded", "Failed"):
+            query = {"fieldSelector": f"status.phase={phase}", "limit": str(_PAGE)}
+            while True:
+                page = self._api.request("GET", pods_path(self._namespace), query)
+                yield from page.get("items") or ()
+                if not (following := page["metadata"].get("continue")):
+                    break
+                query["continue"] = following
+
     def delete(self, container: Container, why: str, grace: int | None) -> None:
         """Delete a container's pod in the background; `grace` None leaves the pod's own."""
         with container.changed:
@@ -89,10 +102,10 @@ class Pods:
 
     def delete_replaced(self, container: Container) -> None:
         """Delete the pod that another one replaces, if it is still there. Raises ApiStatus."""
-        self._request_deletion(container.pod_name, container.replaced[-1], 1)
+        self.request_deletion(container.pod_name, container.replaced[-1], 1)
 
-    def _request_deletion(self, name: str, uid: str, grace: int | None) -> bool:
-        """Tell whether there is such a pod."""
+    def request_deletion(self, name: str, uid: str, grace: int | None) -> bool:
+        """Tell whether there is such a pod. Raises ApiStatus."""
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if grace is not None:
             options["gracePeriodSeconds"] = grace
@@ -111,7 +124,7 @@ class Pods:
         """Ask for the deletion, which the pod's end follows in time: False."""
         uid = container.uid
         # Whatever its uid: a request that was sent twice may have created a second pod of this name.
-        if not self._request_deletion(container.pod_name, "", grace):
+        if not self.request_deletion(container.pod_name, "", grace):
             with container.changed:
                 # The pod of a `start` that is under way may come yet: then it is deleted at once.
                 container.end_due = time.monotonic()

@@ -6,7 +6,7 @@ from .backend import Refusal
 from .cluster_container import Container
 from .containers import Containers, Places
 
-#: Containers that have not ended. A hundred of them take 17 MiB (docs/docker-gateway.md, Measured).
+#: Containers that have not ended. tests/gateway/test_memory.py shows that they fit into the gateway's memory.
 MAX_CONTAINERS = 500
 #: Bytes of their pods as JSON, which stay in memory until they end.
 MAX_BYTES = 32 * 1024 * 1024
