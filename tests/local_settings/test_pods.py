@@ -216,6 +216,44 @@ def test_the_administrators_variables_are_defaults(monkeypatch: pytest.MonkeyPat
     assert [each["name"] for each in second["env"]] == ["A", "C"]
 
 
+#: Field -> what the administrator gives, as the API has it, and what an author writes.
+PLACED: dict[str, tuple[Any, Any]] = {
+    "nodeSelector": ({"pool": "gpu"}, {"pool": "mine"}),
+    "tolerations": ([{"key": "gpu", "operator": "Exists"}], [{"key": "mine", "operator": "Exists"}]),
+    "affinity": ({"nodeAffinity": {}}, {"podAffinity": {}}),
+    "topologySpreadConstraints": (
+        [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
+        [{"maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
+    ),
+    "priorityClassName": ("low", "high"),
+    "runtimeClassName": ("gvisor", "kata"),
+    "schedulerName": ("batch", "mine"),
+}
+
+
+@pytest.mark.parametrize("field", PLACED)
+@pytest.mark.parametrize("author", ["nothing", "empty", "own"])
+def test_where_pods_run_is_a_default(monkeypatch: pytest.MonkeyPatch, field: str, author: str) -> None:
+    """KubernetesPodOperator writes an empty map or list where its author gives none."""
+    default, own = PLACED[field]
+    monkeypatch.setenv("AIRDOCK_TASK_POD", json.dumps({"spec": {field: default}}))
+    name = next(name for name, key in models.V1PodSpec.attribute_map.items() if key == field)
+    p = pod(**{name: {"nothing": None, "empty": type(own)(), "own": own}[author]})
+    load().pod_mutation_hook(p)
+    assert wire(p)[field] == (own if author == "own" else default)
+
+
+def test_labels_and_annotations_are_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"team": "data", "cost": "low"}
+    monkeypatch.setenv("AIRDOCK_TASK_POD", json.dumps({"labels": given, "annotations": given}))
+    p = pod()
+    p.metadata.labels = {"cost": "high", "dag_id": "d"}
+    load().pod_mutation_hook(p)
+    assert p.metadata.labels == {"team": "data", "cost": "high", "dag_id": "d"}
+    assert p.metadata.annotations == given
+    assert "nodeSelector" not in wire(p)
+
+
 LABELS: list[dict[str, str] | None] = [None, {}, {"kubernetes_executor": ""}, {"kubernetes_executor": "True"}]
 
 

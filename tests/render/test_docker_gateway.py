@@ -265,7 +265,18 @@ def test_pods_that_the_admission_policy_would_reject_are_refused(
 
 
 def test_groups_of_one_namespace_may_have_other_pods() -> None:
-    gpu = {"queues": ["gpu"], "tasks": {"pod": {"nodeSelector": {"gpu": "yes"}}}}
+    """The Docker gateway's, and those of the Kubernetes operators by the hook."""
+    pod, labels, note = {"nodeSelector": {"gpu": "yes"}}, {"cost": "gpu"}, {"note": "$(HOME)"}
+    gpu = {"queues": ["gpu"], "tasks": {"pod": pod, "podLabels": labels, "podAnnotations": note}}
     manifests = render({"workers": {"gpu": gpu}})
-    assert written(manifests, "gpu")["tasks"]["pod"] == {"nodeSelector": {"gpu": "yes"}}
+    assert written(manifests, "gpu")["tasks"]["pod"] == pod
     assert written(manifests, "default")["tasks"]["pod"] == {}
+    hooks = {}
+    for group in ("default", "gpu"):
+        worker = manifests.one("Deployment", name=f"airdock-worker-{group}")
+        assert worker.pod
+        hooks[group] = worker.pod.container("worker").env.get("AIRDOCK_TASK_POD")
+    assert hooks["default"] is None
+    assert hooks["gpu"]
+    found = json.loads(str(hooks["gpu"].value).replace("$$", "$"))
+    assert found == {"spec": pod, "labels": labels, "annotations": note}

@@ -8,7 +8,7 @@ DAGs that ran elsewhere run here unchanged, because
   gateway itself says in a container's log never becomes an XCom.
 * with KubernetesExecutor it has each task run in a pod of the worker group that serves its queue; and
 * `pod_mutation_hook` gives pods of KubernetesPodOperator and KubernetesJobOperator what Pod Security
-  "restricted" asks for, resources, and no service-account token.
+  "restricted" asks for, resources, where they run, and no service-account token.
 
 Settings of your own go into `airflow.localSettings` (the module `airdock_user_settings` beside this one). Its
 hooks run first, so that what they set counts as the author's; all else in it reaches Airflow as it is.
@@ -301,7 +301,8 @@ def pod_mutation_hook(pod: Any) -> None:
     KubernetesExecutor alone: each has all that from its template, and is compared with it, whatever the pod's
     labels say. Environment of the worker: AIRDOCK_TASK_SERVICE_ACCOUNT (a name),
     AIRDOCK_TASK_RUN_AS_USER (a uid, or empty for the image's own), AIRDOCK_TASK_USER_NAMESPACES ("true" where
-    root is allowed in a user namespace), AIRDOCK_TASK_RESOURCES and AIRDOCK_TASK_ENV (JSON objects),
+    root is allowed in a user namespace), AIRDOCK_TASK_RESOURCES, AIRDOCK_TASK_ENV and AIRDOCK_TASK_POD (JSON
+    objects; the last has `spec`, `labels` and `annotations`),
     AIRDOCK_XCOM_SIDECAR_PULL_POLICY (as in a pod; without it Kubernetes' default).
     """
     if os.environ.get("AIRDOCK_POD_TEMPLATES"):
@@ -319,6 +320,15 @@ def pod_mutation_hook(pod: Any) -> None:
         # Who names an account wants what it may do; who names none wants no token.
         if spec.automount_service_account_token is None:
             spec.automount_service_account_token = False
+
+    given = json.loads(os.environ.get("AIRDOCK_TASK_POD") or "{}")
+    for name, key in models.V1PodSpec.attribute_map.items():
+        # The operator writes an empty map or list for what its author leaves out.
+        if key in given.get("spec", {}) and not _get(spec, name):
+            _set(spec, name, given["spec"][key])
+    for name in ("labels", "annotations"):
+        if name in given:
+            _set(pod.metadata, name, {**given[name], **(_get(pod.metadata, name) or {})})
 
     security = spec.security_context = spec.security_context or models.V1PodSecurityContext()
     user = os.environ.get("AIRDOCK_TASK_RUN_AS_USER", str(DEFAULT_USER))

@@ -36,6 +36,13 @@ AIRDOCK_TASK_RESOURCES: {{ toJson .group.tasks.resources | quote }}
 {{- with include "airdock.taskEnv" (dict "root" .root "tasks" .group.tasks) | fromJson }}
 AIRDOCK_TASK_ENV: {{ toJson . | replace "$" "$$" | quote }}
 {{- end }}
+{{- $pod := dict -}}
+{{- range $name, $key := dict "spec" "pod" "labels" "podLabels" "annotations" "podAnnotations" -}}
+{{- with get $.group.tasks $key }}{{ $_ := set $pod $name . }}{{ end -}}
+{{- end }}
+{{- with $pod }}
+AIRDOCK_TASK_POD: {{ toJson . | replace "$" "$$" | quote }}
+{{- end }}
 {{- if and .root.Values.controlPlane.enabled (ne true .group.tasks.rbac.deferrable) }}
 AIRDOCK_TASK_DEFERRABLE: "false"
 {{- end }}
