@@ -171,16 +171,25 @@ def run(command: list[str], stdin: str | None = None, timeout: float = 1200) -> 
 
 
 def current_context() -> Target | None:
-    """Give the cluster of the current kube context if there is one and it answers."""
+    """Give the cluster of the current kube context, maybe the native one, if there is one and it answers."""
     if not os.environ.get("KUBECONFIG") and not (Path.home() / ".kube" / "config").exists():
         return None
     kubectl = str(tools.path("kubectl"))
     try:
         context = run([kubectl, "config", "current-context"], timeout=20).strip()
         run([kubectl, "get", "--raw=/readyz", "--request-timeout=10s"], timeout=20)
+        if os.access(KUBECONFIG, os.R_OK) and _authority() == _authority(f"--kubeconfig={KUBECONFIG}"):
+            return native_cluster()
     except CommandError:
         return None
     return Target(context, None, native=False)
+
+
+def _authority(*options: str) -> str:
+    """Give the CA of the cluster that kubectl would reach: each has its own, whatever a context is called."""
+    kubectl = str(tools.path("kubectl"))
+    path = "jsonpath={.clusters[0].cluster.certificate-authority-data}"
+    return run([kubectl, *options, "config", "view", "--minify", "--raw", "-o", path], timeout=20)
 
 
 def native_cluster() -> Target:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,51 @@ class TestChoice:
         assert target.choose() is OTHER
         monkeypatch.setenv("CLUSTER", "native")
         assert target.choose().native
+
+
+def kubeconfig(path: Path, context: str, authority: str) -> Path:
+    """Write one whose cluster has this CA; give its path."""
+    data = base64.b64encode(authority.encode()).decode()
+    cluster = {"server": "https://127.0.0.1:6443", "certificate-authority-data": data}
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": context,
+        "contexts": [{"name": context, "context": {"cluster": "c", "user": "u"}}],
+        "users": [{"name": "u", "user": {}}],
+        "clusters": [{"name": "c", "cluster": cluster}],
+    }
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("context", "authority", "native"),
+    [
+        (target.CONTEXT, "native", True),
+        ("renamed", "native", True),
+        (target.CONTEXT, "another", False),
+        ("somebodys", "", False),
+    ],
+)
+def test_the_native_cluster_is_known_by_its_authority(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, context: str, authority: str, native: bool
+) -> None:
+    """Also where KUBECONFIG names it, as `make up` tells its user to; a name says nothing."""
+    ask = target.run
+
+    def answers(command: list[str], *arguments: Any, **options: Any) -> str:
+        return "ok" if "--raw=/readyz" in command else ask(command, *arguments, **options)
+
+    monkeypatch.setattr(target, "run", answers)
+    monkeypatch.setattr(target, "KUBECONFIG", kubeconfig(tmp_path / "native", target.CONTEXT, "native"))
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "users", context, authority)))
+    monkeypatch.delenv("CLUSTER", raising=False)
+    found = target.choose()
+    assert found.native is native
+    assert found.kubeconfig == (tmp_path / "native" if native else None)
+    monkeypatch.setattr(target, "KUBECONFIG", tmp_path / "there is none")
+    assert not target.choose().native
 
 
 def found(monkeypatch: pytest.MonkeyPatch, dind: Finding, socket: Finding) -> None:
