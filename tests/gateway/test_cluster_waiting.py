@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_gateway import cluster_cleanup, cluster_waiting
+from docker_gateway import cluster_cleanup, cluster_judgement, cluster_waiting
 
 from tests.gateway.stand_ins.cluster import ClusterWorld
 from tests.gateway.stand_ins.gateway import Client, Gateway, running
@@ -66,7 +66,11 @@ CREATING = {"reason": "ContainerCreating"}
 
 
 @pytest.mark.parametrize(
-    ("reason", "key"), [("FailedMount", "mountSeconds"), ("FailedCreatePodSandBox", "createSeconds")]
+    ("reason", "key"),
+    [
+        *((reason, "mountSeconds") for reason in cluster_judgement.MOUNTS),
+        *((reason, "createSeconds") for reason in cluster_judgement.SANDBOX),
+    ],
 )
 def test_what_the_node_cannot_prepare_fails_with_the_events_words(
     tmp_path: Path, reason: str, key: str
@@ -88,20 +92,28 @@ def test_what_the_node_cannot_prepare_fails_with_the_events_words(
     assert (status, answer["message"]) == (500, words)
 
 
-def test_an_error_that_goes_away_costs_nothing_but_a_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("CreateContainerError", 'name "x" is reserved'),
+        ("CreateContainerError", "context deadline exceeded"),
+        ("RunContainerError", "failed to create shim task: context canceled"),
+    ],
+)
+def test_an_error_that_goes_away_costs_nothing_but_a_line(tmp_path: Path, reason: str, words: str) -> None:
     with begun(tmp_path) as (container, world, task):
-        error = {"reason": "CreateContainerError", "message": 'name "x" is reserved'}
+        error = {"reason": reason, "message": words}
         for _ in range(3):
             world.report(task, error, PodScheduled="True", PodReadyToStartContainers="True")
-            container.said("is reserved")
+            container.said(words)
             threading.Event().wait(0.1)
         world.run(task)
         world.print(task, b"done\n")
         world.exit(task, 0)
         lines, status, answer = container.end()
     assert (status, answer) == (200, {"StatusCode": 0})
-    assert [line for line in lines if "is reserved" in line] == [
-        '[airdock] Waiting: the container cannot be created: CreateContainerError: name "x" is reserved;'
+    assert [line for line in lines if words in line] == [
+        f"[airdock] Waiting: the container cannot be created: {reason}: {words};"
         " the task fails after 120 s (tasks.timeouts.createSeconds)"
     ]
     assert lines[-1] == "done"

@@ -35,8 +35,10 @@ _HOPELESS = {
 #: Reasons of a waiting state that the kubelet's next try may resolve: the runtime was slow, for example.
 _CREATING = {"CreateContainerError", "RunContainerError"}
 #: Reasons of events about a pod whose volumes, and whose network or sandbox, are not there yet.
-MOUNTS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
-SANDBOX = ("FailedCreatePodSandBox",)
+MOUNTS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedMountOnFilesystemMismatch")
+SANDBOX = (
+    "FailedCreatePodSandBox", "FailedCreatePodContainer", "NetworkNotReady", "FailedPrepareDynamicResources",
+)  # fmt: skip
 _PULLING = {
     "ErrImagePull",
     "ImagePullBackOff",
