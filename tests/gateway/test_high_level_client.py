@@ -72,3 +72,30 @@ def test_keys_that_detach_reach_the_daemon_or_are_an_error(
     with pytest.raises(APIError, match="detachKeys"):
         client.api.attach_socket(container.id, asked)
     client.api.attach_socket(container.id, {**asked, "stdin": 0}).close()
+
+
+@pytest.mark.parametrize("length", [1, 4, 12])
+def test_a_name_wins_over_an_id_that_begins_so(
+    gateway: Gateway, client: docker.DockerClient, length: int
+) -> None:
+    other = client.containers.create(IMAGE, ["sleep"])
+    named = client.containers.create(IMAGE, ["sleep"], name=other.id[:length])
+    assert client.containers.get(other.id[:length]) == named
+    assert client.containers.get(other.id[:20]) == other
+
+
+def test_what_several_have_is_no_container_that_is_missing(
+    gateway: Gateway, client: docker.DockerClient
+) -> None:
+    """By a prefix of their ids; in the cluster also by a name."""
+    ids = [client.containers.create(IMAGE, ["sleep"]).id for _ in range(17)]
+    first = next(each[0] for each in ids if [other[0] for other in ids].count(each[0]) > 1)
+    names = [first]
+    if not on_daemon(gateway):
+        for _ in range(2):
+            client.containers.create(IMAGE, ["sleep"], name="twice")
+        names.append("twice")
+    for name in names:
+        with pytest.raises(APIError, match="containers have the name or prefix") as error:
+            client.containers.get(name)
+        assert error.value.status_code == 400

@@ -87,15 +87,18 @@ class Containers(Generic[C]):
             return self._by_id.get(container_id)
 
     def find(self, wanted: str) -> C:
-        """Give one by id, name or unique prefix. Raises ApiError 404."""
+        """Give one by id, else by name, else by unique prefix, as the daemon does. Raises ApiError."""
         found = self.get(wanted)
-        if found is None or self.hidden(found):
-            shown = self.shown() if wanted else []
-            matches = [c for c in shown if c.id.startswith(wanted) or c.name == wanted]
-            found = matches[0] if len(matches) == 1 else None
-        if found is None:
+        if found and not self.hidden(found):
+            return found
+        shown = self.shown() if wanted else []
+        matches = [c for c in shown if c.name == wanted] or [c for c in shown if c.id.startswith(wanted)]
+        if len(matches) > 1:
+            message = f"{len(matches)} containers have the name or prefix {wanted[:80]}: use the whole id"
+            raise ApiError(400, message, "ambiguous")
+        if not matches:
             raise ApiError(404, f"No such container: {wanted[:80]}", "not-found")
-        return found
+        return matches[0]
 
     def unended(self) -> str:
         """Empty unless one could not be ended, else why."""
