@@ -64,7 +64,7 @@ IN_DAGS: Mapping[str, tuple[str, ...]] = {
         "gateway/test_cluster_manifest.py::test_binds_outside_are_refused",
     ),
     "api_version 1.30, 1.37, 1.41": (
-        "gateway/test_clients.py::test_old_versions_of_the_api",
+        "gateway/test_api_versions.py::test_docker_py_runs_with_every_version",
         "render/test_dind_daemon.py::test_the_daemon_takes_the_oldest_api_version",
     ),
     "docker_url of a usual proxy": (

@@ -380,13 +380,6 @@ def test_the_client_hears_events(gateway: Gateway, client: docker.DockerClient) 
     assert {"create", "start"} <= {each["status"] for each in past if each["id"] == container.id}
 
 
-def test_old_versions_of_the_api(gateway: Gateway) -> None:
-    for version in ("1.24", "1.30", "1.37", "1.41", "1.47"):
-        client = docker.DockerClient(f"unix://{gateway.path}", version=version, timeout=30)
-        assert client.containers.run(IMAGE, ["echo", "a"]) == b"a\n"
-        client.close()
-
-
 @pytest.mark.parametrize("_", range(5))
 def test_what_was_removed_does_not_come_back(gateway: Gateway, client: docker.DockerClient, _: int) -> None:
     container = client.containers.create(IMAGE, ["sleep"])

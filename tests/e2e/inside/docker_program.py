@@ -3,7 +3,7 @@
     python docker_program.py PROGRAM     # prints a JSON object: case -> outcome, on the last line
 
 A case is a shell script in which `docker` is the program, and `$C` a name that no other case uses. Each runs
-in a process group with a time limit; what it leaves is removed.
+in a process group with a time limit; what it leaves is removed. Some run Python code with docker-py.
 """
 
 # mypy: ignore-errors
@@ -11,6 +11,7 @@ in a process group with a time limit; what it leaves is removed.
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,6 +21,31 @@ from concurrent.futures import ThreadPoolExecutor
 IMAGE = "busybox:1.37"
 AT_ONCE = 3
 SECONDS = 150
+
+#: The oldest, one that tutorials pin, and the newest that every mode speaks.
+VERSIONS = ("1.24", "1.41", "1.47")
+
+
+def sdk(code, version="auto"):
+    """Make a case of Python code with a docker-py client."""
+    begin = f"""import os, docker
+C, I, SLEEP = os.environ["C"], os.environ["I"], ["sleep", "100"]
+client = docker.from_env(timeout=120, version="{version}")
+run = client.containers.run
+"""
+    return f"python -c {shlex.quote(begin + code)}"
+
+
+#: What is seen of a container from its creation to its removal.
+LOOK = """
+c = run(I, ["sh", "-c", "echo a; exit 3"], name=C, detach=True, environment={"X": "y"}, labels={"l": C},
+        mem_limit="64m")
+print(c.wait()["StatusCode"], c.logs())
+c.reload()
+print(c.status, c.attrs["HostConfig"]["Memory"])
+print([each.name for each in client.containers.list(all=True, filters={"label": f"l={C}"})])
+c.remove()
+"""
 
 CASES = {
     "run": "docker run $I echo hello",
@@ -90,7 +116,23 @@ CASES = {
     " --filter event=create --filter event=start --filter event=die --format '{{.Action}}'",
     "info": "docker info -f '{{.OSType}}'",
     "version": "docker version -f '{{.Server.Os}}'",
-    "API 1.44": "DOCKER_API_VERSION=1.44 docker run --rm $I echo a",
+    **{
+        f"API {each}": f"export DOCKER_API_VERSION={each}; docker run --rm $I echo a;"
+        " docker run -d --name $C --label l=$C $I sh -c 'echo b; sleep 4; exit 3' >/dev/null;"
+        " docker ps --filter label=l=$C --format '{{.Names}} {{.State}}'; docker wait $C; docker logs $C;"
+        " docker inspect -f '{{.State.ExitCode}}' $C; docker rm $C"
+        for each in VERSIONS
+    },
+    **{f"docker-py, API {each}": sdk(LOOK, each) for each in VERSIONS},
+    "docker-py: run": sdk("print(run(I, ['echo', 'a'], remove=True))"),
+    "docker-py: run, a stream": sdk("print(list(run(I, ['seq', '3'], stream=True)))"),
+    "docker-py: run, exit code": sdk("run(I, ['sh', '-c', 'exit 3'])") + " 2>&1 | grep -o ' exit status 3'",
+    "docker-py: stop": sdk(
+        "c = run(I, SLEEP, name=C, detach=True); c.stop(timeout=1); c.reload(); print(c.status)"
+    ),
+    "docker-py: kill": sdk("c = run(I, SLEEP, name=C, detach=True); c.kill(); print(c.wait()['StatusCode'])"),
+    "docker-py: images": sdk("print(I in client.images.pull(I).tags, I in client.images.get(I).tags)"),
+    "docker-py: none there": sdk("client.containers.get(C)") + " 2>&1 | grep -o docker.errors.NotFound",
     "exec": "docker run -d --name $C $I sleep 60 >/dev/null; docker exec $C echo a",
     "cp into": "docker create --name $C $I cat /tmp/f >/dev/null; echo a > f; docker cp -q f $C:/tmp/f;"
     " docker start -a $C",
@@ -107,7 +149,7 @@ def run(number, name, program):
     """Give code, output and errors of a case; a time that ran out is a code of its own."""
     container = f"case{number}-{os.getpid()}"
     with tempfile.TemporaryDirectory() as directory:
-        functions = f'docker() {{ "{program}" "$@"; }}; C={container}; I={IMAGE}\n'
+        functions = f'docker() {{ "{program}" "$@"; }}; export C={container} I={IMAGE}\n'
         environment = {**os.environ, "HOME": directory}
         process = subprocess.Popen(
             ["bash", "-c", functions + CASES[name]], cwd=directory, env=environment, text=True,

@@ -29,7 +29,11 @@ BUSYBOX, PYTHON = "busybox:1.37", "python:3.13-slim"
 AT_ONCE = 4
 SECONDS = 120
 
+#: The oldest with which docker-py takes `mounts`, what tutorials pin, the newest that every mode speaks.
+VERSIONS = ("1.30", "1.41", "1.47", "auto")
+
 PICKLE = "import pickle; pickle.dump({'a': [1, None, 'ä']}, open(%r, 'wb'))"
+NAME = "import getpass, os; print(getpass.getuser()); print(os.access(os.path.expanduser('~'), os.W_OK))"
 TMP = "ls -A $AIRFLOW_TMP_DIR; echo x > $AIRFLOW_TMP_DIR/y && cat $AIRFLOW_TMP_DIR/y; echo $AIRFLOW_TMP_DIR"
 
 
@@ -66,6 +70,10 @@ def returns_a_value():
 
 def returns_nothing():
     print("said")
+
+
+def returns_much():
+    return "x" * (6 << 20)
 
 
 def takes_arguments(a, b):
@@ -118,7 +126,17 @@ CASES = {
     "auto_remove='success', exit code 1": docker("exit 1", auto_remove="success"),
     "auto_remove='force'": docker(auto_remove="force"),
     "timeout=30": docker(timeout=30),
-    "api_version='1.44'": docker(api_version="1.44"),
+    **{
+        f"api_version={each!r}, exit code 3": docker(
+            'echo "$A"; pwd; exit 3', api_version=each, environment={"A": "b"}, mem_limit="64m",
+            working_dir="/tmp",
+        )
+        for each in VERSIONS
+    },
+    **{
+        f"api_version={each!r}, retrieve_output": retrieve("/tmp/result", api_version=each)
+        for each in VERSIONS
+    },
     "docker_url='unix://var/run/docker.sock'": docker(docker_url="unix://var/run/docker.sock"),
     # images
     "force_pull=True": docker(force_pull=True),
@@ -170,6 +188,8 @@ CASES = {
     "retrieve_output, exit code 1": retrieve("/tmp/result", command=["false"]),
     # who runs it, and with what
     "user: none": docker("id -u; echo x > $HOME/y && echo written", user=None),
+    "user: none, its name": docker(image=PYTHON, command=["python", "-c", NAME]),
+    "user: none, a file in the working directory": docker("echo x > y && cat y", image=PYTHON),
     "user='1234'": docker("id -u", user="1234"),
     "user=1234": docker("id -u", user=1234),
     "user='1234:5678'": docker("id -u; id -g", user="1234:5678", xcom_all=True),
@@ -201,6 +221,7 @@ CASES = {
     # @task.docker
     "@task.docker": decorated(returns_a_value),
     "@task.docker that returns nothing": decorated(returns_nothing),
+    "@task.docker that returns 6 MiB": decorated(returns_much),
     "@task.docker with arguments": decorated(takes_arguments, 1, {"x": "ä"}),
     "@task.docker that raises": decorated(raises),
     "@task.docker, mount_tmp_dir=False": decorated(returns_a_value, mount_tmp_dir=False),

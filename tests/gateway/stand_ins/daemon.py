@@ -37,11 +37,14 @@ class DaemonWorld(World):
     def __init__(self) -> None:
         super().__init__()
         self.listeners: list[Pieces] = []
+        #: The newest version of the API that it speaks, and those that it was asked in.
+        self.api_version, self.versions = "1.47", set[str]()
         self.volumes: dict[str, dict[str, Any]] = {}
 
     def handle(self, method: str, path: str, query: dict[str, str], body: Any) -> Reply:
-        path = re.sub(r"\A/v1\.\d+", "", path)
+        _, version, path = re.split(r"\A(?:/v(1\.\d+))?(?=/)", path)
         with self.lock:
+            self.versions |= {version} if version else set()
             if len(self.requests) < 10_000:
                 self.requests.append(f"{method} {path}")
             if match := _CONTAINER.match(path):
@@ -91,7 +94,10 @@ class DaemonWorld(World):
         if path == "/images/json":
             names = json.loads(query["filters"])["reference"]
             return Reply(body=[{**IMAGE, "RepoTags": [*names, "other-team/secret:1"]}])
-        answers = {"/version": {"ApiVersion": "1.47"}, "/info": {"Containers": 99, "ServerVersion": "29.0"}}
+        answers = {
+            "/version": {"ApiVersion": self.api_version},
+            "/info": {"Containers": 99, "ServerVersion": "29.0"},
+        }
         return Reply(body=answers.get(path, {}))
 
     def _listed(self, task: Task) -> dict[str, Any]:
