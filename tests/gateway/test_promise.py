@@ -159,6 +159,35 @@ def test_a_log_that_breaks_is_read_once_more_however_late_it_is(
         assert answer == (200, {"StatusCode": 0})
 
 
+def test_a_log_that_breaks_as_its_pod_is_deleted_is_no_success(tmp_path: Path) -> None:
+    """A client asks for the end of a container that ends by itself before its pod is deleted."""
+    with running("cluster", tmp_path) as gateway:
+        wait_until(lambda: not gateway.backend.ready(), 20, "ready", 0.01)
+        world: Any = gateway.world
+        client, task = started(gateway)
+        (container,) = gateway.backend.containers.all()
+        wait_until(lambda: task.followers, 20, "its log is read", 0.01)
+        with world.lock:
+            followers, handle = list(task.followers), world.handle
+            task.followers.clear()
+            world.print(task, b"a line\n")
+
+        def end_first(verb: str, *request: Any) -> Any:
+            if verb == "DELETE":
+                world.exit(task, 0)
+                wait_until(lambda: container.ended, 20, "its end is known", 0.01)  # type: ignore[union-attr]
+            return handle(verb, *request)
+
+        world.handle = end_first
+        assert gateway.client().ask("POST", f"/containers/{container.id}/kill")[0] == 204
+        wait_until(lambda: container.gone, 20, "its pod is gone", 0.01)  # type: ignore[union-attr]
+        for each in followers:
+            each.put(BREAK)
+        assert client.output() == b""
+        status, answer = gateway.client().ask("POST", f"/containers/{container.id}/wait")
+        assert (status, "output could not be read" in str(answer)) == (500, True)
+
+
 def gone_from(client: Client) -> bool:
     """Tell whether the gateway closes a client's connection soon."""
     poll = select.poll()

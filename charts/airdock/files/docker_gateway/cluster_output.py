@@ -113,12 +113,13 @@ class Output:
         """Tell whether the rest of the output cannot be had any more."""
         container = self._container
         with container.changed:
-            if container.gone or container.removed or self._left():
+            if self._left():
                 return True
+            deleted = container.gone or container.removed
             late = bool(container.ended) and self._tried_at - container.ended_at > LOG_GRACE
-        if late:
-            self._lose("its node did not send it")
-        return late
+        if deleted or late:
+            self._lose("it was deleted" if deleted else "its node did not send it")
+        return deleted or late
 
     def _read_rest(self) -> None:
         """Read what the runtime wrote after the log stream had ended.
