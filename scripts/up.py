@@ -5,8 +5,8 @@
     python -m scripts.up down
 
 OVERLAY=kubernetes|dind|socket installs an overlay with kubectl in place of the chart with Helm.
-CLUSTER=native|current chooses the cluster; by default it is the current kube context's, or else a single node
-on this Linux host.
+CLUSTER=native|current chooses the cluster. By default it is the current kube context's if its name is that of
+a local one (kind, k3d, ...), or a single node on this Linux host if there is no current context.
 """
 
 from __future__ import annotations

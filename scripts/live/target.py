@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,8 @@ NAMESPACE = os.environ.get("AIRDOCK_NAMESPACE") or RELEASE
 #: The namespace of task pods, as the chart names it for this release.
 TASKS = f"{RELEASE}-tasks" if NAMESPACE == RELEASE else f"{NAMESPACE}-{RELEASE}-tasks"
 
+#: Contexts of clusters on the user's own machine: kind, k3d, minikube, Docker Desktop, Rancher Desktop.
+LOCAL = re.compile(r"(kind|k3d)-|(minikube|docker-desktop|rancher-desktop)\Z")
 
 #: Settings of a dind group whose daemons pull from the native cluster's registry in Docker Hub's place.
 NATIVE_DIND = {"registryMirrors": [f"http://{REGISTRY}"], "insecureRegistries": [REGISTRY]}
@@ -198,10 +201,14 @@ def native_cluster() -> Target:
 
 
 def choose() -> Target:
-    """Give the cluster that $CLUSTER names (native or current), or the current context's, or the native one.
+    """Give the cluster that $CLUSTER names (native or current).
+
+    Without it: the current context's if its name is that of a local one, the native one if there is none that
+    answers.
 
     Raises:
-        UpError: $CLUSTER is something else, or "current" and there is none.
+        UpError: $CLUSTER is something else, or "current" and there is none; or it is not set, and the current
+            context may be a cluster that others use.
     """
     wanted = os.environ.get("CLUSTER", "")
     if wanted not in ("", "native", "current"):
@@ -211,5 +218,10 @@ def choose() -> Target:
         raise UpError(
             "CLUSTER=current, but the current kube context is missing or does not answer: "
             "check `kubectl get nodes`, or leave CLUSTER out to start a cluster on this machine."
+        )
+    if found and not (wanted or found.native or LOCAL.match(found.context)):
+        raise UpError(
+            f"The current kube context {found.context} may be a cluster that others use: set CLUSTER=current "
+            "to use it, or CLUSTER=native to start a cluster on this machine."
         )
     return found or native_cluster()

@@ -43,10 +43,32 @@ class TestChoice:
         assert up.main(["up"]) == 1
         assert "CLUSTER=kind is not known" in capsys.readouterr().err
 
-    def test_an_answering_context_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize(
+        ("context", "local"),
+        [
+            ("kind-airdock", True),
+            ("k3d-dev", True),
+            ("minikube", True),
+            ("docker-desktop", True),
+            ("rancher-desktop", True),
+            ("somebodys", False),
+            ("minikube-of-production", False),
+            ("arn:aws:eks:eu-central-1:1:cluster/kind-prod", False),
+        ],
+    )
+    def test_a_cluster_that_nobody_named_is_left_alone(
+        self, monkeypatch: pytest.MonkeyPatch, context: str, local: bool
+    ) -> None:
+        found = Target(context, None, native=False)
         monkeypatch.delenv("CLUSTER", raising=False)
-        monkeypatch.setattr(target, "current_context", lambda: OTHER)
-        assert target.choose() is OTHER
+        monkeypatch.setattr(target, "current_context", lambda: found)
+        if local:
+            assert target.choose() is found
+        else:
+            with pytest.raises(UpError, match=r"set CLUSTER=current .* or CLUSTER=native"):
+                target.choose()
+        monkeypatch.setenv("CLUSTER", "current")
+        assert target.choose() is found
         monkeypatch.setenv("CLUSTER", "native")
         assert target.choose().native
 
@@ -88,7 +110,7 @@ def test_the_native_cluster_is_known_by_its_authority(
     monkeypatch.setattr(target, "run", answers)
     monkeypatch.setattr(target, "KUBECONFIG", kubeconfig(tmp_path / "native", target.CONTEXT, "native"))
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "users", context, authority)))
-    monkeypatch.delenv("CLUSTER", raising=False)
+    monkeypatch.setenv("CLUSTER", "current")
     found = target.choose()
     assert found.native is native
     assert found.kubeconfig == (tmp_path / "native" if native else None)
