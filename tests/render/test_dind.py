@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from typing import Any
 
 import pytest
 import yaml
 
-from scripts.chart import ROOT, Manifest, render
+from scripts.chart import CHART, ROOT, Manifest, render
 from tests.render.values import DIND, overlaid
 
 
@@ -139,3 +141,17 @@ def test_a_gpu_is_the_daemons() -> None:
 def test_the_example_renders() -> None:
     values = yaml.safe_load((ROOT / "examples" / "values" / "docker-in-docker.yaml").read_text())
     assert render(values).one("StatefulSet", component="worker").name == "airdock-worker-builds"
+
+
+@pytest.mark.parametrize(
+    ("limit", "reserve"),
+    [(64, 32), (256, 128), (300, 128), (512, 128), (1024, 128), (1600, 200), (4096, 256), (65536, 256)],
+)
+def test_a_part_of_the_memory_is_the_daemons(limit: int, reserve: int) -> None:
+    """In MiB. The kernel kills a task and not the daemon, of which a small one needs no less."""
+    script = (CHART / "files" / "dind" / "start.sh").read_text()
+    function = re.search(r"^memory_left\(\) \{.*?^\}$", script, re.DOTALL | re.MULTILINE)
+    assert function
+    command = f"{function[0]}\nmemory_left {limit << 20}"
+    done = subprocess.run(["sh", "-euc", command], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == limit - reserve << 20

@@ -68,9 +68,12 @@ check_overlay() {
 }
 
 # memory_left LIMIT: what tasks may take of the container's memory, so that the daemon is never what the kernel kills.
+# An eighth, at least 128 MiB and at most 256 MiB, but never more than half: the daemon with two containers takes 70 MiB.
 memory_left() {
     reserve=$(($1 / 8))
+    [ "$reserve" -gt 134217728 ] || reserve=134217728
     [ "$reserve" -lt 268435456 ] || reserve=268435456
+    [ "$reserve" -lt $(($1 / 2)) ] || reserve=$(($1 / 2))
     echo $(($1 - reserve))
 }
 
