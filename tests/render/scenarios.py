@@ -93,7 +93,10 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("fab-ingress", FAB_INGRESS, external=INGRESS_SECRETS),
     Scenario(
         "plain-ingress",
-        {"ingress": {"enabled": True, "host": "*.example.com"}},
+        {
+            "ingress": {"enabled": True, "host": "*.example.com"},
+            "airflow": {"config": {"api": {"base_url": "http://airflow.example.com"}}},
+        },
     ),
     Scenario(
         "base-url", {"airflow": {"config": {"api": {"base_url": "https://airflow.example.com/deep/down/"}}}}

@@ -146,10 +146,11 @@ def test_resources_lose_a_limit_by_null(helm: str) -> None:
 
 
 def test_large_numbers_are_written_out() -> None:
-    group = {"queues": ["g"], "concurrency": 10**6, "terminationGracePeriodSeconds": 10**7}
-    worker = render({"workers": {"g": group}}).one("Deployment", name="airdock-worker-g")
+    values = {"tasks": {"ttlSecondsAfterFinished": 10**7}, "workers": {"default": {}}}
+    group = {"queues": ["g"], "terminationGracePeriodSeconds": 10**7}
+    worker = render(overlaid(values, {"workers": {"g": group}})).one("Deployment", name="airdock-worker-g")
     assert worker.pod
-    assert "1000000" in worker.pod.container("worker").words
+    assert worker.pod.container("worker").env["AIRDOCK_TASK_TTL_SECONDS"].value == "10000000"
     assert worker.pod.raw["terminationGracePeriodSeconds"] == 10**7
 
 

@@ -16,7 +16,7 @@ from scripts.chart.values_schema import resolved, schema
 from tests.render.values_schema import ANY, map_items
 
 #: A key for any map, by its pattern: the first that fits.
-KEYS = ("sample", "SAMPLE", "/sample", "registry.example.com:5000")
+KEYS = ("sample", "SAMPLE", "/sample", "registry.example.com:5000", "pods")
 
 
 def everything(found: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -179,6 +179,19 @@ def test_malformed_values_are_refused(fine: str) -> None:
         if accepts(found, value)
     ]
     assert not taken
+
+
+def test_every_number_has_a_maximum() -> None:
+    """10**20 is a number that Helm writes as 1e+20, and no API server takes."""
+    own = [
+        (path, found)
+        for path, found in EVERYTHING
+        if "integer" in found.get("type", ()) and found.get("title") != "quantity"
+        and not any(BY_PATH[path[:n]].get("$comment") == "Kubernetes' own" for n in range(len(path) + 1))
+    ]  # fmt: skip
+    assert len(own) > 40
+    unlimited = [".".join(path) for path, found in own if accepts(found, 10**20)]
+    assert not unlimited
 
 
 def accepts(found: Mapping[str, Any], value: Any) -> bool:

@@ -256,6 +256,43 @@ CONTRADICTIONS = (
     ),
     Bad("an Ingress without a host", {"ingress": {"enabled": True}}, ("ingress.host",)),
     Bad(
+        "an Ingress for any host",
+        {"ingress": {"enabled": True, "host": "*.example.com"}},
+        ("ingress.host: is a wildcard", "airflow.config.api.base_url"),
+    ),
+    *(
+        Bad(
+            f"an Ingress that leaves out {base}",
+            {
+                "ingress": {"enabled": True, "host": "a.b", "path": path},
+                "airflow": {"config": {"api": {"base_url": base}}},
+            },
+            (f"ingress.path: {path} does not include", "airflow.config.api.base_url"),
+        )
+        for path, base in (
+            ("/airflow", "https://a.b"),
+            ("/airflow", "https://a.b/airflow-2/"),
+            ("/a/b/", "https://a.b/a"),
+        )
+    ),
+    Bad(
+        "two bundles of one name",
+        {"dags": {"bundles": [{"name": "a", "classpath": "x.Y"}] * 2}},
+        ('dags.bundles: two entries have the name "a"',),
+    ),
+    *(
+        Bad(f"a NUL character in {key}", values, (f"- {key}: contains a NUL character", "1 problem(s)"))
+        for key, values in (
+            ("airflow.env.X", {"airflow": {"env": {"X": "a\0b"}}}),
+            ("airflow.config.core.x", {"airflow": {"config": {"core": {"x": "\0"}}}}),
+            ("workers.default.env.X", group(env={"X": "a\0"})),
+            (
+                "dags.bundles[0].kwargs.a[1]",
+                {"dags": {"bundles": [{"name": "a", "classpath": "x.Y", "kwargs": {"a": ["", "\0"]}}]}},
+            ),
+        )
+    ),
+    Bad(
         "a secret in the configuration",
         {"airflow": {"config": {"core": {"fernet_key": "x"}}}},
         ("core.fernet_key",),

@@ -59,12 +59,41 @@ SHAPE = (
     Bad("empty group's queues", group(queues=[]), ("/workers/default/queues",)),
     Bad("no queues", {"workers": {"default": {"queues": None}}}, ("workers.default.queues", "missing")),
     Bad("no group", {"workers": {"default": None}}, ("workers:", "no worker group")),
+    Bad(
+        "unknown key in a bundle",
+        {"dags": {"bundles": [{"name": "a", "classpath": "x.Y", "kwarg": {}}]}},
+        ("/dags/bundles/0", "'kwarg'"),
+    ),
+    *(
+        Bad(f"a quota of {name}", {"tasks": {"quota": {"hard": {name: "1"}}}}, ("/tasks/quota/hard", name))
+        for name in ("pod", "requests.cpus", "limits.pods", "nvidia.com/gpu", "count", "Secrets")
+    ),
+    *(
+        Bad(
+            f"the image {name!r}",
+            {"images": {"airflow": {"repository": name}}},
+            ("/images/airflow/repository",),
+        )
+        for name in (
+            "https://registry.example.com/airflow",
+            "registry.example.com/air flow",
+            "/airflow",
+            "a//b",
+        )
+    ),
     Bad("empty image", {"images": {"redis": {"repository": ""}}}, ("/images/redis/repository",)),
 )
 RANGES = (
     Bad("negative replicas", group(replicas=-1), ("/workers/default/replicas",)),
     Bad("half a replica", group(replicas=1.5), ("/workers/default/replicas", "integer")),
     Bad("no concurrency", group(concurrency=0), ("/workers/default/concurrency",)),
+    Bad(
+        "more tasks than a worker can run",
+        group(concurrency=10**8),
+        ("/workers/default/concurrency", "1,000"),
+    ),
+    Bad("a gid that is none", group(socket={"gid": 99999999999}), ("/workers/default/socket/gid",)),
+    Bad("more replicas than a number", group(replicas=10**20), ("/workers/default/replicas",)),
     Bad("negative gid", group(socket={"gid": -1}), ("/workers/default/socket/gid",)),
     Bad(
         "a unit that there is not",

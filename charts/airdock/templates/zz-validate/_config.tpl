@@ -36,6 +36,16 @@
 {{- if and .Values.dags.volume $remote -}}
 {{- $problems = append $problems "dags.volume: with dags.bundles, Airflow reads the bundles only, so the DAG files of the volume would not appear. Remove dags.volume, or add a LocalDagBundle to dags.bundles." -}}
 {{- end -}}
+{{- $bundles := list -}}
+{{- range .Values.dags.bundles -}}
+{{- if has .name $bundles -}}
+{{- $problems = append $problems (printf "dags.bundles: two entries have the name %q, and Airflow would not start. Rename one of them." .name) -}}
+{{- end -}}
+{{- $bundles = append $bundles .name -}}
+{{- end -}}
+{{- range include "airdock.nulCharacters" (dict "value" .Values "path" "") | fromJsonArray -}}
+{{- $problems = append $problems (printf "%s: contains a NUL character, which no file and no variable of a container can have. Remove it." .) -}}
+{{- end -}}
 {{- range $kind, $entries := pick .Values.airflow "connections" "variables" -}}
 {{- $seen := dict -}}
 {{- range $id, $_ := $entries -}}
@@ -62,6 +72,21 @@
 {{- end -}}
 {{- end -}}
 {{- toJson $problems -}}
+{{- end }}
+
+{{- /* The paths of texts with a NUL character, as a JSON list. Call with (dict "value" VALUE "path" PATH). */ -}}
+{{- define "airdock.nulCharacters" -}}
+{{- $found := list -}}
+{{- if contains "\\u0000" (toJson .value) -}}
+{{- if kindIs "map" .value -}}
+{{- range $key, $value := .value }}{{ $found = concat $found (include "airdock.nulCharacters" (dict "value" $value "path" (printf "%s.%s" $.path $key | trimPrefix ".")) | fromJsonArray) }}{{ end -}}
+{{- else if kindIs "slice" .value -}}
+{{- range $index, $value := .value }}{{ $found = concat $found (include "airdock.nulCharacters" (dict "value" $value "path" (printf "%s[%d]" $.path $index)) | fromJsonArray) }}{{ end -}}
+{{- else if regexMatch "\\x00" .value -}}
+{{- $found = list .path -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $found -}}
 {{- end }}
 
 {{- define "airdock.problems.images" -}}
