@@ -21,6 +21,8 @@ ODD: dict[str, Any] = {
     "colon": "a: b # c",
     "semicolon": "a ; b",
     "unicode": "größer — 東京 🛳",
+    # YAML reads some of these as line breaks, or not at all.
+    "breaks": "a\u2028b\u2029cd\ufeffe",
     "quotes": """it's "quoted" """.strip(),
     # ConfigParser drops a line that begins with # or ;, and has no way to say one.
     "lines": "first\nsecond = third\n[section]",
@@ -70,9 +72,10 @@ def test_bundles_are_one_line_of_json() -> None:
 
 
 @pytest.mark.parametrize("helm", [HELM4, HELM3])
-def test_files_are_mounted_byte_for_byte(helm: str) -> None:
+@pytest.mark.parametrize("begin", ["", "\n\n", "  # indented\n", "# x\u2028y\ufeff\n"])
+def test_files_are_mounted_byte_for_byte(helm: str, begin: str) -> None:
     """Python in values keeps its lines, and does not pass through the template engine."""
-    source = '"""Settings: {{ not a template }} %s."""\n\n\nX = {\n    "a": 1,\n}\n'
+    source = begin + '"""Settings: {{ not a template }} %s."""\n\n\nX = {\n    "a": 1,\n}\n'
     values = {
         "airflow": {"localSettings": source},
         "auth": {"manager": "fab", "webserverConfig": source},
@@ -80,9 +83,8 @@ def test_files_are_mounted_byte_for_byte(helm: str) -> None:
     manifests = render(values, helm=helm)
     local = manifests.one("ConfigMap", component="config").get("data", "airdock_user_settings.py")
     web = manifests.one("ConfigMap", component="webserver-config").get("data", "webserver_config.py")
-    # The block scalar begins with an empty line.
-    assert local.lstrip("\n") == source
-    assert web.lstrip("\n") == source
+    assert local == source
+    assert web == source
 
 
 def test_secrets_from_secrets_are_no_secrets_in_values() -> None:

@@ -15,15 +15,29 @@ def volume(manifests: Manifests) -> Any:
     return pod.volumes["dags"]
 
 
+NAMED = {"name": "my-dags", "items": [{"key": "a", "path": "a.py"}]}
+MODE = {"defaultMode": 0o444}
+
+
 @pytest.mark.parametrize("helm", [HELM4, HELM3])
-def test_a_config_map_of_dags_gets_an_airflowignore(helm: str) -> None:
+@pytest.mark.parametrize(
+    ("given", "sources"),
+    [
+        ({"configMap": {**NAMED, **MODE}}, [{"configMap": NAMED}]),
+        ({"secret": {"secretName": "my-dags", "items": NAMED["items"], **MODE}}, [{"secret": NAMED}]),
+        (
+            {"projected": {"sources": [{"configMap": NAMED}, {"secret": NAMED}], **MODE}},
+            [{"configMap": NAMED}, {"secret": NAMED}],
+        ),
+    ],
+)
+def test_a_config_map_of_dags_gets_an_airflowignore(helm: str, given: Any, sources: Any) -> None:
     """Without it, Airflow follows the volume's link ..data in a circle. The user's own file wins."""
-    given = {"name": "my-dags", "defaultMode": 0o444, "items": [{"key": "a", "path": "a.py"}]}
-    manifests = render({"dags": {"volume": {"configMap": given}}}, helm=helm)
+    manifests = render({"dags": {"volume": given}}, helm=helm)
     projected = volume(manifests)["projected"]
-    own, theirs = (source["configMap"] for source in projected["sources"])
     assert projected["defaultMode"] == 0o444
-    assert theirs == {"name": "my-dags", "items": given["items"]}
+    own = projected["sources"][0]["configMap"]
+    assert projected["sources"][1:] == sources
     config = manifests.one("ConfigMap", component="config")
     assert own["name"] == config.name
     assert "..*" in config.get("data", own["items"][0]["key"]).splitlines()

@@ -1,7 +1,6 @@
 {{- /* The data of the ConfigMap that every Airflow component mounts at /opt/airflow/config. */ -}}
 {{- define "airdock.configData" -}}
-airflow.cfg: |
-  {{- include "airdock.airflowCfg" . | nindent 2 }}
+airflow.cfg: {{ include "airdock.text" (include "airdock.airflowCfg" .) }}
 airflow_local_settings.py: |
   {{- .Files.Get "files/airflow_local_settings.py" | nindent 2 }}
 airdock_denials.py: |
@@ -16,14 +15,22 @@ airdock_docker_memory.py: |
   {{- printf "files/%s" . | $.Files.Get | nindent 2 }}
 {{- end }}
 {{- end }}
-{{- if (.Values.dags.volume | default dict).configMap }}
+{{- if include "airdock.linkedDags" . }}
 .airflowignore: |
   {{- .Files.Get "files/dags/.airflowignore" | nindent 2 }}
 {{- end }}
 {{- with .Values.airflow.localSettings }}
-airdock_user_settings.py: |
-  {{- . | nindent 2 }}
+airdock_user_settings.py: {{ include "airdock.text" . }}
 {{- end }}
+{{- end }}
+
+{{- /* A user's text as a value of a YAML map: a block, or a string in quotes if YAML would read a character of it otherwise. */ -}}
+{{- define "airdock.text" -}}
+{{- if regexMatch "^\\s|[^\\t\\n\\x20-\\x7e\\x{a0}-\\x{2027}\\x{202a}-\\x{fefe}\\x{ff00}-\\x{fffd}\\x{10000}-\\x{10ffff}]" . -}}
+{{- toJson . -}}
+{{- else -}}
+|{{ nindent 4 . }}
+{{- end -}}
 {{- end }}
 
 {{- /* The data of the ConfigMap of scripts, mounted at /opt/airdock. */ -}}

@@ -31,16 +31,17 @@ volumeMounts:
   dags: {mountPath: {{ .Values.dags.path | quote }}, readOnly: true}
 {{- else if .Values.dags.volume -}}
 volumes:
-  {{- with get .Values.dags.volume "configMap" }}
-  # With a .airflowignore: Airflow would follow the link ..data of such a volume in a circle. A file of that name in the ConfigMap wins.
+  {{- with include "airdock.linkedDags" . }}
+  {{- $linked := fromJson . }}
+  # With a .airflowignore: Airflow would follow the link ..data of such a volume in a circle. A file of that name in the volume wins.
   dags:
     projected:
-      {{- with .defaultMode }}
+      {{- with $linked.defaultMode }}
       defaultMode: {{ int . }}
       {{- end }}
       sources:
         - configMap: {name: {{ include "airdock.fullname" $ }}-config, items: [{key: .airflowignore, path: .airflowignore}]}
-        - configMap: {{ omit . "defaultMode" | toJson }}
+        {{- toYaml $linked.sources | nindent 8 }}
   {{- else }}
   dags: {{ toJson .Values.dags.volume }}
   {{- end }}
@@ -48,5 +49,20 @@ volumeMounts:
   dags: {mountPath: {{ .Values.dags.path | quote }}, readOnly: true}
 {{- else -}}
 {}
+{{- end -}}
+{{- end }}
+
+{{- /* Sources and defaultMode of dags.volume if the kubelet writes its files behind a link ..data, as a JSON map; otherwise empty. */ -}}
+{{- define "airdock.linkedDags" -}}
+{{- $volume := .Values.dags.volume | default dict -}}
+{{- with $volume.configMap -}}
+{{- dict "defaultMode" .defaultMode "sources" (list (dict "configMap" (omit . "defaultMode"))) | toJson -}}
+{{- end -}}
+{{- with $volume.secret -}}
+{{- $secret := set (omit . "defaultMode" "secretName") "name" .secretName -}}
+{{- dict "defaultMode" .defaultMode "sources" (list (dict "secret" $secret)) | toJson -}}
+{{- end -}}
+{{- with $volume.projected -}}
+{{- dict "defaultMode" .defaultMode "sources" .sources | toJson -}}
 {{- end -}}
 {{- end }}
