@@ -220,10 +220,15 @@ def sarif(report: Report) -> str:
                 "ruleIndex": numbers["kubernetes-schema"],
                 "level": "error",
                 "message": {"text": sentence},
-                "locations": [{"physicalLocation": {"artifactLocation": {"uri": report.file}}}],
+                "locations": [{"physicalLocation": _place(report.file)}],
             }
         )
     return _sarif({"results": results}, rules)
+
+
+def _place(file: str) -> dict[str, Any]:
+    """The values as a whole: a finding is about an object that several lines of them, or none, have made."""
+    return {"artifactLocation": {"uri": file}, "region": {"startLine": 1}}
 
 
 def _rule(policy: Policy) -> dict[str, Any]:
@@ -248,7 +253,7 @@ def _result(finding: Finding, file: str, number: int) -> dict[str, Any]:
         "message": {"text": f"{where}: {finding.found.message}. {finding.policy.fix}"},
         "locations": [
             {
-                "physicalLocation": {"artifactLocation": {"uri": file}},
+                "physicalLocation": _place(file),
                 "logicalLocations": [
                     {"fullyQualifiedName": f"{where}, {finding.found.field}", "kind": "object"}
                 ],

@@ -25,6 +25,11 @@ _OVERWRITTEN = (
     "a component in the same kustomization has the same keys, and wins. Merge them one level higher, in a"
     " kustomization whose resources contain this one (docs/kustomize.md, AIRFLOW__API__BASE_URL)."
 )
+#: A way out of an error of kubectl's.
+_LATER = (
+    "If a component in the same kustomization has this ConfigMap: kubectl applies components later. Merge or"
+    " replace it one level higher, in a kustomization whose resources contain this one (docs/kustomize.md)."
+)
 #: Fields of a kustomization whose every entry must change something.
 ENTRIES = (
     "patches",
@@ -51,7 +56,13 @@ def problems(folder: Path) -> list[str]:
             f"{file}: `namespace:` moves the task namespace's objects too, and leaves rights and fence "
             "behind. Use the transformers in overlays/names instead, as examples/kustomize does."
         ]
-    return [*stale(build(folder)), *_without_effect(folder, file, content)]
+    try:
+        built = build(folder)
+    except BuildError as error:
+        if "cannot merge or replace" in str(error):
+            raise BuildError(f"{error}\n{_LATER}") from error
+        raise
+    return [*stale(built), *_without_effect(folder, file, content)]
 
 
 def _file(folder: Path) -> Path:

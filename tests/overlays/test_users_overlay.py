@@ -164,6 +164,38 @@ def test_entries_without_effect_are_found(tmp_path: Path, capsys: pytest.Capture
     assert "Merge them one level higher" in fourth
 
 
+def of_component(name: str, behavior: str, file: str, text: str, folder: Path) -> dict[str, Any]:
+    """Write a file beside a kustomization; give the entry that puts it into a component's ConfigMap."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / file).write_text(text)
+    return {"name": f"airdock-{name}", "namespace": "airdock", "behavior": behavior, "files": [file]}
+
+
+@pytest.mark.parametrize(
+    ("component", "name", "behavior", "file"),
+    [
+        ("fab", "webserver-config", "replace", "webserver_config.py"),
+        ("fab", "webserver-config", "merge", "more.py"),
+        ("mode-socket", "worker-socket-docker-gateway", "replace", "settings.json"),
+    ],
+)
+def test_a_components_file_is_replaced_one_level_higher(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], component: str, name: str, behavior: str, file: str
+) -> None:
+    overlays = copied(tmp_path)
+    below, above, same = overlays / "mine", overlays / "above", overlays / "same"
+    parts = [f"../components/{part}" for part in dict.fromkeys(("docker-gateway", component))]
+    entry = of_component(name, behavior, file, "{}", above)
+    kustomization(below, resources=["../base"], components=parts)
+    kustomization(above, resources=["../mine"], configMapGenerator=[entry])
+    (found,) = [m for m in build(above, hashes=False).all("ConfigMap") if m.name == f"airdock-{name}"]
+    assert found.raw["data"][file] == "{}"
+    of_component(name, behavior, file, "{}", same)
+    kustomization(same, resources=["../base"], components=parts, configMapGenerator=[entry])
+    assert main(["check", str(same)]) == 2
+    assert "one level higher" in capsys.readouterr().err
+
+
 def test_a_fence_whose_variables_a_patch_replaced_is_found(manifests: Manifests) -> None:
     """A strategic merge patch has no key for the list. Each variable that an expression uses."""
     whole = list(manifests.changed())

@@ -207,6 +207,7 @@ def test_sarif(weak: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert result["message"]["text"]
         (location,) = result["locations"]
         assert location["physicalLocation"]["artifactLocation"]["uri"] == weak
+        assert location["physicalLocation"]["region"]["startLine"] == 1, "GitHub shows none without a line"
     open_results = [result for result in run["results"] if "suppressions" not in result]
     assert [result["ruleId"] for result in open_results] == ["ingress-tls"]
     suppressed = [result for result in run["results"] if "suppressions" in result]
