@@ -324,7 +324,9 @@ def test_what_the_high_level_client_reads(gateway: Gateway, client: docker.Docke
     container = client.containers.run(
         IMAGE, ["sleep"], detach=True, environment={"A": None, "B": "c"}, mem_limit="32m", name="x",
         tmpfs={"/t": "size=1m"}, labels={"team": "y"}, init=None, stop_signal="SIGTERM", working_dir="/",
+        cgroupns="private",
     )  # fmt: skip
+    assert container.attrs["HostConfig"]["CgroupnsMode"] == "private"
     assert container.attrs["HostConfig"]["LogConfig"]["Type"] == "json-file"
     assert isinstance(container.attrs["HostConfig"]["LogConfig"]["Config"], dict)
     assert container.attrs["HostConfig"]["Memory"] == 32 << 20

@@ -135,6 +135,8 @@ def test_an_image_with_a_number_runs_as_it_is(tmp_path: Path) -> None:
     with node(tmp_path) as each:
         lines, status, _ = each.run(Image="number:1")
         assert (lines, status, [way(pod) for pod in each.created]) == (["1"], 200, [Way.IMAGE])
+        env = {entry["name"] for entry in each.created[0]["spec"]["containers"][0]["env"]}
+        assert not env & {"HOME", "USER", "LOGNAME"}, "the image's own"
 
 
 @pytest.mark.parametrize("fails", NO_NAMESPACE)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_gateway import cluster_cleanup, cluster_judgement, cluster_waiting
+from docker_gateway import cluster_cleanup, cluster_waiting
 
 from tests.gateway.stand_ins.cluster import ClusterWorld
 from tests.gateway.stand_ins.gateway import Client, Gateway, running
@@ -68,8 +68,14 @@ CREATING = {"reason": "ContainerCreating"}
 @pytest.mark.parametrize(
     ("reason", "key"),
     [
-        *((reason, "mountSeconds") for reason in cluster_judgement.MOUNTS),
-        *((reason, "createSeconds") for reason in cluster_judgement.SANDBOX),
+        ("FailedMount", "mountSeconds"),
+        ("FailedAttachVolume", "mountSeconds"),
+        ("FailedMapVolume", "mountSeconds"),
+        ("FailedMountOnFilesystemMismatch", "mountSeconds"),
+        ("FailedCreatePodSandBox", "createSeconds"),
+        ("FailedCreatePodContainer", "createSeconds"),
+        ("NetworkNotReady", "createSeconds"),
+        ("FailedPrepareDynamicResources", "createSeconds"),
     ],
 )
 def test_what_the_node_cannot_prepare_fails_with_the_events_words(

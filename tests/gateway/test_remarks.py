@@ -93,12 +93,23 @@ def test_other_ends_say_nothing(tmp_path: Path, backend: str, code: int, killed:
     assert (text, answer) == (b"working\n", {"StatusCode": code})
 
 
-@pytest.mark.parametrize("labels", [{}, {"airdock.dev/xcom-all": "true"}])
-def test_what_is_ignored_is_the_first_line(tmp_path: Path, labels: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("host", "labels", "name"),
+    [
+        ({"Ulimits": ULIMITS}, {}, b"ulimits"),
+        ({"Ulimits": ULIMITS}, {"airdock.dev/xcom-all": "true"}, b"ulimits"),
+        ({"PidsLimit": 100}, {}, b"pids_limit"),
+        ({"Memory": 1 << 30, "MemorySwap": 2 << 30}, {}, b"memory_swap"),
+        ({"OomScoreAdj": 100}, {}, b"oom_score_adj"),
+    ],
+)
+def test_what_is_ignored_is_the_first_line(
+    tmp_path: Path, host: dict[str, Any], labels: dict[str, str], name: bytes
+) -> None:
     with running("cluster", tmp_path) as gateway:
-        text, *_ = run(gateway, 0, b"working\n", labels=labels, Ulimits=ULIMITS)
+        text, *_ = run(gateway, 0, b"working\n", labels=labels, **host)
     assert text.endswith(b"working\n")
-    assert text.startswith(b"[airdock] ulimits: ignored")
+    assert text.startswith(b"[airdock] %s: ignored" % name)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

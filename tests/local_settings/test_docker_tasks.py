@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from scripts.chart import CHART, load_yaml
 from tests.local_settings.settings import (
     HOST,
     SOURCE,
@@ -52,6 +53,20 @@ from tests.local_settings.settings import (
 )
 def test_urls(cls: type[DockerOperator], given: Any, wanted: Any) -> None:
     assert run(cls(given)).docker_url == wanted
+
+
+#: By default, from the values: what tutorials and usual proxies are called.
+DEFAULT_HOSTS = load_yaml((CHART / "values.yaml").read_text())[0]["airflow"]["dockerHosts"]
+TUTORIALS = ["docker-proxy", "docker-socket-proxy", "gateway.docker.internal", "host.docker.internal",
+             "host.containers.internal", "172.17.0.1", "localhost"]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", sorted({*TUTORIALS, *DEFAULT_HOSTS}))
+def test_the_charts_hosts(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("AIRDOCK_DOCKER_HOSTS", ",".join(DEFAULT_HOSTS))
+    for url in (f"tcp://{host}:2375", f"http://{host}", f"{host}:2375"):
+        assert run(DockerOperator(url)).docker_url == HOST
+    assert run(DockerOperator(f"tcp://{host}.example.com:2375")).docker_url != HOST
 
 
 def test_hosts_are_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:

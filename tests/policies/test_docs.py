@@ -88,14 +88,17 @@ def test_task_pods_reach_the_world_and_neither_the_release_nor_metadata() -> Non
     task = Endpoint("airdock-tasks", {}, "10.1.2.3")
     release = {"app.kubernetes.io/name": "airdock", "app.kubernetes.io/component": "postgres"}
     for peer, reached in (
+        # The internet, a database in the cluster, storage in a private network.
         (Endpoint(address="203.0.113.7"), True),
+        (Endpoint(address="10.20.30.40"), True),
         (Endpoint(address="2001:db8::7"), True),
         (Endpoint("elsewhere", {"app": "database"}), True),
         (Endpoint(address="169.254.169.254"), False),
         (Endpoint(address="fd00:ec2::254"), False),
         (Endpoint("airdock", release), False),
     ):
-        assert reach.allowed(manifests, task, peer, 443, "Egress") == reached, peer
+        for port in (443, 5432, 9000):
+            assert reach.allowed(manifests, task, peer, port, "Egress") == reached, (peer, port)
     alone = Endpoint("airdock-tasks", {"airdock.dev/network": "none"}, "10.1.2.3")
     assert not reach.allowed(manifests, alone, Endpoint(address="203.0.113.7"), 443, "Egress")
 
