@@ -38,6 +38,7 @@ IN_DAGS: Mapping[str, Held] = {
             "policies/test_docs.py::test_task_pods_reach_the_world_and_neither_the_release_nor_metadata",
             "render/test_network.py::test_egress_of_tasks_is_a_switch_per_task_namespace",
             "gateway/test_remarks.py::test_a_failed_container_under_strict_egress_names_the_policy",
+            "local_settings/test_denials.py::test_a_failed_pod_under_strict_egress_names_the_policy",
         ),
         ("203.0.113.7", '{"app": "database"}', "10.20.30.40"),
     ),

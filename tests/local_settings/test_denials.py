@@ -96,3 +96,31 @@ def test_callbacks_of_the_author_stay(caplog: pytest.LogCaptureFixture) -> None:
     task.on_failure_callback = task.on_retry_callback = called.append  # type: ignore[attr-defined]
     assert said(denied("list", "events"), caplog, task)
     assert len(called) == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "started", "named"),
+    [
+        ("airdock-tasks-egress", {"pod": "a pod"}, True),
+        ("airdock-tasks-egress", {"pods": ["a pod of a Job"]}, True),
+        ("airdock-tasks-egress", {"pod": None}, False),
+        ("airdock-tasks-egress", {}, False),
+        ("", {"pod": "a pod"}, False),
+    ],
+)
+def test_a_failed_pod_under_strict_egress_names_the_policy(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    policy: str,
+    started: dict[str, Any],
+    named: bool,
+) -> None:
+    """As a container of the Docker gateway does."""
+    monkeypatch.setenv("AIRDOCK_TASK_EGRESS_POLICY", policy)
+    task = KubernetesPodOperator()
+    vars(task).update(started)
+    lines = said(RuntimeError("Pod failed"), caplog, task)
+    assert bool(lines) is named
+    for line in lines:
+        assert f"{policy} of namespace tasks" in line
+        assert "tasks.networkPolicy.egressRules" in line

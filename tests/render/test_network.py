@@ -71,6 +71,10 @@ def test_egress_of_tasks_is_a_switch_per_task_namespace(egress_of_tasks: str) ->
     assert len(default.get("spec", "egress")) == 2
     settings_file = manifests.one("ConfigMap", name="airdock-worker-own-docker-gateway").raw["data"]
     assert ("airdock-tasks-egress" in settings_file["settings.json"]) == (egress_of_tasks == "strict")
+    worker = manifests.one("Deployment", name="airdock-worker-own")
+    assert worker.pod
+    hook = worker.pod.container("worker").env.get("AIRDOCK_TASK_EGRESS_POLICY")
+    assert (hook and hook.value) == ("airdock-tasks-egress" if egress_of_tasks == "strict" else None)
 
 
 @pytest.mark.parametrize("name", ["default", "modes", "kubernetes-executor", "both-executors", "namespaces"])

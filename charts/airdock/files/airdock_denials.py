@@ -1,4 +1,4 @@
-"""A right that the Kubernetes API server denied to a task: its log says which value of the chart gives it."""
+"""What the chart denied to a task that failed: its log names the value that gives it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,20 @@ RIGHTS = {
 
 
 def explain(context: Any) -> None:
-    """Log what to do about each right that was denied, if that is why the task failed.
+    """Log what to do about each right that was denied, and about connections that its pod may have missed.
 
     Environment of the worker: AIRDOCK_TASK_NAMESPACE (a name), AIRDOCK_TASK_EXTRA_NAMESPACES (names, with
-    commas between).
+    commas between), AIRDOCK_TASK_EGRESS_POLICY (the NetworkPolicy that restricts connections, if one does).
     """
+    task, policy = context.get("task"), os.environ.get("AIRDOCK_TASK_EGRESS_POLICY")
+    # A refused connection cannot be told from a dead host. The operator has its pod once it was created.
+    if policy and (getattr(task, "pod", None) or getattr(task, "pods", None)):
+        _log.error(
+            "The NetworkPolicy %s of namespace %s restricts the connections of this task's pod"
+            " (tasks.networkPolicy.egress: strict). If a connection failed or timed out, ask the"
+            " administrator to add its destination to tasks.networkPolicy.egressRules.",
+            policy, os.environ.get("AIRDOCK_TASK_NAMESPACE", ""),
+        )  # fmt: skip
     todo, texts = [context.get("exception")], {}
     while todo:
         error = todo.pop()

@@ -30,6 +30,9 @@ AIRDOCK_TASK_USER_NAMESPACES: "true"
 {{- with .group.tasks.extraNamespaces }}
 AIRDOCK_TASK_EXTRA_NAMESPACES: {{ join "," . | quote }}
 {{- end }}
+{{- if and .root.Values.networkPolicy.enabled (ne .group.tasks.networkPolicy.egress "open") }}
+AIRDOCK_TASK_EGRESS_POLICY: {{ include "airdock.fullname" .root }}-tasks-egress
+{{- end }}
 AIRDOCK_TASK_CHECK_SECONDS: {{ .group.tasks.checkSeconds | quote }}
 AIRDOCK_TASK_TTL_SECONDS: {{ .group.tasks.ttlSecondsAfterFinished | int | quote }}
 AIRDOCK_TASK_RESOURCES: {{ toJson .group.tasks.resources | quote }}
