@@ -180,6 +180,7 @@ def known_samples(number: int) -> dict[str, Any]:
         "interval": f"{number}s",
         "maxUnavailable": number,
         "dind.volumes": ["dags"],
+        "quota.hard": {f"count/samples{number}": str(number)},
         "init.scripts": {f"samples{number}": "true"},
         "volume": {"emptyDir": {"sizeLimit": f"{number}Gi"}},
         "volumeMounts": {"tmp": {"mountPath": f"/samples{number}"}},
