@@ -173,7 +173,10 @@ class Deeds(Promise):
                 self.did("half-close")
                 return
             made = self.drop(client)
-            if made and (made.over or made.left) and self.pick.random() < 0.5:
+            # Whoever asks to be attached may be so already.
+            asking = {each.made for each in self.waiting.values() if each.verb == "attach"}
+            ends = made and (made.over or (made.left and made not in asking))
+            if made and ends and self.pick.random() < 0.5:
                 until(lambda: not self.alive(made), f"{made.id[:6]} has stayed")
 
     def drop(self, client: Any) -> Made | None:
@@ -236,7 +239,8 @@ class Deeds(Promise):
         """Give tasks that run, in the order of their making; mostly none that the gateway has to end."""
         order, all_ = list(self.made), self.pick.random() < 0.2
         found = [t for t in self.world.alive() if all_ or not (self.of(t).over or self.of(t).left)]
-        return sorted(found, key=lambda task: order.index(self.of(task).id))
+        own = [task for task in found if self.of(task).id in order]
+        return sorted(own, key=lambda task: order.index(self.of(task).id))
 
     def cut(self) -> None:
         """Cut what the gateway hears of containers; of what happens then, it may never hear."""

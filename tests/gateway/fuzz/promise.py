@@ -81,9 +81,13 @@ class Promise:
         self.hold()
 
     def of(self, task: Any) -> Made:
-        """Give the model of a task: a daemon's has the id, a pod has it in an annotation."""
+        """Give the model of a task: a daemon's has the id, a pod has it in an annotation.
+
+        One of an earlier round, whose creation was under way at its end, has to end.
+        """
         annotations = task.spec.get("metadata", {}).get("annotations", {})
-        return self.made[annotations.get("airdock.dev/container-id", task.id)]
+        found = annotations.get("airdock.dev/container-id", task.id)
+        return self.made.get(found) or Made(found, touched=True, fated=True, ending=True, over=True)
 
     def alive(self, made: Made) -> bool:
         return any(self.of(task) is made for task in self.world.alive())
