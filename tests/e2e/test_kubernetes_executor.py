@@ -315,7 +315,8 @@ def test_an_allowed_override_holds(executor: Release) -> None:
     run = Run(executor, "e2e_override", executor.airflow.trigger("e2e_override"))
     (pod,) = wait_until(lambda: pods(executor, run), 60, "a pod of e2e_override")
     base = next(c for c in pod["spec"]["containers"] if c["name"] == "base")
-    assert base["resources"]["requests"] == {"cpu": "50m", "memory": "300Mi"}
+    # The LimitRange of the namespace adds what neither template nor override names.
+    assert base["resources"]["requests"] == {"cpu": "50m", "memory": "300Mi", "ephemeral-storage": "0"}
     assert run.wait() == "success"
     assert executor.airflow.xcom(run.task) == "by the author"
 
