@@ -9,6 +9,7 @@ Exit code: 0 nothing to fix, 1 something to fix, 2 the input cannot be checked.
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import re
 import sys
@@ -131,14 +132,28 @@ def _manifests(options: argparse.Namespace) -> tuple[Manifests, str, str]:
         if not len(manifests):
             raise InputError(f"{name}: the input contains no Kubernetes object.")
         return manifests, name, "stdin" if options.manifests == "-" else options.manifests
+    values = merged_values(options.values)
+    _check_python(values)
     manifests = render(
-        merged_values(options.values),
+        values,
         release=options.release,
         namespace=options.namespace,
         kube_version=options.kube_version,
     )
     subject = f"chart with {', '.join(options.values)}" if options.values else "chart with its own values"
     return manifests, subject, (options.values or ["charts/airdock/values.yaml"])[-1]
+
+
+def _check_python(values: dict[str, Any]) -> None:
+    """Helm cannot parse Python: every Airflow container would end with these errors."""
+    for section, key in (("airflow", "localSettings"), ("auth", "webserverConfig")):
+        text = (values.get(section) or {}).get(key) if isinstance(values.get(section), dict) else None
+        try:
+            ast.parse(text if isinstance(text, str) else "")
+        except (SyntaxError, ValueError) as error:
+            line = f", line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else f": {error}"
+            version = f"{sys.version_info.major}.{sys.version_info.minor}"
+            raise InputError(f"{section}.{key}{line} (Python {version}).") from error
 
 
 def merged_values(paths: Sequence[str]) -> dict[str, Any]:

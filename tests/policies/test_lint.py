@@ -135,6 +135,9 @@ def test_a_field_of_another_form(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         ("workers: {default: {mode: vm}}\n", "/workers/default/mode"),
         ("ingress: {enabled: true}\n", "ingress.host: is missing"),
         ("\0", "unacceptable character"),
+        ("airflow: {localSettings: 'def f('}\n", "airflow.localSettings, line 1: '(' was never closed"),
+        ('auth: {webserverConfig: "A = 1\\n B = 2"}\n', "auth.webserverConfig, line 2: unexpected indent"),
+        ("airflow: {localSettings: \"a = '\\\\0\\0'\"}\n", "airflow.localSettings"),
         (None, "cannot be read: No such file"),
     ],
 )
