@@ -2,7 +2,7 @@
 
 - Kubernetes of the cluster that `make up` starts, which is the newest that the chart is rendered for:
   scripts/tools/kubernetes/go.mod
-- the oldest Kubernetes, and Airflow: charts/airdock/Chart.yaml
+- the chart, the oldest Kubernetes, and Airflow: charts/airdock/Chart.yaml
 - the Pod Security Standard that namespaces enforce: charts/airdock/values.yaml
 - the Pod Security Standard that `make lint` judges by: scripts/lint/pod_security/model.py
 - every tool: the go.mod in its directory of scripts/tools
@@ -33,6 +33,8 @@ def _minor(version: str) -> int:
     return int(match[1])
 
 
+#: Such as 1.2.3.
+CHART = str(_chart("Chart.yaml")["version"])
 #: Such as 3.1.0.
 AIRFLOW = str(_chart("Chart.yaml")["appVersion"])
 #: Such as v1.30.1.

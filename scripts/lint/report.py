@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
 
+from scripts.chart import versions
 from scripts.lint.model import Finding, Policy
 from scripts.lint.policies import POLICIES
 
@@ -196,7 +197,7 @@ FAILURES = {"junit": junit_failure, "sarif": sarif_failure}
 
 
 def _sarif(run: dict[str, Any], rules: list[dict[str, Any]]) -> str:
-    tool = {"driver": {"name": "airdock lint", "semanticVersion": "0.1.0", "rules": rules}}
+    tool = {"driver": {"name": "airdock lint", "semanticVersion": versions.CHART, "rules": rules}}
     run = {"tool": tool, "columnKind": "unicodeCodePoints", **run}
     return json.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
 
