@@ -24,7 +24,7 @@ down: .venv/installed ## remove what `make up` brought
 	@$(run) scripts.up down
 
 test: .venv/installed ## all that needs no cluster
-	@$(run) scripts.tools helm helm3 kubeconform actionlint docker dockerd
+	@$(run) scripts.tools helm helm3 kubeconform actionlint docker dockerd registry
 	.venv/bin/ruff check $(sources)
 	.venv/bin/ruff format --check $(sources)
 	.venv/bin/mypy scripts tests/cgroup2/machine charts/airdock/files/docker_gateway charts/airdock/files/scripts
@@ -70,12 +70,11 @@ docs: .venv/installed ## regenerate the tables of the documentation
 	@$(run) scripts.chart.docs
 	@$(run) scripts.lint.docs
 
-package: .venv/installed ## write the packaged chart to dist/ [VERSION=v1.2.3: fail unless the chart has this version]
-	@$(run) scripts.tools helm
-	@test -z "$(VERSION)" || grep -qx 'version: $(VERSION:v%=%)' charts/airdock/Chart.yaml \
-	  || { echo "package: charts/airdock/Chart.yaml does not have version $(VERSION:v%=%)" >&2; exit 1; }
-	@.tools/bin/helm package charts/airdock --destination dist
+release := $(run) scripts.release --version "$(VERSION)" --source "$(SOURCE)" --sign-key "$(SIGN_KEY)" \
+  $(if $(KEYRING),--keyring "$(KEYRING)")
+package: .venv/installed ## write the packaged chart and its SBOM to dist/ [VERSION=v1.2.3 SOURCE=https://... SIGN_KEY=... KEYRING=...]
+	@$(release)
 
-publish: package ## push the packaged chart to an OCI registry: TO=oci://registry.example.com/charts
+publish: .venv/installed ## the same, and push it to an OCI registry: TO=oci://registry.example.com/charts
 	@test -n "$(TO)" || { echo "publish: set TO=oci://registry.example.com/charts" >&2; exit 1; }
-	@.tools/bin/helm push dist/airdock-$$(sed -n 's/^version: //p' charts/airdock/Chart.yaml).tgz $(TO)
+	@$(release) --to "$(TO)"

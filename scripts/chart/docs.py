@@ -30,6 +30,8 @@ HEAD = """\
 
 {description}.
 
+In a clone of the repository:
+
 ```console
 helm install airdock charts/airdock --namespace airdock --create-namespace --wait
 ```

@@ -11,7 +11,14 @@ import pytest
 from scripts.chart import ROOT
 
 #: Packages that turn files into text or verdicts.
-TEXT = ("scripts.chart", "scripts.overlays", "scripts.lint", "scripts.from_official", "scripts.mirror")
+TEXT = (
+    "scripts.chart",
+    "scripts.overlays",
+    "scripts.lint",
+    "scripts.from_official",
+    "scripts.mirror",
+    "scripts.release",
+)
 #: Packages that start, or talk to, a cluster, and what one talks to it with.
 LIVE = ("scripts.live", "scripts.cluster", "scripts.bench", "scripts.up", "requests", "kubernetes", "socket")
 
