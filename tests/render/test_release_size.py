@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts import tools
-from scripts.chart import CHART, HELM4, render
+from scripts.chart import HELM4, render
+from scripts.release.archive import Release, pack
 
 #: Bytes of a Secret's data: MaxSecretSize in Kubernetes' pkg/apis/core/types.go.
 MOST = 1024 * 1024
@@ -43,7 +44,9 @@ def own_namespaces(groups: int) -> dict[str, Any]:
 def test_many_groups_with_namespaces_fit(tmp_path: Path) -> None:
     values = tmp_path / "values.json"
     values.write_text(json.dumps(own_namespaces(GROUPS)))
-    command = [str(tools.path(HELM4)), "install", "airdock", str(CHART), "--namespace", "airdock"]
+    # As it is published: with the list of changes.
+    chart = pack(Release(source="https://git.example.com/team/airdock"), tmp_path)
+    command = [str(tools.path(HELM4)), "install", "airdock", str(chart), "--namespace", "airdock"]
     done = subprocess.run(
         [*command, "--dry-run=client", "--output=json", "--values", values], capture_output=True
     )
