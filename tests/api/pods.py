@@ -19,6 +19,7 @@ from scripts.chart import CHART, Manifest, Manifests, versions
 @cache
 def _local_settings() -> Any:
     path = CHART / "files" / "airflow_local_settings.py"
+    sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location("airdock_local_settings", path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)

@@ -133,10 +133,10 @@ class Release:
                 "annotate", "pods", *names, "-n", NAMESPACE, "--overwrite", f"airdock.dev/poked={time.time()}"
             )
 
-    def start(self, dag_id: str, script: str) -> Run:
-        """Start a DAG of dags/airdock_e2e.py whose container runs a shell script."""
+    def start(self, dag_id: str, script: str, **conf: str) -> Run:
+        """Start a DAG of dags/airdock_e2e.py whose container runs a shell script. `conf`: image."""
         self.airflow.unpause(dag_id)
-        return Run(self, dag_id, self.airflow.trigger(dag_id, {"script": script}))
+        return Run(self, dag_id, self.airflow.trigger(dag_id, {"script": script, **conf}))
 
 
 def host(target: Target, pod: str, container: str, namespace: str) -> Host:

@@ -49,7 +49,16 @@ class DockerOperator:
         self.labels = self.retrieve_output_path = None
         self.retrieve_output = self.xcom_all = False
         self.do_xcom_push, self._post_execute_hook = True, None
+        self.environment: dict[str, str] = {}
+        self.mounts: list[Any] = []
+        self.env_file: str | None = None
         self.__dict__.update(attributes)
+
+    @staticmethod
+    def unpack_environment_variables(text: str) -> dict[str, str | None]:
+        """Read variables from the text of env_file."""
+        pairs = (line.partition("=") for line in text.splitlines())
+        return {name: value if equals else None for name, equals, value in pairs}
 
 
 class _DockerDecoratedOperator(DockerOperator):

@@ -33,6 +33,7 @@ FIXED = {
     "kubernetes.tokenFile",
     "kubernetes.caFile",
     "daemon.socket",
+    "daemon.trustDirectory",
     "tasks.namespace",
     "tasks.serviceAccount",
     "tasks.retrieveImage",
@@ -93,6 +94,7 @@ VALUES = overlaid(
     overlaid(SOCKET, {"tasks": TASKS, "workers": {"node": {"socket": NODE}}}),
     {
         "workerDefaults": {"dockerGateway": {"leaseSeconds": 7}},
+        "trust": {"configMap": "ca", "tasks": {"configMap": "all", "key": "all.pem"}, "containers": True},
         "workers": {"default": {"mode": "kubernetes", "queues": ["default"]}},
     },
 )

@@ -156,6 +156,10 @@ def _prepare_docker(context: Any) -> None:
         from airdock_docker_memory import explain_kills
 
         explain_kills()
+    if os.environ.get("AIRDOCK_TRUST_DIRECTORY"):
+        from airdock_trust import give_container
+
+        give_container(task)
 
 
 def _keep_remarks_in_the_log(task: Any) -> None:
@@ -302,8 +306,8 @@ def pod_mutation_hook(pod: Any) -> None:
     labels say. Environment of the worker: AIRDOCK_TASK_SERVICE_ACCOUNT (a name),
     AIRDOCK_TASK_RUN_AS_USER (a uid, or empty for the image's own), AIRDOCK_TASK_USER_NAMESPACES ("true" where
     root is allowed in a user namespace), AIRDOCK_TASK_RESOURCES, AIRDOCK_TASK_ENV and AIRDOCK_TASK_POD (JSON
-    objects; the last has `spec`, `labels` and `annotations`),
-    AIRDOCK_XCOM_SIDECAR_PULL_POLICY (as in a pod; without it Kubernetes' default).
+    objects; the last has `spec`, `labels` and `annotations`), AIRDOCK_XCOM_SIDECAR_PULL_POLICY (as in a pod;
+    without it Kubernetes' default), AIRDOCK_TASK_TRUST (airdock_trust.py).
     """
     if os.environ.get("AIRDOCK_POD_TEMPLATES"):
         from airdock_executor_pods import check_pod
@@ -367,6 +371,10 @@ def pod_mutation_hook(pod: Any) -> None:
             _set(given, "limits", dict(XCOM_LIMITS))
         if _get(container, "name") == XCOM_SIDECAR:  # The provider has no setting for it.
             _default(container, "image_pull_policy", os.environ.get("AIRDOCK_XCOM_SIDECAR_PULL_POLICY"))
+    if os.environ.get("AIRDOCK_TASK_TRUST"):
+        from airdock_trust import give_pod
+
+        give_pod(spec, containers, models, _get, _set)
 
 
 def _is_root(container: Any, pod_security: Any) -> bool:

@@ -1,4 +1,4 @@
-"""DAGs of the end-to-end tests: what their container does is in the conf of the run."""
+"""DAGs of the end-to-end tests: what their container is and does is in the conf of the run."""
 
 import os
 
@@ -6,7 +6,7 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.providers.docker.operators.docker import DockerOperator
 from airflow.sdk import DAG
 
-IMAGE = "busybox:1.37"
+IMAGE = "{{ dag_run.conf.get('image', 'busybox:1.37') }}"
 SCRIPT = "{{ dag_run.conf['script'] }}"
 
 for queue in (queue for name, queue in os.environ.items() if name.startswith("AIRDOCK_DOCKER_QUEUE_")):

@@ -21,6 +21,8 @@ WRITES_NOTHING: Mapping[str, str] = {
 }
 #: Variables that hold a part of a URL.
 URL_PATHS = {"AIRDOCK_BASE_PATH"}
+#: Variables that hold a path of the node, for its Docker daemon.
+NODE_PATHS = {"AIRDOCK_TRUST_DIRECTORY"}
 #: Settings that only some containers act on: the files that they name are mounted in those alone.
 READ_BY: Mapping[tuple[str, ...], frozenset[str]] = {
     ("fab", "config_file"): frozenset({"api-server", "create-admin"}),
@@ -108,7 +110,7 @@ def named_in(
         yield "command", word
     for name, value in manifests.environment(manifest, container).items():
         setting = tuple(name.lower().removeprefix("airflow__").split("__"))
-        if value.startswith("{") or name in URL_PATHS:
+        if value.startswith("{") or name in URL_PATHS | NODE_PATHS:
             continue
         if container.name in READ_BY.get(setting, {container.name}):
             yield f"env {name}", value

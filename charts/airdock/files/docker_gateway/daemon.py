@@ -149,7 +149,10 @@ class Daemon:
         with self._room:
             image = daemon_images.look(self._api, name)
             body = self._body.write(checked, image)
-            answer = self._api.call("POST", "/containers/create", query, body)
+            try:
+                answer = self._api.call("POST", "/containers/create", query, body)
+            except ApiError as error:
+                raise self._body.explained(error) from None
             container = Container(
                 answer["Id"], request.name, request.labels, request.tty, request.image, image.labels,
                 image.id, auto_remove=request.host.auto_remove, memory=request.host.memory,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NewType
 
 from . import daemon_mounts, daemon_policy, devices, fields
-from .backend import Refusal
+from .backend import ApiError, Refusal
 from .daemon_images import Image
 from .daemon_limits import Limits
 from .daemon_names import write_labels
@@ -83,11 +83,29 @@ class BodyWriter:
             # What was looked at, and not what the name means by the time that the daemon reads it.
             image=image.id,
             labels=write_labels(request.labels, image.labels, own),
-            env=devices.environment(request.env, image.env, self._rules.gpus),
+            env=devices.environment(self._environment(request), image.env, self._rules.gpus),
             stop_timeout=limits.stop_seconds(request.stop_timeout),
             host=written,
         )
         return {**to_json(whole), "Healthcheck": limits.health(request.healthcheck, image.health)}
+
+    def explained(self, error: ApiError) -> ApiError:
+        """Give the daemon's error about a body, which does not know whose the directory of `trust` is."""
+        directory = self._rules.trust_directory
+        if not directory or directory not in error.message:
+            return error
+        return ApiError(
+            error.status,
+            f"the CA certificates of trust.containers: {error.message}; ask the administrator to set"
+            f" {self.values}.kubeletRootDir to the kubelet's --root-dir on this node",
+            error.reason,
+        )
+
+    def _environment(self, request: Create) -> tuple[str, ...]:
+        """Give the administrator's variables, and the author's, which win."""
+        names = {entry.partition("=")[0] for entry in request.env}
+        own = (f"{name}={value}" for name, value in self._rules.env.items() if name not in names)
+        return (*own, *request.env)
 
     def _not_allowed(self, field: str, kind: str, value: str, key: str, allowed: Iterable[str]) -> Refusal:
         names = ", ".join(sorted(allowed)) or "none"

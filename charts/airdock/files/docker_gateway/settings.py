@@ -7,6 +7,7 @@ AIRDOCK_XCOM_SIDECAR_PULL_POLICY
                         take precedence over tasks/namespace, tasks/serviceAccount, tasks/retrieveImage and
                         tasks/retrievePullPolicy: a deployment tool that renames objects changes variables,
                         and not the content of the file
+AIRDOCK_TRUST_DIRECTORY takes precedence over daemon/trustDirectory: it contains the pod's uid
 
 Keys of the file are the camelCase forms of the attributes below, in the same nesting. A message names a key
 by its path, tasks/leaseSeconds: with dots it would look like a value of the chart.
@@ -31,6 +32,8 @@ NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}\Z")
 #: Clients that send input at a time: each takes two file descriptors and a thread more than others.
 MAX_INPUTS = 128
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+#: Where every container has the CA certificates of `trust`, and the file there.
+TRUST_DIRECTORY, TRUST_FILE = "/opt/airdock-trust", "ca-certificates.crt"
 #: Where most public images are. None of them lets the owner of an image choose what a client fetches.
 PUBLIC_REGISTRIES = (
     "docker.io", "gcr.io", "ghcr.io", "mcr.microsoft.com", "nvcr.io", "public.ecr.aws", "quay.io",
@@ -71,6 +74,14 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Trust:
+    """A ConfigMap of the task namespace with all CA certificates that task pods trust; off without a name."""
+
+    config_map: str = ""
+    key: str = "ca.crt"
+
+
+@dataclass(frozen=True)
 class Kubernetes:
     """How to reach the API server; in a pod the defaults are right."""
 
@@ -90,6 +101,7 @@ class Tasks:
     sources of bind mounts by their path, `networks` are networks by name. `pod` is merged into the pod's spec
     (nodeSelector, tolerations, ...). `env` are variables of every container. `reserved_labels` are keys that
     no author may set. `images` are allowed images, as the admission policy lists them; empty for any.
+    `trust` is mounted in every container; `env` has the variables that name its file.
     `egress_policy` is the NetworkPolicy that restricts egress, empty if none does. `stdin`: clients may send
     input to pods. `result_max_size` is that of a file that a task retrieves. `max_grace_seconds` is the
     longest grace period of a pod that admission allows. `ttl_seconds` are for pods of containers,
@@ -123,6 +135,7 @@ class Tasks:
     pod_annotations: dict[str, str] = field(default_factory=dict)
     pod: dict[str, Any] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
+    trust: Trust = field(default_factory=Trust)
     retrieve_image: str = "busybox:1.37"
     retrieve_pull_policy: str = "IfNotPresent"
     result_max_size: str = "64Mi"
@@ -158,7 +171,8 @@ class Daemon:
     and `pids` are ceilings, 0 for none; a container that asks for none gets the ceiling. The rest of the
     ceilings is in daemon_limits.py. `cgroup_parent`: auto puts containers into the cgroup of this pod, so
     that its limits hold them too, where this container can see that; none leaves them where the daemon puts
-    them; else it is a cgroup. Times are in seconds.
+    them; else it is a cgroup. `env` are variables of every container. `trust_directory` is a directory of the
+    node with CA certificates, which every container gets; empty for none. Times are in seconds.
     """
 
     socket: str = "/run/docker-host/docker.sock"
@@ -179,6 +193,8 @@ class Daemon:
     stop_seconds: int = 300
     ulimits: dict[str, int] = field(default_factory=lambda: dict(ULIMITS))
     cgroup_parent: str = "auto"
+    env: dict[str, str] = field(default_factory=dict)
+    trust_directory: str = ""
     ttl_seconds: int = 600
     lease_seconds: int = 300
 
@@ -221,9 +237,12 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         retrieve_pull_policy=environment.get("AIRDOCK_XCOM_SIDECAR_PULL_POLICY")
         or settings.tasks.retrieve_pull_policy,
     )
-    settings = dataclasses.replace(
-        settings, owner=environment.get("AIRDOCK_GATEWAY_OWNER", "") or settings.owner, tasks=tasks
+    daemon = dataclasses.replace(
+        settings.daemon,
+        trust_directory=environment.get("AIRDOCK_TRUST_DIRECTORY") or settings.daemon.trust_directory,
     )
+    owner = environment.get("AIRDOCK_GATEWAY_OWNER", "") or settings.owner
+    settings = dataclasses.replace(settings, owner=owner, tasks=tasks, daemon=daemon)
     if not settings.owner:
         raise ConfigError(
             "AIRDOCK_GATEWAY_OWNER: is empty; set it to the pod's uid by a fieldRef to metadata.uid"

@@ -71,6 +71,14 @@ AIRFLOW_VAR_{{ $key | upper }}: {{ include "airdock.literalValue" $variable | tr
 {{- end }}
 {{- end }}
 
+{{- /* tasks.env of a group, as JSON, with what `proxy` and `trust` add for task pods. Call with (dict "root" $ "tasks" $tasks). */ -}}
+{{- define "airdock.taskEnv" -}}
+{{- $proxy := include "airdock.taskProxyEnv" .root | fromYaml -}}
+{{- $trust := dict -}}
+{{- if ne "{}" (include "airdock.trustOfTasks" .root) }}{{ $trust = include "airdock.trustVariables" .root | fromYaml }}{{ end -}}
+{{- include "airdock.overlay" (list $proxy $trust .tasks.env) -}}
+{{- end }}
+
 {{- /* One connection or variable: a text, Kubernetes' valueFrom, or another value, as JSON. $ is doubled for the kubelet. */ -}}
 {{- define "airdock.literalValue" -}}
 {{- if kindIs "string" . -}}

@@ -49,16 +49,13 @@ Call with (dict "proxy" $proxy "direct" $listOfHosts "names" (dict "http" $names
 {{- include "airdock.proxyEnv" (dict "proxy" .Values.proxy "direct" $direct "names" (include "airdock.proxyNames" . | fromJson)) -}}
 {{- end }}
 
-{{- /* tasks.env of a group, as JSON, with the proxy if task pods get it. Call with (dict "root" $ "tasks" $tasks). */ -}}
-{{- define "airdock.taskEnv" -}}
-{{- $env := include "airdock.overlay" (list .tasks.env) | fromJson -}}
-{{- $proxy := .root.Values.proxy -}}
+{{- /* The variables of task pods, as a YAML map; nothing if they do not get the proxy. */ -}}
+{{- define "airdock.taskProxyEnv" -}}
+{{- $proxy := .Values.proxy -}}
 {{- if eq true $proxy.tasks -}}
 {{- /* Who writes the pods doubles $ for the kubelet. */ -}}
-{{- $given := include "airdock.proxyEnv" (dict "proxy" $proxy "direct" $proxy.noProxy "names" (include "airdock.proxyNames" . | fromJson) "dollar" "$") | fromYaml -}}
-{{- $env = include "airdock.overlay" (list $given $env) | fromJson -}}
+{{- include "airdock.proxyEnv" (dict "proxy" $proxy "direct" $proxy.noProxy "names" (include "airdock.proxyNames" . | fromJson) "dollar" "$") -}}
 {{- end -}}
-{{- toJson $env -}}
 {{- end }}
 
 {{- /* The proxy of a group's daemon, as JSON: its own, otherwise the release's. Call with (dict "group" $group "root" $). */ -}}

@@ -28,12 +28,41 @@ volumeMounts:
 {{- end -}}
 {{- end }}
 
-{{- /* The variables of an Airflow container: OpenSSL and httpx, requests, curl, git, boto, gRPC. */ -}}
-{{- define "airdock.trustEnv" -}}
-{{- if include "airdock.hasTrust" . }}
-{{- range list "SSL_CERT_FILE" "REQUESTS_CA_BUNDLE" "CURL_CA_BUNDLE" "GIT_SSL_CAINFO" "AWS_CA_BUNDLE" "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH" }}
+{{- /* The variables that name the file: of OpenSSL, Go and httpx, requests, curl, git, boto, gRPC, Node.js. */ -}}
+{{- define "airdock.trustVariables" -}}
+{{- range list "SSL_CERT_FILE" "REQUESTS_CA_BUNDLE" "CURL_CA_BUNDLE" "GIT_SSL_CAINFO" "AWS_CA_BUNDLE" "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH" "NODE_EXTRA_CA_CERTS" }}
 {{ . }}: /opt/airdock-trust/ca-certificates.crt
 {{- end }}
+{{- end }}
+
+{{- /* The same for an Airflow container. */ -}}
+{{- define "airdock.trustEnv" -}}
+{{- if include "airdock.hasTrust" . }}{{ include "airdock.trustVariables" . }}{{ end }}
+{{- end }}
+
+{{- /* trust.tasks for the programs that write task pods, as JSON; {} if it is off. Their variables are in airdock.taskEnv. */ -}}
+{{- define "airdock.trustOfTasks" -}}
+{{- with .Values.trust.tasks }}{{ .configMap | empty | ternary dict (pick . "configMap" "key") | toJson }}{{ else }}{}{{ end -}}
+{{- end }}
+
+{{- /* "true" if containers of a Docker daemon get the file. */ -}}
+{{- define "airdock.trustsInContainers" -}}
+{{- if and (include "airdock.hasTrust" .) (eq true .Values.trust.containers) }}true{{ end -}}
+{{- end }}
+
+{{- /* The directory of the file in a worker's pod, as its node sees it. Call with the group; $(AIRDOCK_POD_UID) is the caller's. */ -}}
+{{- define "airdock.trustOnNode" -}}
+{{ .socket.kubeletRootDir }}/pods/$(AIRDOCK_POD_UID)/volumes/kubernetes.io~empty-dir/trust
+{{- end }}
+
+{{- /*
+The variables of a worker by which the cluster policy gives the file to containers of DockerOperator, as a YAML map. Call with
+(dict "root" $ "directory" $path): the path as the daemon sees it.
+*/ -}}
+{{- define "airdock.trustPolicyEnv" -}}
+{{- if include "airdock.trustsInContainers" .root }}
+AIRDOCK_TRUST_DIRECTORY: {{ .directory }}
+AIRDOCK_TRUST_ENV: {{ include "airdock.trustVariables" .root | fromYaml | toJson | quote }}
 {{- end }}
 {{- end }}
 
@@ -62,6 +91,10 @@ volumes:
   docker-trust: {{ include "airdock.trustSource" . }}
 volumeMounts:
   docker-trust: {mountPath: /run/airdock-trust, readOnly: true}
+  {{- if include "airdock.trustsInContainers" . }}
+  # At the worker's path, so that both name the same file in a bind mount.
+  trust: {mountPath: /opt/airdock-trust, readOnly: true}
+  {{- end }}
 {{- else -}}
 {}
 {{- end -}}
@@ -71,6 +104,9 @@ volumeMounts:
 {{- $problems := list -}}
 {{- if and .Values.trust.configMap .Values.trust.secret -}}
 {{- $problems = append $problems "trust.secret: trust.configMap is set, too. Remove one of them." -}}
+{{- end -}}
+{{- if and (eq true .Values.trust.containers) (not (include "airdock.hasTrust" .)) -}}
+{{- $problems = append $problems "trust.containers: there are no certificates to give. Set trust.configMap or trust.secret, or set trust.containers: false." -}}
 {{- end -}}
 {{- toJson $problems -}}
 {{- end }}

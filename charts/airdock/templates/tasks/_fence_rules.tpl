@@ -14,6 +14,7 @@ because no name contains a comma. Fields that 1.30 does not know are read throug
 {{- $pullSecrets := concat (.tasks.imagePullSecrets | default list) ($a.imagePullSecrets | default list) -}}
 {{- range .tasks.registries }}{{ $pullSecrets = append $pullSecrets .pullSecret }}{{ end -}}
 {{- $claims := concat ($a.persistentVolumeClaims | default list) (include "airdock.valuesClaims" . | fromJsonArray) -}}
+{{- $configMaps := compact (append (concat (list "kube-root-ca.crt" "openshift-service-ca.crt") ($a.configMaps | default list)) (include "airdock.trustOfTasks" .root | fromJson).configMap) -}}
 {{- $levels := get (dict "restricted" (list "restricted") "baseline" (list "baseline" "restricted")) .tasks.podSecurity.level -}}
 {{- if $levels }}
 podSecurity: |
@@ -45,7 +46,7 @@ secrets: |
   variables.secretNames.filter(n, !({{ include "airdock.celAllowed" (dict "name" "n" "list" $a.secrets) }}))
     .map(n, "Secret " + n + " (tasks.admission.secrets)")
 configMaps: |
-  variables.configMapNames.filter(n, !({{ include "airdock.celAllowed" (dict "name" "n" "list" (concat (list "kube-root-ca.crt" "openshift-service-ca.crt") ($a.configMaps | default list))) }}))
+  variables.configMapNames.filter(n, !({{ include "airdock.celAllowed" (dict "name" "n" "list" $configMaps) }}))
     .map(n, "ConfigMap " + n + " (tasks.admission.configMaps)")
 persistentVolumeClaims: |
   variables.volumes.map(v, v.?persistentVolumeClaim.?claimName.orValue(""))

@@ -46,6 +46,9 @@ AIRDOCK_TASK_ENV: {{ toJson . | replace "$" "$$" | quote }}
 {{- with $pod }}
 AIRDOCK_TASK_POD: {{ toJson . | replace "$" "$$" | quote }}
 {{- end }}
+{{- with include "airdock.trustOfTasks" .root | fromJson }}
+AIRDOCK_TASK_TRUST: {{ toJson . | quote }}
+{{- end }}
 {{- if and .root.Values.controlPlane.enabled (ne true .group.tasks.rbac.deferrable) }}
 AIRDOCK_TASK_DEFERRABLE: "false"
 {{- end }}

@@ -18,6 +18,7 @@ The settings file of a group's gateway, as JSON. The names of the release's obje
 {{- $_ := set $tasks "podLabels" (include "airdock.overlay" (list $given.podLabels) | fromJson) -}}
 {{- with include "airdock.taskLabels" (dict "root" .root "namespace" $given.namespace) | fromJsonArray }}{{ $_ := set $tasks "reservedLabels" . }}{{ end -}}
 {{- $_ := set $tasks "env" (include "airdock.taskEnv" (dict "root" .root "tasks" $given) | fromJson) -}}
+{{- with include "airdock.trustOfTasks" .root | fromJson }}{{ $_ := set $tasks "trust" . }}{{ end -}}
 {{- $_ := set $tasks "tmpSizeLimit" (toString $given.tmp.sizeLimit) -}}
 {{- $_ := set $tasks "resultMaxSize" (toString $given.resultMaxSize) -}}
 {{- $_ := set $tasks "maxGraceSeconds" (int64 $given.admission.maxTerminationGracePeriodSeconds) -}}
@@ -38,6 +39,7 @@ The settings file of a group's gateway, as JSON. The names of the release's obje
 {{- $ulimits := dict -}}
 {{- range $ulimit, $most := $socket.limits.ulimits }}{{ if not (kindIs "invalid" $most) }}{{ $_ := set $ulimits $ulimit (int64 $most) }}{{ end }}{{ end -}}
 {{- $_ := set $daemon "ulimits" $ulimits -}}
+{{- if include "airdock.trustsInContainers" .root }}{{ $_ := set $daemon "env" (include "airdock.trustVariables" .root | fromYaml) }}{{ end -}}
 {{- if $lease }}{{ $_ := set $daemon "leaseSeconds" $lease }}{{ end -}}
 {{- $settings = merge $settings (dict "backend" "daemon" "daemon" $daemon) -}}
 {{- end -}}
@@ -107,6 +109,9 @@ initContainers:
       {{- include "airdock.groupTasksEnv" . | trim | nindent 6 }}
     # It contains names that Kustomize can change.
     envFrom: [{configMapRef: {name: {{ include "airdock.fullname" .root }}-env}}]
+    {{- else if include "airdock.trustsInContainers" .root }}
+      AIRDOCK_POD_UID: {valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
+      AIRDOCK_TRUST_DIRECTORY: {{ include "airdock.trustOnNode" .group }}
     {{- end }}
     ports: {gateway: 9323}
     startupProbe: {httpGet: {path: /readyz, port: gateway}, periodSeconds: 1, failureThreshold: 60}

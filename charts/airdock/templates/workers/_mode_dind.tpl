@@ -36,6 +36,7 @@ env:
   {{- with include "airdock.dindConfigDirectory" . }}
   DOCKER_CONFIG: {{ . }}
   {{- end }}
+  {{- include "airdock.trustPolicyEnv" (dict "root" .root "directory" "/opt/airdock-trust") | nindent 2 }}
 volumes:
   docker-socket: {emptyDir: {sizeLimit: 1Mi}}
   docker-tmp: {emptyDir: {sizeLimit: {{ .group.tmp.sizeLimit }}}}

@@ -80,9 +80,10 @@ mounts the node's Docker socket: every DAG author can become root on its nodes. 
 supplementalGroups: [{{ .group.socket.gid | int }}]
 env:
   DOCKER_HOST: unix:///run/airdock/docker.sock
-  POD_UID: {valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
+  AIRDOCK_POD_UID: {valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
   # The path of the emptyDir `docker-tmp` on the node. A link in the emptyDir makes it valid in the pod, too.
-  TMPDIR: {{ $pods }}/$(POD_UID)/volumes/kubernetes.io~empty-dir/docker-tmp
+  TMPDIR: {{ $pods }}/$(AIRDOCK_POD_UID)/volumes/kubernetes.io~empty-dir/docker-tmp
+  {{- include "airdock.trustPolicyEnv" (dict "root" .root "directory" (include "airdock.trustOnNode" .group)) | nindent 2 }}
 volumes:
   # With the type, a missing socket is an error. Without it, the kubelet would create a directory on the node.
   docker-socket: {hostPath: {path: {{ .group.socket.path | quote }}, type: Socket}}
@@ -94,8 +95,8 @@ initContainers:
   - name: link-tmp
     command: [sh, -c, 'mkdir -p "${TMPDIR%/*}" && ln -sfn {{ $pods }} "$TMPDIR"']
     env:
-      POD_UID: {valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
-      TMPDIR: {{ $pods }}/$(POD_UID)/volumes/kubernetes.io~empty-dir/docker-tmp
+      AIRDOCK_POD_UID: {valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
+      TMPDIR: {{ $pods }}/$(AIRDOCK_POD_UID)/volumes/kubernetes.io~empty-dir/docker-tmp
     volumeMounts:
       docker-tmp: {mountPath: {{ $pods | quote }}}
 {{- end }}

@@ -10,7 +10,7 @@ from typing import Any
 from . import fields
 from .backend import Refusal
 from .model import Create, Mount
-from .settings import Tasks, Volume
+from .settings import TRUST_DIRECTORY, TRUST_FILE, Tasks, Volume
 
 #: Where a sidecar finds a file that is a volume by itself.
 _OUTPUT, _RESULT = "/run/airdock-output", "file"
@@ -49,6 +49,11 @@ class Volumes:
             self._memory(fields.check_target("tmpfs", target), fields.tmpfs_size(options))
         if host.shm_size:
             self._memory("/dev/shm", host.shm_size)  # noqa: S108
+        trust = self._tasks.trust
+        if trust.config_map and TRUST_DIRECTORY not in self.mounts:
+            items = [{"key": trust.key, "path": TRUST_FILE}]
+            name = self._volume("configMap", {"name": trust.config_map, "items": items})
+            self._mount(TRUST_DIRECTORY, name, readOnly=True)
 
     def _add(self, mount: Mount) -> None:
         target = fields.check_target("mounts", mount.target)

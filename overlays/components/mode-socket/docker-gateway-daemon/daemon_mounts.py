@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from . import devices, fields
 from .backend import Refusal
 from .model import Create, DriverConfig, HostConfig, Mount, VolumeOptions
-from .settings import Daemon
+from .settings import TRUST_DIRECTORY, Daemon
 
 
 class MountWriter:
@@ -18,10 +18,15 @@ class MountWriter:
 
     def __init__(self, rules: Daemon, refuse: Callable[[str, str, str, str, Iterable[str]], Refusal]) -> None:
         self._directories, self._volumes, self._refuse = rules.directories(), rules.volumes, refuse
+        self._trust = rules.trust_directory
 
     def write(self, host: HostConfig) -> tuple[Mount, ...]:
-        """Give the mounts of a request. Raises Refusal."""
-        return tuple(map(self._mount, host.mounts)) + tuple(map(self._bind, host.binds))
+        """Give the mounts of a request, and that of the CA certificates of `trust`. Raises Refusal."""
+        mounts = tuple(map(self._mount, host.mounts)) + tuple(map(self._bind, host.binds))
+        taken = {mount.target for mount in mounts} | {check_target("tmpfs", each) for each in host.tmpfs}
+        if self._trust and TRUST_DIRECTORY not in taken:
+            mounts += (Mount(TRUST_DIRECTORY, self._trust, "bind", read_only=True),)
+        return mounts
 
     def _mount(self, mount: Mount) -> Mount:
         target = check_target("mounts", mount.target)
