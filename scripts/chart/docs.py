@@ -110,7 +110,10 @@ class Reader:
             alike = [other for other, their in siblings.items() if shape and their.get("$ref") == shape]
             if len(alike) < 2:
                 yield from self.rows(f"{path}.{name}", inner, own)
-            elif name == alike[-1]:
+                continue
+            # Keys beside the shape are not those of its neighbours.
+            yield from self.rows(f"{path}.{name}", {"properties": raw.get("properties", {})}, own)
+            if name == alike[-1]:
                 defaults = [default.get(other) for other in alike] if isinstance(default, Mapping) else []
                 yield from self.rows(f"{path}.<{shape.rpartition('/')[2]}>", inner, common(defaults))
 

@@ -15,7 +15,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ from scripts.chart.manifests import Manifests
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airdock" / "schemas"
 PACKAGE = "kubernetes-validate"
 #: Goes into the directory's name: raise it when `_standalone` changes.
-FORM = 1
+FORM = 2
+#: The API groups of a version's kinds.
+GROUPS = "groups.json"
 
 
 class SchemaError(Exception):
@@ -41,8 +43,10 @@ def problems(manifests: Manifests, kube_version: str) -> list[str]:
         SchemaError: if there are no schemas of `kube_version` ("1.30" or "1.30.0"), or kubeconform fails.
     """
     version = ".".join([*kube_version.removeprefix("v").split("."), "0"][:2]) + ".0"
-    own = [m for m in manifests if not _custom(m.api_version)]
-    location = f"{directory(version)}/v{version}/{{{{ .ResourceKind }}}}{{{{ .KindSuffix }}}}.json"
+    schemas = directory(version) / f"v{version}"
+    groups = json.loads((schemas / GROUPS).read_text())
+    own = [m for m in manifests if not _custom(m.api_version, groups)]
+    location = f"{schemas}/{{{{ .ResourceKind }}}}{{{{ .KindSuffix }}}}.json"
     command = [str(tools.path("kubeconform")), "-strict", "-output", "json", "-kubernetes-version", version]
     command += ["-schema-location", location, "-"]
     # JSON is YAML: what was read is judged, however it was written.
@@ -81,10 +85,10 @@ def named(raw: Any, pointer: str) -> str:
     return path or "the object"
 
 
-def _custom(api_version: str) -> bool:
-    """Whether a group is a custom resource's: Kubernetes' own have no dot, or end in .k8s.io."""
+def _custom(api_version: str, groups: Container[str]) -> bool:
+    """Whether a group is a custom resource's. gateway.networking.k8s.io is one."""
     group = api_version.rpartition("/")[0]
-    return "." in group and not group.endswith(".k8s.io")
+    return "." in group and group not in groups
 
 
 def directory(version: str) -> Path:
@@ -106,8 +110,11 @@ def directory(version: str) -> Path:
     top.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".", dir=top))
     try:
-        for name, schema in _standalone(source):
+        groups = set()
+        for name, group, schema in _standalone(source):
+            groups.add(group)
             (scratch / name).write_text(json.dumps(schema, separators=(",", ":")))
+        (scratch / GROUPS).write_text(json.dumps(sorted(groups)))
         scratch.chmod(0o755)
         scratch.rename(target)
     except OSError:
@@ -126,8 +133,8 @@ def package() -> Path:
     return Path(spec.origin).parent / "kubernetes-json-schema"
 
 
-def _standalone(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(file name, schema with all its definitions) of every kind that has metadata."""
+def _standalone(source: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(file name, API group, schema with all its definitions) of every kind that has metadata."""
     definitions = {
         name: _lean(schema)
         for name, schema in json.loads((source / "_definitions.json").read_text())["$defs"].items()
@@ -141,7 +148,8 @@ def _standalone(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             group = gvk["group"].split(".")[0]
             suffix = "-".join(part for part in (gvk["kind"], group, gvk["version"]) if part)
             whole = {key: value for key, value in schema.items() if key != "x-kubernetes-group-version-kind"}
-            yield f"{suffix.lower()}.json", whole | {"definitions": _closure(schema, definitions)}
+            whole["definitions"] = _closure(schema, definitions)
+            yield f"{suffix.lower()}.json", gvk["group"], whole
 
 
 def _lean(schema: Any) -> Any:

@@ -193,7 +193,8 @@ ACCEPTED: tuple[Acceptance, ...] = (
     ),
     Acceptance(
         "network-open",
-        "The chart does not know the pods of the ingress controller. Set networkPolicy.uiFrom to name them.",
+        "The chart does not know the pods of the ingress controller or Gateway. Set networkPolicy.uiFrom to "
+        "name them.",
         kind="NetworkPolicy",
         component="api-server",
         field="spec.ingress[behind an Ingress]",

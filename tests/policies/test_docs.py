@@ -52,7 +52,8 @@ def test_flows_are_exact(scenario: Scenario) -> None:
     ]
     to_all = reached[0]
     assert all(each <= to_all for each in reached), "a task pod reaches more than others"
-    exposed = scenario.effective["ingress"]["enabled"] and not scenario.effective["networkPolicy"]["uiFrom"]
+    behind = any(scenario.effective[key]["enabled"] for key in ("ingress", "httpRoute"))
+    exposed = behind and not scenario.effective["networkPolicy"]["uiFrom"]
     assert to_all == ({("api-server", 8080)} if exposed else set())
     expected = {flow for flow in FLOWS if flow[0] in there and flow[1] in there}
     assert {flow for flow in found if flow[1:] not in to_all} == {

@@ -18,7 +18,7 @@ from scripts.chart import ROOT, render
 from scripts.chart.values_schema import defaults
 from scripts.lint.command import main
 from scripts.lint.policies import POLICIES
-from tests.render.values import RAW_SOCKET
+from tests.render.values import RAW_SOCKET, overlaid
 from tests.support.paths import EXAMPLES
 
 BAD_POD = {
@@ -72,9 +72,61 @@ def test_a_finding_says_all_that_is_needed(weak: str, capsys: pytest.CaptureFixt
     ]
     assert lines[2] == "    passwords and tokens are sent without encryption"
     assert lines[3].startswith("    why: ")
-    assert lines[4] == "    fix: Set ingress.tlsSecretName."
+    assert lines[4].startswith("    fix: Set ingress.tlsSecretName, ")
     assert "1 finding to fix" in lines[-1]
     assert not any("ingress-tls" in line for line in lines[lines.index("Accepted:") :])
+
+
+@pytest.mark.parametrize(
+    ("values", "policy", "place", "field"),
+    [
+        (
+            {
+                "httpRoute": {
+                    "enabled": True,
+                    "parentRefs": [{"name": "public"}],
+                    "hostnames": ["airflow.example.com"],
+                    "scheme": "http",
+                }
+            },
+            "ingress-tls",
+            "HTTPRoute",
+            "spec.hostnames",
+        ),
+        (
+            overlaid(
+                WEAK, {"ingress": {"tlsSecretName": "a", "hosts": {"b.example.com": {"tlsSecretName": ""}}}}
+            ),
+            "ingress-tls",
+            "Ingress",
+            "spec.rules[b.example.com].host",
+        ),
+        (
+            {
+                "controlPlane": {"apiServer": {"service": {"type": "LoadBalancer"}}},
+                "networkPolicy": {"uiFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+            },
+            "service-exposed",
+            "Service",
+            "spec.type",
+        ),
+    ],
+    ids=["route", "host", "service"],
+)
+def test_plain_and_exposed(
+    values: dict[str, Any],
+    policy: str,
+    place: str,
+    field: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "values.json"
+    path.write_text(json.dumps(values))
+    assert main(["--values", str(path)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[1:] == [policy, place, "airdock/airdock-api-server", "-", field]
+    assert "1 finding to fix" in lines[-1]
 
 
 def test_later_values_win(weak: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

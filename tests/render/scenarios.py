@@ -165,6 +165,15 @@ SCENARIOS: tuple[Scenario, ...] = (
         load_yaml((EXAMPLES / "values" / "private-ca.yaml").read_text(), "private-ca.yaml")[0],
         external={("ConfigMap", "company-ca"): frozenset({"ca.crt"})},
     ),
+    Scenario(
+        "behind-an-ingress",
+        load_yaml((EXAMPLES / "values" / "behind-an-ingress.yaml").read_text(), "behind-an-ingress.yaml")[0],
+        external=INGRESS_SECRETS | {("Secret", "airflow-org-tls"): frozenset({"tls.crt", "tls.key"})},
+    ),
+    Scenario(
+        "behind-a-gateway",
+        load_yaml((EXAMPLES / "values" / "behind-a-gateway.yaml").read_text(), "behind-a-gateway.yaml")[0],
+    ),
     Scenario("maximal", MAXIMAL, external=MAXIMAL_EXTERNAL),
     Scenario("mirror", MIRROR, external=MIRROR_SECRETS),
     Scenario("groups", GROUPS),

@@ -118,6 +118,11 @@ BASES: dict[str, dict[str, Any]] = {
     "modes": MODES,
     "cilium": {"networkPolicy": {"cilium": "always"}},
     "host-without-ingress": {"ingress": {"host": "a.example.com"}},
+    "route": {
+        "httpRoute": {"enabled": True, "parentRefs": [{"name": "a"}], "hostnames": ["a.example.com"]},
+    },
+    "route-without-switch": {"httpRoute": {"parentRefs": [{"name": "a"}], "hostnames": ["a.example.com"]}},
+    "load-balancer": {"controlPlane": {"apiServer": {"service": {"type": "LoadBalancer"}}}},
     "attached": {
         **ALONE,
         "workers": {"node": {"mode": "socket", "queues": ["node"], "socket": {"gid": 999}}},

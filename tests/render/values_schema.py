@@ -148,6 +148,7 @@ def known_samples(number: int) -> dict[str, Any]:
         "egress": [{"ports": [{"port": number}]}],
         "ingress": [{"ports": [{"port": number}]}],
         "noProxy": ["10.7.0.0/16"],
+        "parentRefs": [{"name": f"samples{number}"}],
         "pools": {f"samples{number}": {"slots": number}},
         "variables": {"sample": f"samples{number}"},
         "initContainers": {f"samples{number}": {"image": "sample"}},

@@ -80,19 +80,27 @@ def _open_ingress(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
 
 
 def _behind_ingress(manifests: Manifests, policy: Manifest) -> bool:
-    """Whether an Ingress leads to pods that the policy selects: its controller must reach them."""
+    """Whether an Ingress or HTTPRoute leads to pods that the policy selects: its controller reaches them."""
     services = {
         (ingress.namespace, path.get("backend", {}).get("service", {}).get("name"))
         for ingress in manifests.all("Ingress")
         for rule in ingress.get("spec", "rules") or ()
         for path in rule.get("http", {}).get("paths") or ()
     }
+    services |= {pair for route in manifests.all("HTTPRoute") for pair in _backends(route)}
     return any(
         (service.namespace, service.name) in services
         and service.namespace == policy.namespace
         and policy.selects(service.selector or {})
         for service in manifests.all("Service")
     )
+
+
+def _backends(route: Manifest) -> Iterator[tuple[str, str]]:
+    """(namespace, name) of the Services of an HTTPRoute."""
+    for rule in route.get("spec", "rules") or ():
+        for backend in rule.get("backendRefs") or ():
+            yield backend.get("namespace", route.namespace), backend["name"]
 
 
 def _all_ports(manifest: Manifest) -> Iterator[Found]:
@@ -135,9 +143,35 @@ def _exposed(manifest: Manifest) -> Iterator[Found]:
         yield Found("spec.externalIPs", "the Service takes over the traffic of these addresses")
 
 
-def _plain_ingress(manifest: Manifest) -> Iterator[Found]:
-    if manifest.kind == "Ingress" and not manifest.get("spec", "tls"):
-        yield Found("spec.tls", "passwords and tokens are sent without encryption")
+def _plain_ingress(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
+    for ingress in manifests.all("Ingress"):
+        entries = ingress.get("spec", "tls") or ()
+        if not entries:
+            yield ingress, Found("spec.tls", "passwords and tokens are sent without encryption")
+        # An entry without hosts is for all.
+        secured = {host for entry in entries for host in entry.get("hosts") or ("",)}
+        for rule in ingress.get("spec", "rules") or ():
+            host = rule.get("host", "")
+            if entries and not {"", host, f"*.{host.partition('.')[2]}"} & secured:
+                what = f"passwords and tokens are sent to {host or 'other hosts'} without encryption"
+                yield ingress, Found(f"spec.rules[{host}].host", what)
+    for route in manifests.all("HTTPRoute"):
+        for url in sorted(_base_urls(manifests, route)):
+            if url.startswith("http://"):
+                what = f"Airflow's base URL is {url}: passwords and tokens are sent without encryption"
+                yield route, Found("spec.hostnames", what)
+
+
+def _base_urls(manifests: Manifests, route: Manifest) -> set[str]:
+    """Airflow's base URL in the pods that an HTTPRoute leads to: whether its Gateway has TLS is not in it."""
+    backends = set(_backends(route))
+    services = [s for s in manifests.all("Service") if (s.namespace, s.name) in backends]
+    return {
+        manifests.environment(manifest, container).get("AIRFLOW__API__BASE_URL", "")
+        for manifest, pod, container in manifests.containers
+        for service in services
+        if service.namespace == manifest.namespace and service.selects(pod.labels)
+    }
 
 
 def _lax_namespaces(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
@@ -315,16 +349,17 @@ POLICIES: tuple[Policy, ...] = (
         "Services stay in the cluster",
         "medium",
         "NodePort and LoadBalancer bypass the Ingress, its TLS and its rules.",
-        "Use type ClusterIP behind an Ingress.",
+        "Set controlPlane.apiServer.service.type: ClusterIP, and use an Ingress or an HTTPRoute.",
         check_object=_exposed,
     ),
     Policy(
         "ingress-tls",
         "The UI is served over TLS",
         "high",
-        "Users send their Airflow password through this Ingress.",
-        "Set ingress.tlsSecretName.",
-        check_object=_plain_ingress,
+        "Users send their Airflow password through this Ingress or HTTPRoute.",
+        "Set ingress.tlsSecretName, and ingress.hosts.<name>.tlsSecretName where it is empty. For an "
+        "HTTPRoute: httpRoute.scheme: https.",
+        check_release=_plain_ingress,
     ),
     Policy(
         "namespace-psa",

@@ -108,6 +108,12 @@ _service("LoadBalancer", lambda m: put(m["spec"], "type", "LoadBalancer"))
 _service("external IPs", lambda m: put(m["spec"], "externalIPs", ["203.0.113.1"]))
 for_objects("Ingress without TLS", "Ingress")(lambda m: drop(m, "spec", "tls"))
 
+
+@for_objects("a host of an Ingress without TLS", "Ingress")
+def _(manifest: Dict) -> bool:
+    return bool(manifest["spec"].get("tls")) and bool(manifest["spec"]["tls"].pop())
+
+
 # Namespaces and admission
 
 

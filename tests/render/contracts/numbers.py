@@ -115,12 +115,15 @@ def field_values(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
                 yield f"{service}: port {port['port']}"
     for ingress in manifests.all("Ingress"):
         for rule in ingress.get("spec", "rules") or ():
-            host = rule.get("host", "")
-            if host and (len(host) > 253 or not SUBDOMAIN.fullmatch(host.removeprefix("*."))):
-                yield f"{ingress}: the host {host!r} is no DNS name"
+            if not host_name(rule.get("host", "a")):
+                yield f"{ingress}: the host {rule['host']!r} is no DNS name"
             for path in (rule.get("http") or {}).get("paths") or ():
                 if not path.get("path", "/").startswith("/"):
                     yield f"{ingress}: the path {path['path']!r} does not start with /"
+    for route in manifests.all("HTTPRoute"):
+        for host in route.get("spec", "hostnames") or ():
+            if not host_name(host):
+                yield f"{route}: the host {host!r} is no DNS name"
     for job in manifests.all("CronJob"):
         schedule = str(job.get("spec", "schedule", default=""))
         if not cron(schedule):
@@ -128,6 +131,11 @@ def field_values(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
     for policy in manifests.all("NetworkPolicy"):
         for block in ip_blocks(policy.raw):
             yield from (f"{policy}: {problem}" for problem in bad_ranges(block))
+
+
+def host_name(text: str) -> bool:
+    """Whether an Ingress or HTTPRoute accepts the host: a DNS name, the first label of which may be *."""
+    return len(text) <= 253 and bool(SUBDOMAIN.fullmatch(text.removeprefix("*.")))
 
 
 def cron(text: str) -> bool:

@@ -14,7 +14,7 @@ from tests.render.scenarios import Scenario
 
 @contract
 def ports(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
-    """Ports that probes, Services, Ingresses and NetworkPolicies name are the containers' own."""
+    """Ports that probes, Services, Ingresses, HTTPRoutes and NetworkPolicies name are the containers' own."""
     for manifest, _, container in manifests.containers:
         for name, probe in container.probes.items():
             for kind in ("httpGet", "tcpSocket", "grpc"):
@@ -50,6 +50,14 @@ def ports(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
                     f"{ingress}: its backend {backend['name']} port {dict(wanted)} is no port of a rendered "
                     "Service"
                 )
+    for route in manifests.all("HTTPRoute"):
+        for rule in route.get("spec", "rules") or ():
+            for backend in rule["backendRefs"]:
+                if not serves(manifests, route.namespace, backend["name"], backend["port"]):
+                    yield (
+                        f"{route}: its backend {backend['name']} port {backend['port']} is no port of a "
+                        "rendered Service"
+                    )
     for policy in manifests.all("NetworkPolicy"):
         for rule in policy.get("spec", "ingress") or ():
             for entry in rule.get("ports") or ():

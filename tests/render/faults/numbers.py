@@ -70,6 +70,15 @@ FAULTS = (
     ),
     Fault(
         "field-values",
+        "a host name with a space",
+        "HTTPRoute",
+        API,
+        lambda raw: raw["spec"].update(hostnames=["a b.example.com"]),
+        "the host 'a b.example.com' is no DNS name",
+        "behind-a-gateway",
+    ),
+    Fault(
+        "field-values",
         "a probe with two handlers",
         DEPLOYMENT,
         SCHEDULER,

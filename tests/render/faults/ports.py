@@ -53,6 +53,15 @@ FAULTS = (
     ),
     Fault(
         "ports",
+        "an HTTPRoute to an unknown port",
+        "HTTPRoute",
+        API,
+        lambda raw: raw["spec"]["rules"][0]["backendRefs"][0].update(port=80),
+        "its backend airdock-api-server port 80 is no port of a rendered Service",
+        "behind-a-gateway",
+    ),
+    Fault(
+        "ports",
         "a policy for an unknown port",
         POLICY,
         "airdock-postgres",

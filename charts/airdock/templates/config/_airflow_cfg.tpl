@@ -1,12 +1,14 @@
 {{- /* airflow.cfg, and the URL of the UI. */ -}}
 
-{{- /* The URL of the UI: airflow.config.api.base_url, otherwise the Ingress's, otherwise empty. */ -}}
+{{- /* The URL of the UI: airflow.config.api.base_url, otherwise the Ingress's, otherwise the HTTPRoute's, otherwise empty. */ -}}
 {{- define "airdock.baseUrl" -}}
 {{- $api := .Values.airflow.config.api | default dict -}}
 {{- if $api.base_url -}}
 {{- $api.base_url | trimSuffix "/" -}}
 {{- else if .Values.ingress.enabled -}}
 {{- printf "%s://%s%s" (empty .Values.ingress.tlsSecretName | ternary "http" "https") .Values.ingress.host .Values.ingress.path | trimSuffix "/" -}}
+{{- else if .Values.httpRoute.enabled -}}
+{{- printf "%s://%s%s" .Values.httpRoute.scheme (first .Values.httpRoute.hostnames) .Values.httpRoute.path | trimSuffix "/" -}}
 {{- end -}}
 {{- end }}
 

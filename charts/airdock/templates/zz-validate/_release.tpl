@@ -18,19 +18,6 @@
 {{- if and .Values.logs.retention.maxSize (not (include "airdock.logsShared" .)) (ge (include "airdock.quantity" .Values.logs.retention.maxSize | float64) (include "airdock.quantity" .Values.logs.sizeLimit | float64)) -}}
 {{- $problems = append $problems (printf "logs.retention.maxSize: %s is not below logs.sizeLimit (%s), at which the kubelet evicts the pod. Set a smaller size, or remove it." (toString .Values.logs.retention.maxSize) (toString .Values.logs.sizeLimit)) -}}
 {{- end -}}
-{{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
-{{- $problems = append $problems "ingress.host: is missing. Set it to the DNS name of Airflow's UI, or set ingress.enabled: false." -}}
-{{- end -}}
-{{- if and .Values.ingress.enabled .Values.ingress.host -}}
-{{- $path := trimSuffix "/" .Values.ingress.path -}}
-{{- if not (.Values.airflow.config.api | default dict).base_url -}}
-{{- if hasPrefix "*" .Values.ingress.host -}}
-{{- $problems = append $problems "ingress.host: is a wildcard, so the URL of the UI is not known. Set it in airflow.config.api.base_url." -}}
-{{- end -}}
-{{- else if not (hasPrefix (printf "%s/" $path) (printf "%s/" (include "airdock.basePath" .))) -}}
-{{- $problems = append $problems (printf "ingress.path: %s does not include the path of airflow.config.api.base_url (%s), which Airflow serves. Use the same path in both." .Values.ingress.path (include "airdock.basePath" . | default "/")) -}}
-{{- end -}}
-{{- end -}}
 {{- toJson $problems -}}
 {{- end }}
 
