@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from scripts.chart import CHART, load_yaml, official
-from scripts.from_official import dags, stores, workers
+from scripts.from_official import dags, exposure, stores, workers
 from scripts.from_official.pods import FOR_ALL, Pods, environment
 from scripts.from_official.result import Result, has
 from scripts.from_official.source import Path, Source, listed, sets, templated
@@ -211,38 +211,8 @@ def _config(source: Source, result: Result) -> None:
 
 
 def _network(source: Source, result: Result) -> None:
-    for name in ("apiServer", "web"):
-        block = source.block("ingress", name)
-        if not block.get("enabled") and not source.look("ingress", "enabled"):
-            continue
-        path = ("ingress", name)
-        hosts = block.get("hosts") or ([block["host"]] if block.get("host") else [])
-        first = hosts[0] if hosts else ""
-        host = first.get("name", "") if isinstance(first, dict) else str(first)
-        tls = (first.get("tls") if isinstance(first, dict) else None) or block.get("tls") or {}
-        if not host or templated(host):
-            result.decide(
-                f"ingress.{name}.hosts: set `ingress.host` to the host name, and `ingress.enabled: true`."
-            )
-            source.take(*path)
-            continue
-        result.put("ingress.enabled", True, path)
-        result.put("ingress.host", host, (*path, "hosts"))
-        for theirs, ours in (
-            ("ingressClassName", "className"),
-            ("annotations", "annotations"),
-            ("path", "path"),
-        ):
-            value = source.take(*path, theirs)
-            if value and not templated(value):
-                result.put(f"ingress.{ours}", value, (*path, theirs))
-        if tls.get("enabled") and tls.get("secretName"):
-            result.put("ingress.tlsSecretName", tls["secretName"])
-            result.secrets.append(f"{tls['secretName']}: `ingress.tlsSecretName`")
-        for other in hosts[1:]:
-            result.dropped.append(f"ingress.{name}.hosts, {_name(other)}: the Ingress has one host.")
-        source.take(*path)
-    source.take("ingress", "enabled")
+    exposure.ingress(source, result)
+    exposure.service(source, result)
     if source.look("networkPolicies", "enabled") is False:
         text = (
             "networkPolicies.enabled: is false, but here NetworkPolicies are on by default "

@@ -96,9 +96,13 @@ ingress:
     enabled: true
     ingressClassName: nginx
     annotations: {cert-manager.io/cluster-issuer: internal}
+    pathType: ImplementationSpecific
     hosts:
       - {name: airflow.example.com, tls: {enabled: true, secretName: airflow-tls}}
       - {name: other.example.com}
+      - {name: shared.example.com, tls: {enabled: true, secretName: airflow-tls}}
+      - {name: own.example.com, tls: {enabled: true, secretName: own-tls}}
+      - {name: "{{ .Release.Name }}.example.com"}
 webserver:
   defaultUser: {username: boss, email: boss@example.com, firstName: B, lastName: Oss, password: pa55-word}
   webserverConfig: |

@@ -116,7 +116,14 @@ def test_kubernetes() -> None:
         "className": "nginx",
         "annotations": {"cert-manager.io/cluster-issuer": "internal"},
         "tlsSecretName": "airflow-tls",
+        "pathType": "ImplementationSpecific",
+        "hosts": {
+            "other.example.com": {"tlsSecretName": ""},
+            "shared.example.com": {},
+            "own.example.com": {"tlsSecretName": "own-tls"},
+        },
     }
+    assert "own-tls: `ingress.hosts`, own.example.com" in result.secrets
     assert values["auth"]["manager"] == "fab"
     assert "AUTH_OAUTH" in values["auth"]["webserverConfig"]
     assert values["auth"]["admin"]["username"] == "boss"
@@ -127,10 +134,39 @@ def test_kubernetes() -> None:
     said = " ".join(result.decisions)
     assert "postgresql+psycopg2://airflow:<password>@db.example.com:5432/airflow?sslmode=require" in said
     assert "<release>-fernet-key" in said
+    assert "{{ .Release.Name }}.example.com has Helm templates. Set `ingress.hosts`." in said
+    assert [line.split(":")[0] for line in result.dropped] == ["quotas"]
+
+
+def test_a_service() -> None:
+    text = """
+    apiServer:
+      service:
+        type: LoadBalancer
+        annotations: {example.com/scheme: internal}
+        loadBalancerIP: 192.0.2.1
+        loadBalancerSourceRanges: [10.0.0.0/8]
+        ports: [{name: api-server, port: "{{ .Values.ports.apiServer }}", nodePort: 30080}]
+    webserver: {service: {type: NodePort}}
+    ingress:
+      apiServer:
+        {enabled: true, pathType: Exact, host: a.example.com, tls: {enabled: true, secretName: t}}
+    """
+    result = convert(text)
+    assert result.values["controlPlane"]["apiServer"]["service"] == {
+        "type": "LoadBalancer",
+        "annotations": {"example.com/scheme": "internal"},
+        "loadBalancerSourceRanges": ["10.0.0.0/8"],
+        "nodePort": 30080,
+    }
+    assert result.values["ingress"] == {"enabled": True, "host": "a.example.com", "tlsSecretName": "t"}
     assert [line.split(":")[0] for line in result.dropped] == [
-        "ingress.apiServer.hosts, other.example.com",
-        "quotas",
+        "ingress.apiServer.pathType",
+        "apiServer.service.loadBalancerIP",
     ]
+    assert render(result.values)
+    web = convert("webserver: {service: {type: NodePort, loadBalancerSourceRanges: [10.0.0.0/8]}}")
+    assert web.values["controlPlane"]["apiServer"]["service"] == {"type": "NodePort"}
 
 
 def test_both_executors() -> None:
