@@ -47,6 +47,8 @@ class Made:
     #: It ended by itself, with this code; or something else did it.
     code: int | None = None
     killed: str = ""
+    #: Codes of its pods that ended by themselves: one whose creation was sent twice may have two pods.
+    codes: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -104,6 +106,8 @@ class Promise:
         for task in ended:
             made = self.of(task)
             made.killed, made.code = task.killed, None if task.killed else task.code
+            if made.code is not None and not self.daemon:
+                made.codes.add(made.code)
 
     def hold(self) -> None:
         """Hold what must be true at any time against the promise."""
@@ -117,7 +121,7 @@ class Promise:
     def told(self, made: Made, code: int, outputs: list[bytes]) -> None:
         """Judge what `wait` says. A daemon gives the code of a container that the gateway has stopped."""
         self.fetch()
-        own = code == made.code and not made.killed
+        own = (code == made.code and not made.killed) or code in made.codes
         stopped = (made.killed == "gateway" or made.fated) if self.daemon else code and made.ending
         assert own or stopped, (code, made)
         if own and not code:
