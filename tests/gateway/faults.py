@@ -153,7 +153,7 @@ def load() -> None:
     importlib.import_module("tests.gateway.stand_ins.gateway")
     short = {
         "cluster_cleanup": ("_TICK", 0.02), "daemon_cleanup": ("TICK", 0.02), "daemon_watch": ("PAUSE", 0.02),
-        "loops": ("_RETRY", 0.02), "listener": ("_SILENT", 0.3),
+        "loops": ("_RETRY", 0.02), "listener": ("_SILENT", 0.3), "cluster_ended_pods": ("_INTERVAL", 0.02),
     }  # fmt: skip
     for module, (name, value) in short.items():
         setattr(importlib.import_module(f"{PACKAGE}.{module}"), name, value)

@@ -79,7 +79,7 @@ PLANTED = {
         'container.lost_output(f"the connection to a client broke ({error!r})")', "pass",
     ),
     "a deletion that fails is forgotten": (
-        "cluster", "cluster_pods:self._api.request#3", "loops.py",
+        "cluster", "cluster_pods:self._api.request#4", "loops.py",
         "                    container.end_due = time.monotonic()\n", "                    pass\n",
     ),
 }  # fmt: skip

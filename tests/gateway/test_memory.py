@@ -63,6 +63,9 @@ def test_as_many_containers_as_there_may_be(tmp_path: Path, files: None) -> None
             waiting = []
             for _ in range(cluster_room.MAX_CONTAINERS):
                 reader, waiter = (stack.enter_context(Client(gateway.path)) for _ in range(2))
+                # On a busy machine, a thousand clients wait for each other.
+                waiter.socket.settimeout(600)
+                reader.socket.settimeout(600)
                 container = waiter.create(Env=[large])
                 assert reader.attach(container) == 200
                 assert waiter.ask("POST", f"/containers/{container}/start")[0] == 204

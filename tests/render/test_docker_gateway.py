@@ -62,6 +62,7 @@ TASKS: dict[str, Any] = {
     "tmp": {"sizeLimit": "7Gi"},
     "resultMaxSize": "7Mi",
     "ttlSeconds": 7,
+    "ttlSecondsAfterFinished": 7,
     "timeouts": {"scheduleSeconds": 7, "mountSeconds": 7, "pullSeconds": 7, "createSeconds": 7},
     "admission": {"images": ["example.com/*"], "maxTerminationGracePeriodSeconds": 70},
     "networkPolicy": {"egress": "strict"},
