@@ -49,7 +49,17 @@ def helm(plane: ControlPlane, scratch: Path, values: Mapping[str, Any]) -> str:
     """Install or upgrade a release, and give what Helm says if it fails."""
     file = scratch / "values.json"
     file.write_text(json.dumps(values))
-    command = [tools.path(HELM4), "upgrade", "--install", "r", CHART, "--namespace", NAMESPACE]
+    # Without values, Helm would take those of before.
+    command = [
+        tools.path(HELM4),
+        "upgrade",
+        "--install",
+        "--reset-values",
+        "r",
+        CHART,
+        "--namespace",
+        NAMESPACE,
+    ]
     done = subprocess.run(
         [*command, "--create-namespace", "--values", file, "--kubeconfig", plane.kubeconfig],
         capture_output=True,

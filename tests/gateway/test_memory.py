@@ -43,7 +43,7 @@ def most(gateway: Program) -> int:
 
 @pytest.mark.attack(actor=AUTHOR, finding=(18,))
 def test_as_many_containers_as_there_may_be(tmp_path: Path, files: None) -> None:
-    """Each as large as it may be, with a client that waits and one that reads nothing; as many ended."""
+    """Each as large as it may be, with a client that waits and one that reads nothing."""
     certificate(tmp_path, "localhost", "default", authority(tmp_path, "ca"))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(tmp_path / "localhost.crt", tmp_path / "localhost.key")
@@ -59,32 +59,23 @@ def test_as_many_containers_as_there_may_be(tmp_path: Path, files: None) -> None
     with program(tmp_path, 4096, 4096, kubernetes) as gateway, ExitStack() as stack:
         wait_until(gateway.pings, 60, "it serves")
         idle = most(gateway)
-        for again in (False, True):
-            waiting = []
-            for _ in range(cluster_room.MAX_CONTAINERS):
-                reader, waiter = (stack.enter_context(Client(gateway.path)) for _ in range(2))
-                # On a busy machine, a thousand clients wait for each other.
-                waiter.socket.settimeout(600)
-                reader.socket.settimeout(600)
-                container = waiter.create(Env=[large])
-                assert reader.attach(container) == 200
-                assert waiter.ask("POST", f"/containers/{container}/start")[0] == 204
-                waiter.send("POST", f"/containers/{container}/wait")
-                waiting.append(waiter)
-            pending = [task for task in world.tasks.values() if task.state == "pending"]
-            assert len(pending) == cluster_room.MAX_CONTAINERS
-            for task in pending:
-                world.run(task)
-                for _ in range(64):
-                    world.print(task, b"y" * 1023 + b"\n")
-            for task in pending if not again else ():
-                world.exit(task, 3)
-            for waiter in waiting if not again else ():
-                assert waiter.answer()[1]["StatusCode"] == 3
+        for _ in range(cluster_room.MAX_CONTAINERS):
+            reader, waiter = (stack.enter_context(Client(gateway.path)) for _ in range(2))
+            # On a busy machine, a thousand clients wait for each other.
+            waiter.socket.settimeout(600)
+            reader.socket.settimeout(600)
+            container = waiter.create(Env=[large])
+            assert reader.attach(container) == 200
+            assert waiter.ask("POST", f"/containers/{container}/start")[0] == 204
+            waiter.send("POST", f"/containers/{container}/wait")
+        pending = [task for task in world.tasks.values() if task.state == "pending"]
+        assert len(pending) == cluster_room.MAX_CONTAINERS
+        for task in pending:
+            world.run(task)
+            for _ in range(64):
+                world.print(task, b"y" * 1023 + b"\n")
         wait_until(gateway.pings, 60, "it still serves")
         used = most(gateway)
-        print(
-            f"{2 * cluster_room.MAX_CONTAINERS} containers: {used / MIB:.0f} MiB, idle {idle / MIB:.0f} MiB"
-        )
+        print(f"{cluster_room.MAX_CONTAINERS} containers: {used / MIB:.0f} MiB, idle {idle / MIB:.0f} MiB")
         assert used < int(quantity(value("workers.<name>.dockerGateway.resources.limits.memory")))
     front.close()
