@@ -109,6 +109,8 @@ def private(dags: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         "metadata": {"name": "company-ca", "namespace": NAMESPACE},
         "data": {"ca.crt": ca[1].read_text()},
     }
+    # A run that was killed may have left a server with the certificate of another CA.
+    target.kubectl("delete", "namespace", SERVERS, "--ignore-not-found")
     try:
         target.apply(*server(certificate(directory, "private", SERVERS, ca)), config)
         target.kubectl("wait", "pod/private", "-n", SERVERS, "--for=condition=Ready", "--timeout=90s")
