@@ -295,13 +295,11 @@ def test_ended_pods_that_nobody_deletes(
     for name in ("first", "second", "third", "late"):
         end = "2099-01-01T00:00:00Z" if name == "late" else "2026-01-01T00:00:00Z"
         terminated = {"exitCode": 1, "reason": "Error", "startedAt": end, "finishedAt": end}
-        statuses = [
-            {"name": "base", "image": "busybox:1.37", "imageID": "", "ready": False, "restartCount": 0}
-        ]
-        status = {
-            "phase": "Failed",
-            "containerStatuses": [{**statuses[0], "state": {"terminated": terminated}}],
-        }
+        container = {
+            "name": "base", "image": "busybox:1.37", "imageID": "", "ready": False, "restartCount": 0,
+            "state": {"terminated": terminated},
+        }  # fmt: skip
+        status = {"phase": "Failed", "containerStatuses": [container]}
         admin.patch(pods[name], {"status": status}, subresource="status")
     collector = cluster_ended_pods.EndedPods(
         cluster_pods.Pods(api_of(control_plane, gateway[0], tmp_path), TASKS), settings.Tasks(namespace=TASKS)

@@ -176,7 +176,7 @@ class Deeds(Promise):
             # Whoever asks to be attached may be so already.
             asking = {each.made for each in self.waiting.values() if each.verb == "attach"}
             ends = made and (made.over or (made.left and made not in asking))
-            if made and ends and self.pick.random() < 0.5:
+            if ends and self.pick.random() < 0.5:
                 until(lambda: not self.alive(made), f"{made.id[:6]} has stayed")
 
     def drop(self, client: Any) -> Made | None:
