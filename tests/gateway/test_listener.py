@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import signal
@@ -42,6 +43,15 @@ def test_no_number_of_clients_ends_the_gateway_or_its_health_port(
         gateway.process.send_signal(signal.SIGTERM)
         assert gateway.process.wait(60) == 0
         assert b'"ended"' in gateway.log.read_bytes()
+
+
+def test_a_signal_ends_the_gateway_whichever_thread_gets_it(tmp_path: Path) -> None:
+    """As one that comes between two system calls: it interrupts nothing."""
+    with program(tmp_path, 512, 512) as gateway:
+        pid = gateway.process.pid
+        threads = {int(each.name) for each in Path(f"/proc/{pid}/task").iterdir()}
+        assert ctypes.CDLL(None).tgkill(pid, max(threads - {pid}), signal.SIGTERM) == 0
+        assert gateway.process.wait(60) == 0
 
 
 @pytest.mark.attack(actor=AUTHOR, finding=(10,))

@@ -76,7 +76,7 @@ class Listener:
                 sock.close()
 
     def close(self) -> None:
-        """Stop accepting. Safe in a signal handler."""
+        """Stop accepting."""
         self.closing = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import gc
 import signal
+import socket
 import sys
+import threading
 from pathlib import Path
-from types import FrameType
 
 if not __package__:
     # Not resolved: from a ConfigMap, the files are links into a directory of another name.
@@ -41,22 +42,22 @@ def main() -> int:
     server = Server(Path(loaded.socket), backend, metrics)
     if loaded.health_port:
         health_port.serve(loaded.health_host, loaded.health_port, metrics, server.ready, server.alive)
-
-    def end(number: int, frame: FrameType | None) -> None:
-        server.close()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    # A handler would not do: it runs after this thread's next system call, which a signal that came just
+    # before it, or to another thread, does not interrupt.
+    wake, woken = socket.socketpair()
+    wake.setblocking(False)
+    signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     # What is imported stays: nothing of it is looked at again.
     gc.collect()
     gc.freeze()
     health.log("listening", socket=loaded.socket, backend=loaded.backend)
-    try:
-        server.serve()
-    finally:
-        server.close()
-        server.drain(5.0)
-        backend.close()
+    threading.Thread(target=server.serve, name="serve", daemon=True).start()
+    woken.recv(1)
+    server.close()
+    server.drain(5.0)
+    backend.close()
     health.log("ended")
     return 0
 

@@ -87,7 +87,7 @@ class Server:
         self._listener.serve()
 
     def close(self) -> None:
-        """Accept no connection and no container any more. Safe in a signal handler."""
+        """Accept no connection and no container any more."""
         self._listener.close()
 
     def drain(self, seconds: float) -> None:
