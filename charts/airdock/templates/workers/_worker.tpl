@@ -34,7 +34,19 @@ supplementalGroups: {{ toJson $mode.supplementalGroups }}
 hostUsers: {{ $mode.hostUsers }}
 {{- end }}
 runtimeClassName: {{ $mode.runtimeClassName | default "" | quote }}
-initContainers: {{ concat (include "airdock.waitForFence" . | fromYamlArray) ($mode.initContainers | default list) | toJson }}
+initContainers: {{ concat (include "airdock.checkAttached" . | fromYamlArray) (include "airdock.waitForFence" . | fromYamlArray) ($mode.initContainers | default list) | toJson }}
 volumes: {{ toJson $mode.volumes }}
 container: {{ mustMerge $container (dict "env" (include "airdock.overlay" (list $queues (include "airdock.namespaceEnv" .root | fromYaml) (include "airdock.workerPolicyEnv" . | fromYaml) $mode.env) | fromJson) "volumeMounts" ($mode.volumeMounts | default dict)) | toJson }}
 {{- end -}}
+
+
+{{- /* The init container that checks the Airflow of another chart, as a YAML list. Call as airdock.worker. */ -}}
+{{- define "airdock.checkAttached" -}}
+{{- if or .root.Values.controlPlane.enabled (not .group.executorFacts.broker) -}}
+[]
+{{- else -}}
+- name: check-airflow
+  command: [python, /opt/airdock/check_attached.py]
+  secrets: [broker]
+{{- end -}}
+{{- end }}
