@@ -21,9 +21,6 @@ pytestmark = pytest.mark.touches("release")
 NAMESPACE = "airdock-e2e-attach"
 OTHER, PASSWORD = "airflow", "e2e-only"
 QUEUES = ("kubernetes", "docker", "socket")
-EXAMPLE: dict[str, Any] = load_yaml(
-    (EXAMPLES / "values" / "attach-official-chart.yaml").read_text(), "attach-official-chart.yaml"
-)[0]
 #: A DAG as its author has it: the queue is all that says where a task runs.
 DAG = """
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
@@ -48,13 +45,19 @@ with DAG("attached", schedule=None):
 ADDRESS = f"http://{OTHER}-api-server:8080"
 
 
+def example() -> dict[str, Any]:
+    """The values that docs/attach.md is about."""
+    path = EXAMPLES / "values" / "attach-official-chart.yaml"
+    values: dict[str, Any] = load_yaml(path.read_text(), path.name)[0]
+    return values
+
+
 def others_values() -> dict[str, Any]:
     """A control plane alone: nothing of its layout but the image is this chart's own."""
     labels = {"tier": "airflow", "component": "api-server", "release": OTHER}
     values: dict[str, Any] = {
         "fullnameOverride": OTHER,
-        "broker": EXAMPLE["broker"],
-        "secrets": EXAMPLE["secrets"],
+        **{name: example()[name] for name in ("broker", "secrets")},
         "dags": {"volume": {"configMap": {"name": "dags"}}},
         "controlPlane": {"apiServer": {"podLabels": labels}},
         "networkPolicy": {"enabled": False},
@@ -71,7 +74,7 @@ def attached_values() -> dict[str, Any]:
         "tasks": {"keepNamespace": False},
         "workers": {"socket": {"mode": "socket", "queues": ["socket"], "socket": {"gid": 999}}},
     }
-    return merged(SMALL, EXAMPLE, values)
+    return merged(SMALL, example(), values)
 
 
 def install(target: Target, release: str, values: dict[str, Any]) -> None:
