@@ -75,7 +75,8 @@ def map_items(found: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def type_name(found: Mapping[str, Any]) -> str:
     """A type for people: enums by their values, maps and lists by what is in them."""
     if "enum" in found:
-        return " or ".join(f"`{value}`" if value else '`""`' for value in found["enum"])
+        words = (value if isinstance(value, str) and value else json.dumps(value) for value in found["enum"])
+        return " or ".join(f"`{word}`" for word in words)
     if found.get("title") == "quantity":
         return "quantity"
     types = found.get("type", [])

@@ -65,6 +65,22 @@ ACCEPTED: tuple[Acceptance, ...] = (
         for template in ("spec.template", "template")
     ),
     Acceptance(
+        "daemon-uid",
+        "On OpenShift, all containers of a pod get one uid, which the cluster assigns. The worker still "
+        "cannot see the gateway's processes and files, and mounts the socket's directory read-only "
+        "(docs/openshift.md). workers.<name>.securityContextConstraints gives the uids back.",
+        mode="kubernetes",
+        container="docker-gateway",
+        message="sets no uid",
+    ),
+    Acceptance(
+        "rbac-custom",
+        "workers.<name>.securityContextConstraints: the group's pods may use this SCC of OpenShift, in their "
+        "namespace only. No worker may create pods there.",
+        kind="Role",
+        message="may use securitycontextconstraints of security.openshift.io",
+    ),
+    Acceptance(
         "image-digest",
         "By default images are named by tag, to receive patch releases. Set images.<name>.digest to pin "
         "an image.",

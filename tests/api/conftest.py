@@ -187,7 +187,9 @@ def wait_for_rights(installed: Installed) -> None:
         for subject in binding.raw["subjects"]:
             account = installed.plane.service_account(subject["namespace"], subject["name"])
             asked = (rule["verbs"][0], rule["resources"][0], binding.namespace)
-            wait_until(partial(account.may, *asked, group=rule["apiGroups"][0]), 60, f"{binding} holds")
+            name = rule.get("resourceNames", [""])[0]
+            may = partial(account.may, *asked, name=name, group=rule["apiGroups"][0])
+            wait_until(may, 60, f"{binding} holds")
 
 
 def _wait_for_fence(installed: Installed) -> None:

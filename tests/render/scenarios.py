@@ -174,6 +174,18 @@ SCENARIOS: tuple[Scenario, ...] = (
         "behind-a-gateway",
         load_yaml((EXAMPLES / "values" / "behind-a-gateway.yaml").read_text(), "behind-a-gateway.yaml")[0],
     ),
+    Scenario(
+        "openshift",
+        load_yaml((EXAMPLES / "values" / "openshift.yaml").read_text(), "openshift.yaml")[0],
+    ),
+    Scenario(
+        "openshift-executor",
+        {
+            "openshift": True,
+            "executor": "KubernetesExecutor",
+            "workers": {"default": {"securityContextConstraints": "nonroot-v2"}},
+        },
+    ),
     Scenario("maximal", MAXIMAL, external=MAXIMAL_EXTERNAL),
     Scenario("mirror", MIRROR, external=MIRROR_SECRETS),
     Scenario("groups", GROUPS),

@@ -105,6 +105,11 @@ BASES: dict[str, dict[str, Any]] = {
     "proxy": {"proxy": {"http": "http://proxy.example.com:3128", "noProxy": ["10.244.0.0/16"]}},
     "proxy-with-a-password": {"proxy": {"existingSecret": "proxy", "noProxy": ["10.244.0.0/16"]}},
     "trust": overlaid(DIND, {"trust": {"configMap": "ca", "tasks": {"configMap": "all"}}}),
+    "openshift": {
+        "openshift": True,
+        "workerDefaults": {"securityContextConstraints": "privileged"},
+        "workers": {"sample": {"queues": ["sample"]}},
+    },
     "pools": {"airflow": {"pools": {"sample": {"slots": 1}}}},
     "dns": {"podDefaults": {"dnsPolicy": "Default", "dnsConfig": {"nameservers": ["10.0.0.1"]}}},
     "no-xcom": {"tasks": {"rbac": {"xcom": False}}},

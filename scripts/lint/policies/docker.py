@@ -163,6 +163,8 @@ def _daemon_uid(manifest: Manifest) -> Iterator[Found]:
         sharing = [c.name for c in pod.containers if c is not daemon and uid(c) == uid(daemon)]
         if sharing:
             message = f"runs as uid {uid(daemon)}, which {', '.join(sharing)} also uses"
+            if uid(daemon) is None:
+                message = f"sets no uid, nor do {', '.join(sharing)}"
             yield Found("securityContext.runAsUser", message, daemon.name)
 
 

@@ -33,11 +33,7 @@ MISSING = (
 # What Pod Security `restricted` admits.
 POD = {
     "automountServiceAccountToken": False,
-    "securityContext": {
-        "runAsNonRoot": True,
-        "runAsUser": 50000,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    },
+    "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
     "containers": [
         {
             "name": "none",

@@ -61,6 +61,11 @@ AIRFLOW__CORE__EXECUTION_API_SERVER_URL: {{ .Values.controlPlane.executionApiUrl
 # The init container has already checked the connections; the image's entrypoint would spend seconds of CPU on it.
 CONNECTION_CHECK_MAX_COUNT: "0"
 PYTHONUNBUFFERED: "1"
+{{- if include "airdock.openshift" . }}
+# An assigned uid has no name, which Airflow asks for, and no home.
+HOME: /home/airflow
+USER: airflow
+{{- end }}
 {{- include "airdock.releaseProxyEnv" . }}
 {{- include "airdock.trustEnv" . }}
 {{- range $id, $connection := .Values.airflow.connections }}

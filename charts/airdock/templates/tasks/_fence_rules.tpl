@@ -54,7 +54,7 @@ persistentVolumeClaims: |
     .map(n, "claim " + n + " (tasks.admission.persistentVolumeClaims)")
 imagePullSecrets: |
   object.spec.?imagePullSecrets.orValue([]).map(s, s.?name.orValue(""))
-    .filter(n, n != "" && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $pullSecrets) }}))
+    .filter(n, n != "" && !({{ include "airdock.celAllowed" (dict "name" "n" "list" $pullSecrets) }}{{ include "airdock.celRegistrySecret" (dict "root" .root "name" "n" "account" "object.spec.?serviceAccountName.orValue(\"\")") }}))
     .map(n, "pull secret " + n + " (tasks.admission.imagePullSecrets)")
 {{- if and (eq .tasks.podSecurity.level "restricted") (not (include "airdock.fenceUserNamespaces" .)) }}
 hostUsers: |

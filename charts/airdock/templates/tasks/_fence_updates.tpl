@@ -4,6 +4,7 @@
 {{- $where := dict "root" .root "namespace" .tasks.namespace -}}
 {{- $labels = concat $labels (include "airdock.taskLabels" $where | fromJsonArray) -}}
 {{- $annotations := concat (list "airdock.dev/*" "kubernetes.io/limit-ranger") (.tasks.admission.annotations | default list) -}}
+{{- $annotations = concat $annotations (include "airdock.assignedAnnotations" .root | fromJsonArray) -}}
 {{- /* What the gateway's pods have by other values, task pods may have. */ -}}
 {{- range include "airdock.groupsOfTasks" $where | fromJsonArray -}}
 {{- $annotations = concat $annotations (keys (.tasks.podAnnotations | default dict) | sortAlpha) -}}

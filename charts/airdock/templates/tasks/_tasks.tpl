@@ -19,10 +19,17 @@ Call with (dict "root" $ "own" (list $defaultTasks $groupTasks)); both may be ab
 {{- range .own }}{{ with . }}{{ $rbac = mustMergeOverwrite $rbac (pick (.rbac | default dict) "deferrable") }}{{ end }}{{ end -}}
 {{- $_ := set $tasks "rbac" (mustMergeOverwrite (deepCopy ($tasks.rbac | default dict)) (dict "deferrable" (eq true $rbac.deferrable))) -}}
 {{- end -}}
+{{- /* The uids that OpenShift assigns do not exist in a user namespace. */ -}}
+{{- if and (eq ($tasks.userNamespaces | default "") "auto") (include "airdock.openshift" .root) }}{{ $_ := set $tasks "userNamespaces" "off" }}{{ end -}}
 {{- if not (hasKey $tasks "extraNamespaces") -}}
 {{- $_ := set $tasks "extraNamespaces" (eq $tasks.namespace $release | ternary .root.Values.tasks.extraNamespaces list) -}}
 {{- end -}}
 {{- toJson $tasks -}}
+{{- end }}
+
+{{- /* The uid of task pods that the values set, otherwise empty. Call with $tasks. */ -}}
+{{- define "airdock.taskUser" -}}
+{{- if not (kindIs "string" .user) }}{{ with .user }}{{ int . }}{{ end }}{{ end -}}
 {{- end }}
 
 {{- /* The settings of each task namespace, as a JSON list: the release's first, then those of groups with another one. */ -}}

@@ -23,7 +23,7 @@ AIRDOCK_DOCKER_HOSTS: {{ join "," .root.Values.airflow.dockerHosts | quote }}
 {{- end }}
 {{- if include "airdock.serves" (dict "group" .group "what" "kubernetes") }}
 {{- /* Which user an image names is known only after a trial, and the operator tries once. */}}
-AIRDOCK_TASK_RUN_AS_USER: {{ kindIs "string" .group.tasks.user | ternary 50000 (.group.tasks.user | default 50000) | int | quote }}
+AIRDOCK_TASK_RUN_AS_USER: {{ include "airdock.taskUser" .group.tasks | default (include "airdock.openshift" .root | empty | ternary "50000" "") | quote }}
 {{- if and (has .group.tasks.userNamespaces (list "auto" "on")) (eq .group.tasks.podSecurity.level "restricted") }}
 AIRDOCK_TASK_USER_NAMESPACES: "true"
 {{- end }}

@@ -1,7 +1,7 @@
 {{- /*
 The Docker gateway: a native sidecar that serves the worker's Docker socket. Its backend `cluster` turns each container into a pod of the task
-namespace, `daemon` passes it to the node's Docker daemon. It has a dedicated uid: DAG code can use the socket, but can neither replace it nor
-inspect the process.
+namespace, `daemon` passes it to the node's Docker daemon. DAG code can use the socket, but can neither replace it nor inspect the process: the worker mounts
+its directory read-only, and cannot see the process, which also has a dedicated uid, except where OpenShift assigns uids.
 */ -}}
 
 {{- /*
@@ -15,6 +15,7 @@ The settings file of a group's gateway, as JSON. The names of the release's obje
 {{- $given := .group.tasks -}}
 {{- $tasks := pick $given "user" "userNamespaces" "resources" "registries" "claims" "binds" "networks" "imagePullSecrets" "pod" "podLabels" "podAnnotations" "gpuResource" "gpusPerContainer" "ulimits" "ttlSeconds" -}}
 {{- $_ := set $tasks "stdin" (eq true $given.stdin) -}}
+{{- if and (include "airdock.openshift" .root) (not (include "airdock.taskUser" $given)) }}{{ $_ := set $tasks "user" "assigned" }}{{ end -}}
 {{- $_ := set $tasks "podLabels" (include "airdock.overlay" (list $given.podLabels) | fromJson) -}}
 {{- with include "airdock.taskLabels" (dict "root" .root "namespace" $given.namespace) | fromJsonArray }}{{ $_ := set $tasks "reservedLabels" . }}{{ end -}}
 {{- $_ := set $tasks "env" (include "airdock.taskEnv" (dict "root" .root "tasks" $given) | fromJson) -}}
@@ -119,7 +120,9 @@ initContainers:
     livenessProbe: {httpGet: {path: /healthz, port: gateway}, periodSeconds: 15, failureThreshold: 4, timeoutSeconds: 5}
     resources: {{ toJson .group.dockerGateway.resources }}
     securityContext:
+      {{- if not (include "airdock.assignsUsers" (dict "root" .root "values" .group)) }}
       runAsUser: 50001
+      {{- end }}
       {{- if not $cluster }}
       # The group of the node's socket, for this container only.
       runAsGroup: {{ .group.socket.gid | int }}

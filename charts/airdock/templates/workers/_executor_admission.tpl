@@ -25,6 +25,7 @@ Each rule is a CEL expression that gives a list of strings: the fields that diff
 {{- $spec := merge $pod.spec (dict "dnsPolicy" "ClusterFirst" "schedulerName" "default-scheduler" "tolerations" list) -}}
 {{- range concat $spec.containers ($spec.initContainers | default list) -}}
 {{- range .env -}}
+{{- if not .value }}{{ $_ := unset . "value" }}{{ end -}}
 {{- with .valueFrom -}}
 {{- with .fieldRef }}{{ $_ := set . "apiVersion" (.apiVersion | default "v1") }}{{ end -}}
 {{- with .resourceFieldRef }}{{ $_ := set . "divisor" (.divisor | default "0") }}{{ end -}}
@@ -55,7 +56,7 @@ spec: |
 {{- $allowed := .Values.kubernetesExecutor.allowedOverrides -}}
 {{- $container := list "image" "imagePullPolicy" "resources" "env" "envFrom" "volumeMounts" -}}
 {{- $ofContainer := list -}}
-{{- $ofPod := list "containers" "initContainers" "volumes" "tolerations" "imagePullSecrets" "serviceAccount" "priority" "priorityClassName" "preemptionPolicy" "overhead" -}}
+{{- $ofPod := list "containers" "initContainers" "volumes" "tolerations" "imagePullSecrets" "serviceAccount" "priority" "priorityClassName" "preemptionPolicy" "overhead" | concat (include "airdock.openshift" . | empty | ternary list (list "securityContext")) -}}
 {{- range $allowed -}}
 {{- if has . $container }}{{ $ofContainer = append $ofContainer . }}{{ else }}{{ $ofPod = append $ofPod . }}{{ end -}}
 {{- end -}}
@@ -66,7 +67,7 @@ labels: |
     + variables.ours.labels.filter(k, !(k in object.metadata.?labels.orValue({}))).map(k, "metadata.labels[" + k + "]")
 annotations: |
   object.metadata.?annotations.orValue({})
-    .filter(k, k.matches("[./]") && k != "kubernetes.io/limit-ranger" && !{{ toJson .Values.kubernetesExecutor.admission.annotations }}.exists(a, a == k)
+    .filter(k, k.matches("[./]") && k != "kubernetes.io/limit-ranger" && !{{ concat .Values.kubernetesExecutor.admission.annotations (include "airdock.assignedAnnotations" . | fromJsonArray) | toJson }}.exists(a, a == k)
       && variables.ours.annotations[?k].orValue(dyn("")) != dyn(object.metadata.annotations[k]))
     .map(k, "metadata.annotations[" + k + "]")
 metadata: |
@@ -90,7 +91,7 @@ priorityClass: |
 {{- if not (has "imagePullSecrets" $allowed) }}
 imagePullSecrets: |
   variables.spec.?imagePullSecrets.orValue(dyn([]))
-    .filter(s, !(s in variables.ours.spec.?imagePullSecrets.orValue(dyn([])))).map(s, "spec.imagePullSecrets[" + s.?name.orValue("") + "]")
+    .filter(s, !(s in variables.ours.spec.?imagePullSecrets.orValue(dyn([])){{ include "airdock.celRegistrySecret" (dict "root" . "name" "s.?name.orValue(\"\")" "account" "string(variables.ours.spec.serviceAccountName)") }})).map(s, "spec.imagePullSecrets[" + s.?name.orValue("") + "]")
 {{- end }}
 # One of the group's has its source; another may come beside them, of a kind that reaches neither the node nor a token.
 volumes: |
@@ -136,7 +137,7 @@ handlers: |
 securityContext: |
   (variables.spec.containers + variables.spec.?initContainers.orValue(dyn([]))).filter(c,
     (variables.ours.spec.containers + variables.ours.spec.?initContainers.orValue(dyn([]))).exists(o, o.name == c.name
-      && (c.?securityContext.orValue(dyn({})).exists(k, k != "procMount" && c.securityContext[k] != o.?securityContext[?k].orValue(dyn(null)))
+      && (c.?securityContext.orValue(dyn({})).exists(k, k != "procMount"{{ include "airdock.celAssignedField" . }} && c.securityContext[k] != o.?securityContext[?k].orValue(dyn(null)))
         || c.?securityContext.?procMount.orValue("Default") != o.?securityContext.?procMount.orValue("Default")
         || o.?securityContext.orValue(dyn({})).exists(k, !(k in c.?securityContext.orValue(dyn({})))))))
     .map(c, "securityContext of container " + c.name)

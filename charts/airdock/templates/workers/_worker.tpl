@@ -19,7 +19,7 @@ dags: true
 token: {{ $mode.token | default false }}
 labels: {airdock.dev/worker-group: {{ .name | quote }}}
 annotations: {{ include "airdock.overlay" (list $mode.annotations (dict "airdock.dev/mode" .group.mode "airdock.dev/queues" (join "," .group.queues))) }}
-podAnnotations: {{ toJson $mode.podAnnotations }}
+podAnnotations: {{ include "airdock.overlay" (list $mode.podAnnotations (include "airdock.requiredConstraints" . | fromYaml)) }}
 {{- if .group.executorFacts.podPerTask }}
 restartPolicy: Never
 {{- else if eq ($mode.kind | default "Deployment") "StatefulSet" }}

@@ -29,9 +29,11 @@ spec:
   {{- end }}
   securityContext:
     runAsNonRoot: true
+    {{- if not (include "airdock.assignsUsers" (dict "root" $root "values" $values)) }}
     runAsUser: {{ $c.runAsUser | default 50000 }}
     runAsGroup: {{ $c.runAsGroup | default 0 }}
     fsGroup: {{ $c.runAsGroup | default 0 }}
+    {{- end }}
     fsGroupChangePolicy: OnRootMismatch
     {{- with $c.supplementalGroups }}
     supplementalGroups: {{ toJson . }}

@@ -95,8 +95,9 @@ class Tasks:
     """What task pods look like.
 
     `user` is the uid of containers that name none, null for 50000; auto: the image's own where the kubelet
-    takes it (cluster_users.py). `user_namespaces` on: each pod has one, and root is allowed in it; auto:
-    where root is wanted, and cluster and node can; off or null: root is refused. `resources` are requests
+    takes it (cluster_users.py); assigned: the one that the cluster assigns. `user_namespaces` on: each pod
+    has one, and root is allowed in it; auto: where root is wanted, and cluster and node can; off or null:
+    root is refused. `resources` are requests
     and limits of a container that asks for none. `claims` are volumes by their Docker name, `binds` are
     sources of bind mounts by their path, `networks` are networks by name. `pod` is merged into the pod's spec
     (nodeSelector, tolerations, ...). `env` are variables of every container. `reserved_labels` are keys that
@@ -149,9 +150,11 @@ class Tasks:
     lease_seconds: int = 120
 
     @property
-    def uid(self) -> int:
-        """The uid of containers for which neither their author nor their image decides."""
-        return self.user if isinstance(self.user, int) else 50000
+    def uid(self) -> int | None:
+        """The uid of containers for which neither author nor image decides; None leaves it to the cluster."""
+        if isinstance(self.user, int):
+            return self.user
+        return None if self.user == "assigned" else 50000
 
 
 @dataclass(frozen=True)
@@ -247,9 +250,10 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         raise ConfigError(
             "AIRDOCK_GATEWAY_OWNER: is empty; set it to the pod's uid by a fieldRef to metadata.uid"
         )
+    user = settings.tasks.user
     for name, value, choices in (
         ("backend", settings.backend, ("cluster", "daemon")),
-        ("tasks/user", settings.tasks.user if isinstance(settings.tasks.user, str) else "auto", ("auto",)),
+        ("tasks/user", user if isinstance(user, str) else "auto", ("auto", "assigned")),
         ("tasks/userNamespaces", settings.tasks.user_namespaces or "off", ("auto", "on", "off")),
         ("tasks/ulimits", settings.tasks.ulimits, ("ignore", "refuse")),
         (
@@ -262,7 +266,7 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
             raise ConfigError(f"{name}: {value!r} is not one of {', '.join(choices)}")
     if not is_quantity(size := settings.tasks.result_max_size):
         raise ConfigError(f"tasks/resultMaxSize: {size!r} is no Kubernetes quantity; write 64Mi")
-    if isinstance(user := settings.tasks.user, int) and not 0 < user < 2**31:
+    if isinstance(user, int) and not 0 < user < 2**31:
         raise ConfigError(f"tasks/user: {user} is not a uid that task pods may have; set 1 or more")
     for name, seconds in (
         ("tasks/leaseSeconds", settings.tasks.lease_seconds),

@@ -133,6 +133,10 @@ class Users:
             namespace = [] if self._no_namespace(request) else [Way.NAMESPACE]
             ways = [*([] if known else [Way.IMAGE]), *namespace, Way.NUMBER]
         left = [way for way in ways if way not in tried]
+        if not left and tasks.uid is None:
+            raise Refusal(
+                "user", "task pods of this cluster may not run as root: OpenShift assigns the user; remove it"
+            )
         if not left:
             raise Refusal(
                 "user",
