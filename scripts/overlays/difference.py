@@ -22,6 +22,8 @@ MERGE_KEYS: Mapping[str, str] = {
 ORDERED = frozenset({"containers", "initContainers"})
 #: Of a volume or a variable, another source takes the place of the first: merged, it would have both.
 REPLACED = frozenset({"volumes", "env"})
+#: A patch has these lists as a whole: they are a command line.
+WHOLE = frozenset({"command", "args"})
 ABSENT = object()
 
 JsonPatch = list[dict[str, Any]]
@@ -48,7 +50,7 @@ def _difference(old: Any, new: Any, field: str, path: str, appended: JsonPatch) 
     if isinstance(old, list) and isinstance(new, list):
         if field in MERGE_KEYS:
             return _items(old, new, field, path, appended)
-        if new[: len(old)] == old:
+        if field not in WHOLE and new[: len(old)] == old:
             appended += [{"op": "add", "path": f"{path}/-", "value": item} for item in new[len(old) :]]
             return ABSENT
     return new

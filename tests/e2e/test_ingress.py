@@ -198,6 +198,16 @@ def test_the_login_and_the_api(published: Target, ask: Ask) -> None:
     assert found.json()["total_entries"] == 0
 
 
+def test_cookies_are_for_https_only(ask: Ask) -> None:
+    """Only the proxy knows that users come by https, and no client can say otherwise."""
+    for forged in ({}, {"X-Forwarded-Proto": "http"}):
+        page = ask(f"{PATH}/api/v2/auth/logout", headers=forged)
+        cookies = page.headers.getlist("Set-Cookie")
+        assert cookies
+        for cookie in cookies:
+            assert re.search("; secure(;|$)", cookie, re.IGNORECASE), cookie
+
+
 def test_nothing_outside_the_path_and_the_hosts(ask: Ask) -> None:
     for path in ("/", "/api/v2/version", f"{PATH}b/api/v2/version"):
         assert ask(path).status == 404, path

@@ -143,6 +143,58 @@ def test_the_service() -> None:
     assert not plain.keys() - {"selector", "ports"}
 
 
+TRUSTED = ["10.1.0.0/16", "fd00::/64"]
+
+
+@pytest.mark.parametrize(
+    ("values", "trusted", "secure"),
+    [
+        ({}, None, False),
+        (ingress(), None, False),
+        (ingress(tlsSecretName="tls"), "*", True),
+        ({"httpRoute": ROUTE}, "*", True),
+        ({"httpRoute": {**ROUTE, "scheme": "http"}}, None, False),
+        ({"airflow": {"config": {"api": {"base_url": "https://a.example.com/b"}}}}, "*", True),
+        (
+            {
+                **ingress(tlsSecretName="tls"),
+                "airflow": {"config": {"api": {"base_url": "http://a.example.com"}}},
+            },
+            None,
+            False,
+        ),
+        (
+            {
+                **ingress(tlsSecretName="tls"),
+                "controlPlane": {"apiServer": {"service": {"trustedProxies": TRUSTED}}},
+            },
+            ",".join(TRUSTED),
+            True,
+        ),
+        ({"controlPlane": {"apiServer": {"service": {"trustedProxies": TRUSTED[:1]}}}}, TRUSTED[0], False),
+        (
+            {
+                **ingress(tlsSecretName="tls"),
+                "airflow": {"config": {"fab": {"cookie_secure": False}}},
+            },
+            "*",
+            False,
+        ),
+    ],
+)
+def test_whose_forwarded_headers_count(values: dict[str, Any], trusted: str | None, secure: bool) -> None:
+    """Those of the proxy if users come by https, which only the proxy knows; no other pod reads any."""
+    manifests = render(values)
+    for manifest, _, container in manifests.containers:
+        env = manifests.environment(manifest, container)
+        if container.name == "api-server":
+            assert container.words == ("api-server", *(("--proxy-headers",) if trusted else ()))
+            assert env.get("FORWARDED_ALLOW_IPS") == trusted
+            assert (env.get("AIRFLOW__FAB__COOKIE_SECURE") == "True") is secure
+        else:
+            assert "FORWARDED_ALLOW_IPS" not in env
+
+
 def service(**values: Any) -> dict[str, Any]:
     return {"controlPlane": {"apiServer": {"service": values}}}
 

@@ -17,6 +17,35 @@
 {{- (urlParse (include "airdock.baseUrl" .)).path | trimSuffix "/" -}}
 {{- end }}
 
+{{- /* "true" if users open the UI by https. */ -}}
+{{- define "airdock.https" -}}
+{{- if hasPrefix "https://" (include "airdock.baseUrl" . | lower) }}true{{ end -}}
+{{- end }}
+
+{{- /* Variables of the api-server behind a proxy, as a YAML map. */ -}}
+{{- define "airdock.behindProxyEnv" -}}
+{{- with include "airdock.trustedProxies" . }}
+FORWARDED_ALLOW_IPS: {{ . | quote }}
+{{- end }}
+{{- if and (include "airdock.https" .) (not (hasKey (.Values.airflow.config.fab | default dict) "cookie_secure")) }}
+# The cookie of FAB's session. That of the token follows the scheme of the request.
+AIRFLOW__FAB__COOKIE_SECURE: "True"
+{{- end }}
+{{- end }}
+
+{{- /*
+The proxies whose headers count, as uvicorn's FORWARDED_ALLOW_IPS; empty if none do. The chart does not know the address of the proxy that ends
+TLS. All addresses are safe: with a forged header a client changes the scheme and the address of its own requests only, which decide about its
+own cookie, the login form's rate limit, which POST /auth/token does not have, and a line of the log.
+*/ -}}
+{{- define "airdock.trustedProxies" -}}
+{{- with .Values.controlPlane.apiServer.service.trustedProxies -}}
+{{- join "," . -}}
+{{- else -}}
+{{- if include "airdock.https" . }}*{{ end -}}
+{{- end -}}
+{{- end }}
+
 {{- /* The chart's settings, by section and key; airflow.config overrides them. */ -}}
 {{- define "airdock.defaultConfig" -}}
 core:
