@@ -113,7 +113,7 @@ DOCKER = Layer(
     tools=("containerd", "containerd-shim-runc-v2", "ctr", "docker", "docker-proxy", "dockerd", "runc"),
 )
 DOCKER_ROOTLESS = Layer("docker-rootless", DOCKER, packages=("rootlesskit", "slirp4netns"))
-POSTGRES = Layer("postgres", BASE, packages=("gosu", "less", "locales", "xz-utils", "zstd"))
+POSTGRES = Layer("postgres", BASE, packages=("gosu", "less", "libnss-wrapper", "locales", "xz-utils", "zstd"))
 VALKEY = Layer("valkey", BASE)
 BUSYBOX = Layer("busybox", BASE, packages=("busybox-static",), alone=True)
 

@@ -13,12 +13,13 @@ from tests.support.ports import free_port
 
 DATA = "/var/lib/postgresql/data"
 WRITABLE = ("/tmp", "/var/run/postgresql", DATA)
+POSTGRES = (999, 999)
 
 
-def postgres(container: Run, **env: str) -> Container:
+def postgres(container: Run, user: tuple[int, int] = POSTGRES, **env: str) -> Container:
     return container(
         "postgres",
-        user=(999, 999),
+        user=user,
         writable=WRITABLE,
         env={"PGDATA": f"{DATA}/pgdata", "PGPORT": "5432"} | env,
         files={
@@ -42,9 +43,10 @@ def port() -> int:
     return free_port()
 
 
-def test_first_start(container: Run, port: int) -> None:
+@pytest.mark.parametrize("user", [POSTGRES, (1000680000, 0)], ids=["postgres", "a uid of OpenShift"])
+def test_first_start(container: Run, port: int, user: tuple[int, int]) -> None:
     env = {"POSTGRES_USER": "airflow", "POSTGRES_DB": "work", "POSTGRES_PASSWORD_FILE": "/run/secret"}
-    image = postgres(container, POSTGRES_INITDB_ARGS="--encoding=UTF8 --data-checksums", **env)
+    image = postgres(container, user, POSTGRES_INITDB_ARGS="--encoding=UTF8 --data-checksums", **env)
     with serving(image, port, "postgres", "-p", str(port)) as server:
         assert ask(container, port, "wrong", "SELECT 1")[0] != 0
         facts = "SHOW server_encoding; SHOW data_checksums; SHOW listen_addresses"

@@ -46,12 +46,34 @@ check_password() {
     esac
 }
 
+# initdb asks for the name of its user. A uid that is not in /etc/passwd gets one for as long as initdb runs.
+name_user() {
+    local wrapper
+    ! getent passwd "$(id -u)" > /dev/null || return 0
+    for wrapper in {/usr,}/lib{/*,}/libnss_wrapper.so; do
+        [[ -s $wrapper ]] || continue
+        NSS_WRAPPER_PASSWD=$(mktemp) NSS_WRAPPER_GROUP=$(mktemp)
+        export LD_PRELOAD=$wrapper NSS_WRAPPER_PASSWD NSS_WRAPPER_GROUP
+        echo "postgres:x:$(id -u):$(id -g):PostgreSQL:$PGDATA:/bin/false" > "$NSS_WRAPPER_PASSWD"
+        echo "postgres:x:$(id -g):" > "$NSS_WRAPPER_GROUP"
+        return
+    done
+}
+
+forget_user() {
+    [[ ${LD_PRELOAD:-} == */libnss_wrapper.so ]] || return 0
+    rm -f "$NSS_WRAPPER_PASSWD" "$NSS_WRAPPER_GROUP"
+    unset LD_PRELOAD NSS_WRAPPER_PASSWD NSS_WRAPPER_GROUP
+}
+
 create_cluster() {
     local waldir=()
     [[ -z ${POSTGRES_INITDB_WALDIR:-} ]] || waldir=(--waldir "$POSTGRES_INITDB_WALDIR")
+    name_user
     # POSTGRES_INITDB_ARGS is a line of shell words. initdb reads the password from a pipe, not from its arguments.
     eval "initdb --username=\"\$POSTGRES_USER\" --pwfile=<(printf '%s\n' \"\$POSTGRES_PASSWORD\") \
         \"\${waldir[@]}\" $POSTGRES_INITDB_ARGS"
+    forget_user
     local method=${POSTGRES_HOST_AUTH_METHOD:-$(postgres -C password_encryption -D "$PGDATA")}
     printf '\nhost all all all %s\n' "$method" >> "$PGDATA/pg_hba.conf"
 }
