@@ -166,6 +166,14 @@ SCENARIOS: tuple[Scenario, ...] = (
         external={("ConfigMap", "company-ca"): frozenset({"ca.crt"})},
     ),
     Scenario(
+        "git-dags",
+        load_yaml((EXAMPLES / "values" / "git-dags.yaml").read_text(), "git-dags.yaml")[0],
+        external={
+            ("Secret", "dags-platform"): frozenset({"ssh-privatekey"}),
+            ("Secret", "dags-reports"): frozenset({"token"}),
+        },
+    ),
+    Scenario(
         "behind-an-ingress",
         load_yaml((EXAMPLES / "values" / "behind-an-ingress.yaml").read_text(), "behind-an-ingress.yaml")[0],
         external=INGRESS_SECRETS | {("Secret", "airflow-org-tls"): frozenset({"tls.crt", "tls.key"})},

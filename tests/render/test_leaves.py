@@ -110,6 +110,23 @@ BASES: dict[str, dict[str, Any]] = {
         "workerDefaults": {"securityContextConstraints": "privileged"},
         "workers": {"sample": {"queues": ["sample"]}},
     },
+    "git": {
+        "dags": {
+            "git": {
+                "sample": {
+                    "repository": "git@git.example.com:a",
+                    "sshKeySecret": "a",
+                    "knownHosts": "git.example.com a",
+                }
+            }
+        }
+    },
+    "git-of-an-unknown-host": {
+        "dags": {"git": {"sample": {"repository": "git@git.example.com:a", "sshKeySecret": "a"}}}
+    },
+    "git-by-https": {
+        "dags": {"git": {"sample": {"repository": "https://git.example.com/a", "tokenSecret": "a"}}}
+    },
     "pools": {"airflow": {"pools": {"sample": {"slots": 1}}}},
     "dns": {"podDefaults": {"dnsPolicy": "Default", "dnsConfig": {"nameservers": ["10.0.0.1"]}}},
     "no-xcom": {"tasks": {"rbac": {"xcom": False}}},
@@ -181,7 +198,7 @@ def settings(place: Place) -> list[Setting]:
 def without_effect(places: Iterable[Place]) -> list[Setting]:
     """Values that change nothing, whichever base they are set in."""
     left = [settings(place) for place in places]
-    for number in range(1 + len(BASES)):
+    for number in range(3 + len(BASES)):
         # One render has one value for each leaf.
         groups: dict[tuple[str, int], list[Setting]] = {}
         for own in left:
@@ -235,8 +252,11 @@ def outcome(values: dict[str, Any]) -> Manifests | RenderError:
 
 def bases(path: tuple[str, ...]) -> list[dict[str, Any]]:
     """Values in which the leaf may be at work."""
-    alone = [ALONE] if path[0] in ("workers", "workerDefaults") else []
-    return [with_group(base, path) for base in (*alone, *BASES.values())]
+    first = [ALONE] if path[0] in ("workers", "workerDefaults") else []
+    if path[:2] in (("dags", "git"), ("dags", "storage")):
+        # In others they are an error, which spoils the render for other leaves.
+        first = [base for name, base in BASES.items() if name.startswith("git")]
+    return [with_group(base, path) for base in (*first, *BASES.values())]
 
 
 def current(values: dict[str, Any], path: tuple[str, ...]) -> Any:

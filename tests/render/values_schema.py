@@ -160,6 +160,9 @@ def known_samples(number: int) -> dict[str, Any]:
         "queues.docker": "docker",
         "queues.kubernetes": "kubernetes",
         "replicas": number,
+        "knownHosts": f"git.example.com ssh-ed25519 samples{number}",
+        "*.repository": f"https://samples{number}.example.com/x",
+        "storage": {"emptyDir": {"sizeLimit": f"{number}Gi"}},
         "sidecars": {
             f"samples{number}": {"image": "sample", "resources": {"limits": {"cpu": 1, "memory": "1Gi"}}}
         },

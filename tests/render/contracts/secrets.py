@@ -68,10 +68,14 @@ def worker_secrets(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
         for reference in pod.references
         if reference.kind == "Secret" and (reference.key in WORKER_FORBIDDEN or "ADMIN" in reference.where)
     }
+    git = scenario.effective["dags"]["git"].values()
+    tokens = {(each or {}).get("tokenSecret") for each in git}
     for manifest, pod in manifests.pods:
         if manifest.component != "worker":
             continue
         for reference in pod.references:
+            if reference.where == "volume git" and reference.name in tokens:
+                continue
             if reference.kind == "Secret" and reference.where != "imagePullSecrets":
                 whole = reference.key is None and reference.name in forbidden
                 if whole or reference.key in WORKER_FORBIDDEN | {"username", "password"}:

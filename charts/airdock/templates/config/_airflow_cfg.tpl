@@ -70,9 +70,9 @@ workers:
   max_failed_heartbeats: 60
   execution_api_retries: 10
   execution_api_retry_wait_max: 15
-{{- with .Values.dags.bundles }}
+{{- if or .Values.dags.bundles .Values.dags.git }}
 dag_processor:
-  dag_bundle_config_list: {{ toJson . | quote }}
+  dag_bundle_config_list: {{ include "airdock.bundles" . | quote }}
 {{- end }}
 {{- if eq .Values.auth.manager "fab" }}
 fab:

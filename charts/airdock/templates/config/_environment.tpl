@@ -71,6 +71,7 @@ USER: airflow
 {{- range $id, $connection := .Values.airflow.connections }}
 AIRFLOW_CONN_{{ $id | upper }}: {{ include "airdock.literalValue" $connection | trim | nindent 2 }}
 {{- end }}
+{{- include "airdock.gitConnections" . }}
 {{- range $key, $variable := .Values.airflow.variables }}
 AIRFLOW_VAR_{{ $key | upper }}: {{ include "airdock.literalValue" $variable | trim | nindent 2 }}
 {{- end }}

@@ -17,6 +17,10 @@ airdock_trust.py: |
   {{- printf "files/%s" . | $.Files.Get | nindent 2 }}
 {{- end }}
 {{- end }}
+{{- if .Values.dags.git }}
+airdock_git.py: |
+  {{- .Files.Get "files/airdock_git.py" | nindent 2 }}
+{{- end }}
 {{- if include "airdock.linkedDags" . }}
 .airflowignore: |
   {{- .Files.Get "files/dags/.airflowignore" | nindent 2 }}

@@ -19,10 +19,21 @@ The directory of DAG bundles, as a YAML map with env, volumes and volumeMounts: 
 */ -}}
 {{- define "airdock.bundleDirectory" -}}
 {{- $path := "dag_bundle_storage_path" -}}
-{{- if and .Values.dags.bundles (not (hasKey (.Values.airflow.config.dag_processor | default dict) $path)) -}}
-env: {AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH: /opt/airflow/bundles}
-volumes: {bundles: {emptyDir: {sizeLimit: 1Gi}}}
-volumeMounts: {bundles: {mountPath: /opt/airflow/bundles}}
+{{- if and (or .Values.dags.bundles .Values.dags.git) (not (hasKey (.Values.airflow.config.dag_processor | default dict) $path)) -}}
+{{- $git := include "airdock.gitParts" . | fromYaml -}}
+{{- $storage := .Values.dags.storage | default (dict "emptyDir" (dict "sizeLimit" (empty .Values.dags.git | ternary "1Gi" "10Gi"))) -}}
+env: {{ merge (dict "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH" "/opt/airflow/bundles") $git.env | toJson }}
+volumes: {{ merge (dict "bundles" $storage) $git.volumes | toJson }}
+volumeMounts: {{ merge (dict "bundles" (dict "mountPath" "/opt/airflow/bundles")) $git.volumeMounts | toJson }}
+{{- else -}}
+{env: {}, volumes: {}, volumeMounts: {}}
+{{- end -}}
+{{- end }}
+
+{{- /* The same for a worker, which otherwise clones below its temporary directory. */ -}}
+{{- define "airdock.workerBundles" -}}
+{{- if or .Values.dags.git .Values.dags.storage -}}
+{{- include "airdock.bundleDirectory" . -}}
 {{- else -}}
 {env: {}, volumes: {}, volumeMounts: {}}
 {{- end -}}

@@ -7,6 +7,7 @@ claims. Call with (dict "root" $ "name" $name "group" $group).
 {{- $mode := include (printf "airdock.mode.%s" .group.mode) . | fromYaml -}}
 {{- /* Only the example DAGs read them here: the dag-processor sets a task's queue. */ -}}
 {{- $queues := .root.Values.dags.examples | ternary (include "airdock.queueEnv" (dict "root" .root "groups" (dict .name .group)) | fromYaml) dict -}}
+{{- $bundles := include "airdock.workerBundles" .root | fromYaml -}}
 {{- $container := include (printf "airdock.executor.%s.container" .group.executor) . | fromYaml -}}
 name: worker-{{ .name }}
 component: {{ .group.executorFacts.component }}
@@ -35,8 +36,8 @@ hostUsers: {{ $mode.hostUsers }}
 {{- end }}
 runtimeClassName: {{ $mode.runtimeClassName | default "" | quote }}
 initContainers: {{ concat (include "airdock.checkAttached" . | fromYamlArray) (include "airdock.waitForFence" . | fromYamlArray) ($mode.initContainers | default list) | toJson }}
-volumes: {{ toJson $mode.volumes }}
-container: {{ mustMerge $container (dict "env" (include "airdock.overlay" (list $queues (include "airdock.namespaceEnv" .root | fromYaml) (include "airdock.workerPolicyEnv" . | fromYaml) $mode.env) | fromJson) "volumeMounts" ($mode.volumeMounts | default dict)) | toJson }}
+volumes: {{ include "airdock.overlay" (list $bundles.volumes $mode.volumes) }}
+container: {{ mustMerge $container (dict "env" (include "airdock.overlay" (list $queues (include "airdock.namespaceEnv" .root | fromYaml) (include "airdock.workerPolicyEnv" . | fromYaml) $bundles.env $mode.env) | fromJson) "volumeMounts" (include "airdock.overlay" (list $bundles.volumeMounts $mode.volumeMounts) | fromJson)) | toJson }}
 {{- end -}}
 
 

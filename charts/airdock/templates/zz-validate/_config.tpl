@@ -27,14 +27,15 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- if and .Values.dags.examples .Values.dags.bundles (not (regexMatch "LocalDagBundle" (toJson .Values.dags.bundles))) -}}
-{{- $problems = append $problems "dags.examples: with dags.bundles, Airflow reads the bundles only, so the examples would not appear. Set dags.examples: false, or add a LocalDagBundle to dags.bundles." -}}
+{{- $bundled := include "airdock.bundles" . | fromJsonArray -}}
+{{- if and .Values.dags.examples $bundled (not (regexMatch "LocalDagBundle" (toJson .Values.dags.bundles))) -}}
+{{- $problems = append $problems "dags.examples: with dags.bundles or dags.git, Airflow reads the bundles only, so the examples would not appear. Set dags.examples: false, or add a LocalDagBundle to dags.bundles." -}}
 {{- end -}}
 {{- /* A bundle of another class than the providers' may read the volume. */ -}}
-{{- $remote := not (empty .Values.dags.bundles) -}}
+{{- $remote := not (empty $bundled) -}}
 {{- range .Values.dags.bundles }}{{ if not (hasPrefix "airflow.providers." (.classpath | default "")) }}{{ $remote = false }}{{ end }}{{ end -}}
 {{- if and .Values.dags.volume $remote -}}
-{{- $problems = append $problems "dags.volume: with dags.bundles, Airflow reads the bundles only, so the DAG files of the volume would not appear. Remove dags.volume, or add a LocalDagBundle to dags.bundles." -}}
+{{- $problems = append $problems "dags.volume: with dags.bundles or dags.git, Airflow reads the bundles only, so the DAG files of the volume would not appear. Remove dags.volume, or add a LocalDagBundle to dags.bundles." -}}
 {{- end -}}
 {{- $bundles := list -}}
 {{- range .Values.dags.bundles -}}
