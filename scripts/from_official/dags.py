@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from scripts.from_official.result import Result
 from scripts.from_official.source import Source, listed, sets, templated
-from scripts.from_official.stores import create
 
-GIT_BUNDLE = "airflow.providers.git.bundles.git.GitDagBundle"
-CONNECTION = "dags_git"
+GIT = "dags.git.dags"
 
 
 def sources(source: Source, result: Result) -> None:
@@ -44,9 +43,16 @@ def sources(source: Source, result: Result) -> None:
 
 
 def _git(source: Source, result: Result) -> None:
-    """git-sync to a bundle, with its credentials in a connection."""
+    """git-sync to a repository of dags.git, with the Secrets that it has."""
     git = source.block("dags", "gitSync")
     origin = ("dags", "gitSync", "repo")
+    url = str(git.get("repo") or "")
+    ssh = url.startswith("ssh://") or not re.match(r"[a-z0-9+]+://", url)
+    if templated(url) or not (ssh or url.startswith("https://")):
+        result.decide(
+            f"dags.gitSync.repo: {url} is no URL of https or ssh. Set `{GIT}.repository`, and how to log in."
+        )
+        return
     reference = str(git.get("ref") or git.get("branch") or "main")
     for key in ("rev", "branch"):
         value = git.get(key)
@@ -55,37 +61,46 @@ def _git(source: Source, result: Result) -> None:
                 f"dags.gitSync.{key}: is {value}, and dags.gitSync.ref is {git['ref']}; the bundle "
                 f"follows it."
             )
-    secret = git.get("sshKeySecret") or git.get("credentialsSecret") or (git.get("sshKey") and "git-sync-key")
-    kwargs: dict[str, Any] = {"tracking_ref": reference}
-    if git.get("subPath"):
-        kwargs["subdir"] = git["subPath"]
+    found: dict[str, Any] = {"repository": url, "ref": reference}
+    if str(git.get("subPath") or "").strip("/"):
+        found["subdir"] = str(git["subPath"]).strip("/")
     seconds = re.fullmatch(r"(\d+)s?", str(git.get("wait") or git.get("period") or ""))
     if seconds:
-        kwargs["refresh_interval"] = max(int(seconds[1]), 30)
-    if secret:
-        kwargs["git_conn_id"] = CONNECTION
-        name = f"{secret}-connection"
-        reference_to = {"secretKeyRef": {"name": name, "key": "connection"}}
-        result.put(f"airflow.connections.{CONNECTION}", {"valueFrom": reference_to}, origin)
-        if git.get("credentialsSecret"):
-            fields = f'"host": "{git.get("repo")}", "login": "<user>", "password": "<token>"'
-        else:
-            fields = (
-                f'"host": "{git.get("repo")}", "extra": {{"private_key": "<key>", "known_hosts_file": "..."}}'
-            )
-        command = create(name, connection=f'{{"conn_type": "git", {fields}}}')
-        result.decide(
-            f"dags.gitSync: credentials are a connection here, with what is in {secret}. Create: {command}"
-        )
-    else:
-        kwargs["repo_url"] = git.get("repo")
-    bundle = {"name": "dags", "classpath": GIT_BUNDLE, "kwargs": kwargs}
-    result.put("dags.bundles", [bundle], origin)
-    text = (
+        found["refreshSeconds"] = max(int(seconds[1]), 30)
+    found |= _ssh(git, result) if ssh else _token(git, result)
+    result.put(GIT, found, origin)
+    result.decide(
         "dags.gitSync: the image in `images.airflow` must have the git program and "
-        "apache-airflow-providers-git."
+        "apache-airflow-providers-git. Create the Secrets in each namespace of workers, too."
     )
-    result.decide(text)
+
+
+def _ssh(git: Mapping[str, Any], result: Result) -> dict[str, Any]:
+    """The key and the host's keys."""
+    secret = git.get("sshKeySecret")
+    if secret:
+        found: dict[str, Any] = {"sshKeySecret": secret, "keys": {"sshKey": "gitSshKey"}}
+        result.secrets.append(f"{secret}, key gitSshKey: `{GIT}.sshKeySecret`")
+    else:
+        found = {"sshKeySecret": "git-ssh-key"}
+        command = "kubectl create secret generic git-ssh-key --from-file=ssh-privatekey=FILE"
+        result.decide(f"dags.gitSync.sshKey: keys are in Secrets only. Create it: {command}")
+    if git.get("knownHosts"):
+        return {**found, "knownHosts": git["knownHosts"]}
+    result.decide(
+        f"dags.gitSync.knownHosts: is empty, and git-sync accepted any server. So does "
+        f"`{GIT}.acceptAnyHostKey`. Remove it, and set `{GIT}.knownHosts` (docs/git-dags.md)."
+    )
+    return {**found, "acceptAnyHostKey": True}
+
+
+def _token(git: Mapping[str, Any], result: Result) -> dict[str, Any]:
+    """User name and token."""
+    secret = git.get("credentialsSecret")
+    if not secret:
+        return {}
+    result.secrets.append(f"{secret}, keys GITSYNC_USERNAME and GITSYNC_PASSWORD: `{GIT}.tokenSecret`")
+    return {"tokenSecret": secret, "keys": {"username": "GITSYNC_USERNAME", "token": "GITSYNC_PASSWORD"}}
 
 
 def _bundles(source: Source, result: Result) -> None:

@@ -78,12 +78,16 @@ def test_celery() -> None:
         "replicas": 3,
         "resources": {"limits": {"memory": "64Gi"}},
     }
-    (bundle,) = values["dags"]["bundles"]
-    assert bundle["kwargs"] == {
-        "tracking_ref": "main",
-        "subdir": "dags",
-        "refresh_interval": 30,
-        "git_conn_id": "dags_git",
+    assert values["dags"]["git"] == {
+        "dags": {
+            "repository": "git@github.com:example/dags.git",
+            "ref": "main",
+            "subdir": "dags",
+            "refreshSeconds": 30,
+            "sshKeySecret": "own-ssh",
+            "keys": {"sshKey": "gitSshKey"},
+            "acceptAnyHostKey": True,
+        }
     }
     assert values["podDisruptionBudget"] == {"enabled": True, "maxUnavailable": 1}
     said = " ".join(result.decisions)
@@ -91,12 +95,46 @@ def test_celery() -> None:
         "workers.keda: ",
         "maximum was 20",
         "broker.keys.resultBackend",
-        "own-ssh",
+        "dags.git.dags.knownHosts",
         "dockersock",
         "pgbouncer",
     ):
         assert word in said, word
     assert "workers.env, DOCKER_HOST: the worker group's mode sets it." in result.dropped
+
+
+def git_sync(**settings: Any) -> Result:
+    return convert(yaml.safe_dump({"dags": {"gitSync": {"enabled": True, "ref": "v1", **settings}}}))
+
+
+def test_git_by_ssh_keeps_host_keys_and_secret() -> None:
+    repo = "ssh://git@git.example.com:2222/a.git"
+    hosts = "[git.example.com]:2222 ssh-ed25519 AAAA"
+    result = git_sync(repo=repo, sshKeySecret="airflow-ssh-secret", knownHosts=hosts)
+    found = result.values["dags"]["git"]["dags"]
+    assert found["knownHosts"] == hosts
+    assert "acceptAnyHostKey" not in found
+    assert "airflow-ssh-secret, key gitSshKey: `dags.git.dags.sshKeySecret`" in result.secrets
+    assert render(result.values)
+
+
+def test_git_by_https_keeps_its_secret() -> None:
+    result = git_sync(repo="https://git.example.com/a.git", credentialsSecret="git-credentials")
+    assert result.values["dags"]["git"]["dags"] == {
+        "repository": "https://git.example.com/a.git",
+        "ref": "v1",
+        "tokenSecret": "git-credentials",
+        "keys": {"username": "GITSYNC_USERNAME", "token": "GITSYNC_PASSWORD"},
+    }
+    assert any(each.startswith("git-credentials, keys GITSYNC_USERNAME") for each in result.secrets)
+    assert render(result.values)
+
+
+@pytest.mark.parametrize("repo", ["http://git.example.com/a.git", "git://a/b", "{{ .Values.x }}"])
+def test_git_by_other_urls_is_a_decision(repo: str) -> None:
+    result = git_sync(repo=repo)
+    assert "git" not in result.values.get("dags", {})
+    assert any("dags.git.dags.repository" in each for each in result.decisions)
 
 
 def test_kubernetes() -> None:
