@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from scripts.from_official.pods import Pods
 from scripts.from_official.result import Result
 from scripts.from_official.source import Source, sets, templated
@@ -173,9 +175,16 @@ def login(source: Source, result: Result) -> None:
     if "Fab" in manager or config:
         result.put("auth.manager", "fab")
     elif "Simple" not in manager:
-        result.put("airflow.config.core.auth_manager", manager, ("config", "core", "auth_manager"))
+        whole = re.fullmatch(r"\w+(\.\w+)+", manager)
+        key = "auth.manager" if whole else "airflow.config.core.auth_manager"
+        result.put(key, manager, ("config", "core", "auth_manager"))
     if config:
         result.put("auth.webserverConfig", config[0], config[1])
+        if "AUTH_OAUTH" in str(config[0]):
+            result.decide(
+                f"{'.'.join(config[1])}: if it signs users on by OpenID Connect, `auth.oidc` can do that "
+                "instead (docs/sign-on.md). Otherwise keep it."
+            )
     for block in (("createUserJob", "defaultUser"), ("webserver", "defaultUser")):
         user = source.block(*block)
         if user and user.get("enabled") is not False:

@@ -173,7 +173,15 @@ def test_kubernetes() -> None:
     assert "postgresql+psycopg2://airflow:<password>@db.example.com:5432/airflow?sslmode=require" in said
     assert "<release>-fernet-key" in said
     assert "{{ .Release.Name }}.example.com has Helm templates. Set `ingress.hosts`." in said
+    assert "`auth.oidc` can do that" in said
     assert [line.split(":")[0] for line in result.dropped] == ["quotas"]
+
+
+def test_another_auth_manager_is_its_class() -> None:
+    manager = "airflow.providers.keycloak.auth_manager.keycloak_auth_manager.KeycloakAuthManager"
+    result = convert(f"config: {{core: {{auth_manager: {manager}}}}}\n")
+    assert result.values["auth"] == {"manager": manager}
+    render(result.values)
 
 
 def test_a_service() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from scripts.chart import Manifests, RenderError, render
 from scripts.chart.values_schema import defaults
-from tests.render.values import DIND, FAB_INGRESS, MODES, SOCKET, TLS_STORES, overlaid
+from tests.render.values import DIND, FAB_INGRESS, MODES, OIDC, SOCKET, TLS_STORES, overlaid
 from tests.render.values_schema import ANY, LEAVES, Place, at, concrete, put, samples
 
 #: Leaves that change nothing in the manifests, with the reason.
@@ -126,6 +126,11 @@ BASES: dict[str, dict[str, Any]] = {
     },
     "git-by-https": {
         "dags": {"git": {"sample": {"repository": "https://git.example.com/a", "tokenSecret": "a"}}}
+    },
+    "oidc": OIDC,
+    "oidc-by-http": overlaid(OIDC, {"auth": {"oidc": {"issuer": "http://dex.example.com"}}}),
+    "local-users": {
+        "auth": {"manager": "fab", "users": {"sample": {"roles": ["Viewer"], "secret": "sample"}}},
     },
     "pools": {"airflow": {"pools": {"sample": {"slots": 1}}}},
     "dns": {"podDefaults": {"dnsPolicy": "Default", "dnsConfig": {"nameservers": ["10.0.0.1"]}}},

@@ -244,6 +244,26 @@ FAB_INGRESS: dict[str, Any] = {
 }
 INGRESS_SECRETS = {("Secret", "airflow-tls"): frozenset({"tls.crt", "tls.key"})}
 
+#: Sign-on by OpenID Connect, and a local user.
+OIDC: dict[str, Any] = {
+    "auth": {
+        "manager": "fab",
+        "users": {"ci": {"roles": ["Op"], "secret": "airflow-ci"}},
+        "oidc": {
+            "issuer": "https://keycloak.example.com/realms/company",
+            "clientId": "airflow",
+            "clientSecret": {"secret": "airflow-oidc"},
+            "roles": {"airflow-admins": ["Admin"]},
+        },
+    },
+    "ingress": {"enabled": True, "host": "airflow.example.com", "tlsSecretName": "airflow-tls"},
+}
+OIDC_SECRETS = {
+    **INGRESS_SECRETS,
+    ("Secret", "airflow-oidc"): frozenset({"client-secret"}),
+    ("Secret", "airflow-ci"): frozenset({"password"}),
+}
+
 #: Every block that passes something through to a pod, for a component that mounts nothing of its own there.
 POD: dict[str, Any] = {
     "env": {

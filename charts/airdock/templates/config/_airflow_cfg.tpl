@@ -55,7 +55,7 @@ core:
   # Workers have no DNS names, so the api-server reads their logs from the pod's IP address.
   hostname_callable: airflow.utils.net.get_host_ip_address
   {{- if .Values.controlPlane.enabled }}
-  auth_manager: airflow.{{ eq .Values.auth.manager "fab" | ternary "providers.fab.auth_manager.fab_auth_manager.FabAuthManager" "api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager" }}
+  auth_manager: {{ include "airdock.authManager" . }}
   simple_auth_manager_users: {{ .Values.auth.admin.username }}:admin
   simple_auth_manager_passwords_file: /tmp/passwords.json
   {{- end }}
@@ -77,6 +77,10 @@ dag_processor:
 {{- if eq .Values.auth.manager "fab" }}
 fab:
   config_file: /opt/airflow/webserver/webserver_config.py
+  {{- if .Values.auth.oidc.issuer }}
+  # The identity provider decides again about users and their roles after half a day, instead of never.
+  session_max_lifetime_minutes: 720
+  {{- end }}
 {{- end }}
 {{- with .Values.logs.remote }}
 {{- if .baseLogFolder }}

@@ -46,7 +46,7 @@ redis:
 {{- if .Values.controlPlane.enabled -}}
 {{- $secrets := include "airdock.secrets" . | fromYaml -}}
 {{- range $purpose := list "admin" "apiSecretKey" "fernetKey" "jwtSecret" -}}
-{{- if not (get $.Values.secrets $purpose) }}
+{{- if and (not (get $.Values.secrets $purpose)) (or (ne $purpose "admin") (include "airdock.hasAdmin" $)) }}
 {{ (get $secrets $purpose).name }}: {{ $purpose }}
 {{- end -}}
 {{- end -}}
