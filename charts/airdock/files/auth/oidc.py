@@ -71,7 +71,7 @@ class OidcSecurityManager(FabAirflowSecurityManagerOverride):
             KeyError: it has no ID token.
             ValueError: the token is not for this client, or says nothing that names the user.
         """
-        claims = dict(resp["userinfo"])
+        claims = {name: value for name, value in resp["userinfo"].items() if value is not None}
         if claims["iss"].rstrip("/") != _oidc["issuer"]:
             raise ValueError(f"the ID token is of {claims['iss']}, and auth.oidc.issuer is {_oidc['issuer']}")
         if _oidc["clientId"] not in _texts(claims["aud"]):
