@@ -5,10 +5,14 @@ The texts are those of git 2.47 and OpenSSH 10.0.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -66,6 +70,7 @@ class Bundle:
 
     name, repo_url = "main", URL
     error: BaseException | None = None
+    hook: Any = None
 
     def initialize(self) -> None:
         if self.error:
@@ -106,6 +111,30 @@ def test_it_names_the_value_and_the_host(
         getattr(bundle, what)()
     assert str(caught.value).startswith(words[0])
     assert all(word in str(caught.value) for word in words)
+
+
+class Hook:
+    """Airflow's hook, as far as the bundle uses it."""
+
+    env: ClassVar[dict[str, str]] = {"GIT_SSH_COMMAND": "ssh -F /dev/null -o BatchMode=yes"}
+
+    @contextlib.contextmanager
+    def configure_hook_env(self) -> Iterator[None]:
+        yield
+
+
+def test_a_failed_fetch_connects_once_more_to_say_why(module: Any, tmp_path: Path) -> None:
+    """A fetch keeps of what ssh printed only that it failed. Here the real git and ssh say why."""
+    bundle = module.GitDagBundle()
+    bundle.error = GitCommandError("fatal: Could not read from remote repository.")
+    bundle.hook, bundle.repo_url = Hook(), "ssh://git@127.0.0.1:1/dags.git"
+    with pytest.raises(module.GitBundleError) as caught:
+        bundle.refresh()
+    assert str(caught.value).startswith("dags.git.main.repository: 127.0.0.1:1 cannot be reached")
+    subprocess.run(["git", "init", "-q", "--bare", str(tmp_path)], check=True)
+    bundle.repo_url = f"file://git@localhost{tmp_path}"
+    with pytest.raises(module.GitBundleError, match=r"main\.repository: localhost closed the connection"):
+        bundle.refresh()
 
 
 def test_what_is_unknown_stays_as_it_is(module: Any) -> None:

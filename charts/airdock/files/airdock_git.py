@@ -7,7 +7,9 @@ of a bundle in the dag-processor, and in the log of a task that cannot start wit
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -61,6 +63,8 @@ CAUSES: tuple[tuple[str, str, str], ...] = (
         "the repository has no such branch, tag or commit",
     ),
 )
+#: All that is left of what ssh printed when a fetch fails: GitPython keeps git's own lines.
+UNSPECIFIC = "Could not read from remote repository"
 FULL = re.compile(r"No space left on device|Disk quota exceeded")
 
 
@@ -96,9 +100,24 @@ class GitDagBundle(git.GitDagBundle):
         except GitBundleError:
             raise
         except Exception as error:
-            if explanation := explain(self.name, str(self.repo_url), said(error)):
+            text, url = said(error), str(self.repo_url)
+            explanation = explain(self.name, url, text)
+            if not explanation and UNSPECIFIC in text:
+                again = (
+                    f"dags.git.{self.name}.repository: {host_of(url)} closed the connection. It answers now"
+                )
+                explanation = explain(self.name, url, self._ask()) or again
+            if explanation:
                 raise GitBundleError(explanation) from error
             raise
+
+    def _ask(self) -> str:
+        """Give what ssh and git print when they connect once more."""
+        with self.hook.configure_hook_env() if self.hook else contextlib.nullcontext():
+            environment = {**os.environ, **(self.hook.env if self.hook else {})}
+            command = ["git", "ls-remote", "--heads", "--", str(self.repo_url)]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return done.stderr
 
 
 def said(error: BaseException | None) -> str:
