@@ -101,7 +101,11 @@ def shift(target: Target) -> Iterator[Target]:
             )  # fmt: skip
         yield target
     finally:
-        target.helm("uninstall", RELEASE, f"--namespace={NAMESPACE}", "--ignore-not-found", "--wait")
+        for namespace in (NAMESPACE, BUILDS):
+            # Without a broker, workers would wait for the end of their grace period.
+            target.kubectl("delete", "deployments,replicasets", "--all", "-n", namespace, "--cascade=orphan")
+            target.kubectl("delete", "pods", "--all", "-n", namespace, "--grace-period=1", "--wait=false")
+        target.helm("uninstall", RELEASE, f"--namespace={NAMESPACE}", "--ignore-not-found")
         for policy in policies:
             target.kubectl("delete", policy["kind"], policy["metadata"]["name"], "--ignore-not-found")
         target.kubectl("delete", "namespace", *namespaces, "--ignore-not-found", timeout=300)
