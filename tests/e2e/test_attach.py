@@ -70,11 +70,11 @@ def others_values() -> dict[str, Any]:
 def attached_values() -> dict[str, Any]:
     """The example's, with the third mode, and what a node of two CPUs needs."""
     values: dict[str, Any] = {
-        "dags": {"volume": {"configMap": {"name": "dags"}, "persistentVolumeClaim": None}},
         "tasks": {"keepNamespace": False},
         "workers": {"socket": {"mode": "socket", "queues": ["socket"], "socket": {"gid": 999}}},
     }
-    return merged(SMALL, example(), values)
+    dags = {"dags": {"volume": {"configMap": {"name": "dags"}}}}
+    return {**merged(SMALL, example(), values), **dags}
 
 
 def install(target: Target, release: str, values: dict[str, Any]) -> None:
