@@ -181,6 +181,8 @@ TOOLS: tuple[Tool, ...] = (
         weight=52,
         set_version=_KUBERNETES_VERSION,
     ),
+    # The identity provider of a test.
+    Tool("dex", {"dex": "github.com/dexidp/dex/cmd/dex"}, weight=30),
     Tool(
         "helm3",
         {"helm3": "helm.sh/helm/v3/cmd/helm"},
