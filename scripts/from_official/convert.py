@@ -109,11 +109,12 @@ def _images(source: Source, result: Result) -> None:
             f"Airflow first."
         )
         result.decide(text)
-    for name in ("airflow", "redis"):
+    celery, pooled = "Celery" in str(result.get("executor")), source.look("pgbouncer", "enabled")
+    for name in ("airflow", "redis", "pgbouncer"):
         for key in ("repository", "tag", "digest", "pullPolicy"):
             value = source.take("images", name, key)
-            celery = "Celery" in str(result.get("executor"))
-            if value and not templated(value) and ((name == "redis" and celery) or key == "pullPolicy"):
+            used = pooled if name == "pgbouncer" else (name == "redis" and celery) or key == "pullPolicy"
+            if value and not templated(value) and used:
                 result.put(f"images.{name}.{key}", str(value), ("images", name, key))
     names = source.take("imagePullSecrets") or []
     names = names if isinstance(names, list) else [names]

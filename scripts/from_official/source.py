@@ -28,6 +28,7 @@ MAPS = frozenset(
         "extraSecrets",
         "images",
         "images.airflow",
+        "images.pgbouncer",
         "images.redis",
         "ingress",
         "ingress.apiServer",

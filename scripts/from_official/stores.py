@@ -69,7 +69,7 @@ def database(source: Source, result: Result, pods: Pods) -> None:
         driver = {"postgresql": "postgresql+psycopg2", "mysql": "mysql+mysqldb"}.get(protocol, protocol)
         server = f"{connection['host']}:{connection.get('port', 5432)}/{connection.get('db', 'airflow')}"
         url = f"{driver}://{connection.get('user', '...')}:<password>@{server}"
-        url += f"?sslmode={connection.get('sslmode', 'prefer')}"
+        url += f"?sslmode={connection.get('sslmode', 'prefer')}" if not pooled else ""
         if protocol != "postgresql":
             url = url.partition("?")[0]
         result.decide(f"data.metadataConnection: has a password. Create: {create(DATABASE, connection=url)}")
@@ -86,11 +86,50 @@ def database(source: Source, result: Result, pods: Pods) -> None:
             if sets(value) and not templated(value):
                 result.put(f"database.cleanup.{key}", value, ("databaseCleanup", key))
     if pooled:
-        text = (
-            "pgbouncer: name a PgBouncer that you run in the URL of the Secret in `database.existingSecret`."
+        pooler(source, result, pods)
+
+
+def pooler(source: Source, result: Result, pods: Pods) -> None:
+    """PgBouncer: the sizes, its pods, and how it connects to the server."""
+    source.take("pgbouncer", "enabled")
+    result.put("database.pooler.enabled", True, ("pgbouncer", "enabled"))
+    for theirs, ours, least in (
+        ("metadataPoolSize", "poolSize", 2),
+        ("maxClientConn", "maxClientConnections", 20),
+    ):
+        value = source.take("pgbouncer", theirs)
+        if isinstance(value, int):
+            result.put(f"database.pooler.{ours}", max(value, least), ("pgbouncer", theirs))
+    if not sets(source.look("pgbouncer", "replicas")):
+        source.take("pgbouncer", "replicas")
+    pods.block(("pgbouncer",), "database.pooler")
+    mode = source.take("pgbouncer", "sslmode") or "prefer"
+    secret = result.get("database.existingSecret")
+    if secret:
+        result.decide(
+            f"database.existingSecret: {secret} must have the address of PostgreSQL itself, and not that of "
+            "PgBouncer. The URL may have no parameters: use `database.tls`."
         )
-        result.decide(text)
-        source.take("pgbouncer")
+    if mode != "prefer" and secret and mode.startswith("verify-"):
+        result.decide(
+            f"pgbouncer.sslmode: set `database.tls.mode` to {mode}, and name the CA: `database.tls.ca`."
+        )
+    elif mode != "prefer" and secret:
+        result.put("database.tls.mode", mode, ("pgbouncer", "sslmode"))
+    if sets(source.take("pgbouncer", "ssl")):
+        result.decide("pgbouncer.ssl: create Secrets, and name them in `database.tls`.")
+    for key in ("extraIni", "extraIniMetadata", "extraIniResultBackend"):
+        if sets(source.take("pgbouncer", key)):
+            result.decide(f"pgbouncer.{key}: write settings to `database.pooler.config`.")
+    for key in (
+        "auth_type",
+        "resultBackendPoolSize",
+        "uid",
+        "logDisconnections",
+        "logConnections",
+        "verbose",
+    ):
+        source.take("pgbouncer", key)
 
 
 def _embedded_database(source: Source, result: Result, pods: Pods) -> None:

@@ -115,6 +115,7 @@ DOCKER = Layer(
 DOCKER_ROOTLESS = Layer("docker-rootless", DOCKER, packages=("rootlesskit", "slirp4netns"))
 POSTGRES = Layer("postgres", BASE, packages=("gosu", "less", "libnss-wrapper", "locales", "xz-utils", "zstd"))
 VALKEY = Layer("valkey", BASE)
+PGBOUNCER = Layer("pgbouncer", BASE, packages=("pgbouncer",))
 BUSYBOX = Layer("busybox", BASE, packages=("busybox-static",), alone=True)
 
 IMAGES: tuple[Image, ...] = (
@@ -150,6 +151,15 @@ IMAGES: tuple[Image, ...] = (
             "ExposedPorts": {"5432/tcp": {}},
             "Volumes": {"/var/lib/postgresql/data": {}},
             "StopSignal": "SIGINT",
+        },
+    ),
+    Image(
+        "apache/airflow:airflow-pgbouncer-2025.03.05-1.23.1",
+        PGBOUNCER,
+        {
+            "Env": [f"PATH={_PATH}"],
+            "Entrypoint": ["/usr/bin/pgbouncer", "-u", "nobody", "/etc/pgbouncer/pgbouncer.ini"],
+            "ExposedPorts": {"6432/tcp": {}},
         },
     ),
     Image(

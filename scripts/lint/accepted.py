@@ -205,7 +205,7 @@ ACCEPTED: tuple[Acceptance, ...] = (
             "networkPolicy.egress: strict to list the addresses.",
             component=component,
         )
-        for component in ("scheduler", "database-cleanup")
+        for component in ("scheduler", "database-cleanup", "pooler")
     ),
     Acceptance(
         "network-open",

@@ -43,14 +43,18 @@ VALUES: dict[str, Any] = {
 }
 
 
-def secret(name: str, data: dict[str, str], kind: str = "Secret") -> dict[str, Any]:
+def secret(
+    name: str, data: dict[str, str], kind: str = "Secret", namespace: str = NAMESPACE
+) -> dict[str, Any]:
     field = "stringData" if kind == "Secret" else "data"
-    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, field: data}
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}, field: data}
 
 
-def server(name: str, image: str, group: int, port: int, container: dict[str, Any]) -> list[dict[str, Any]]:
+def server(
+    name: str, image: str, group: int, port: int, container: dict[str, Any], namespace: str = NAMESPACE
+) -> list[dict[str, Any]]:
     """Give a pod that serves a port with the certificate of its Service, and the Service."""
-    metadata = {"name": name, "namespace": NAMESPACE, "labels": {"store": name}}
+    metadata = {"name": name, "namespace": namespace, "labels": {"store": name}}
     volume = {"name": "tls", "secret": {"secretName": f"{name}-tls", "defaultMode": 0o440}}
     pod = {
         "apiVersion": "v1",
@@ -79,6 +83,23 @@ def server(name: str, image: str, group: int, port: int, container: dict[str, An
     return [pod, service]
 
 
+def postgres(secret_name: str, *settings: str) -> dict[str, Any]:
+    """Give the container of a PostgreSQL that admits clients with TLS only."""
+    rules = "local all all trust\\nhostssl all all all scram-sha-256\\n"
+    environment = {"POSTGRES_USER": "app", "POSTGRES_DB": "flow", "PGDATA": "/var/run/postgresql/data"}
+    password = {"secretKeyRef": {"name": secret_name, "key": "password"}}
+    tls = ("ssl=on", "ssl_cert_file=/tls/tls.crt", "ssl_key_file=/tls/tls.key")
+    options = " ".join(f"-c {setting}" for setting in ("hba_file=/tmp/hba", *tls, *settings))
+    return {
+        "env": [
+            *({"name": name, "value": value} for name, value in environment.items()),
+            {"name": "POSTGRES_PASSWORD", "valueFrom": password},
+        ],
+        "command": ["bash", "-c"],
+        "args": [f"printf '{rules}' > /tmp/hba; exec docker-entrypoint.sh postgres {options}"],
+    }
+
+
 @pytest.fixture(scope="module")
 def stores(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """The two servers and the Secrets, in a namespace of their own."""
@@ -90,8 +111,6 @@ def stores(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     checked = "ssl_cert_reqs=required&ssl_ca_certs=/opt/airdock-tls/broker/ca.crt"
     app = {"host": host, "port": "5432", "username": "app", "password": PASSWORD, "dbname": "flow"}
     target.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    rules = "local all all trust\\nhostssl all all all scram-sha-256\\n"
-    environment = {"POSTGRES_USER": "app", "POSTGRES_DB": "flow", "PGDATA": "/var/run/postgresql/data"}
     target.apply(
         secret("database-tls", database),
         secret("queue-tls", queue),
@@ -100,21 +119,7 @@ def stores(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         secret("other-ca", {"ca.crt": other[1].read_text()}),
         secret("queue-ca", {"bundle.pem": ca[1].read_text()}, "ConfigMap"),
         secret("queue", {"url": f"{url}/0", "results": f"{url}/1?{checked}"}),
-        *server(
-            "database", "postgres:17", 999, 5432,
-            {
-                "env": [
-                    *({"name": name, "value": value} for name, value in environment.items()),
-                    {"name": "POSTGRES_PASSWORD",
-                     "valueFrom": {"secretKeyRef": {"name": "cluster-app", "key": "password"}}},
-                ],
-                "command": ["bash", "-c"],
-                "args": [
-                    f"printf '{rules}' > /tmp/hba; exec docker-entrypoint.sh postgres -c hba_file=/tmp/hba"
-                    " -c ssl=on -c ssl_cert_file=/tls/tls.crt -c ssl_key_file=/tls/tls.key"
-                ],
-            },
-        ),
+        *server("database", "postgres:17", 999, 5432, postgres("cluster-app")),
         *server(
             "queue", "valkey/valkey:8.1", 999, 6379,
             {

@@ -17,7 +17,16 @@ apiSecretKeySecretName: own-api
 jwtSecretName: own-jwt
 postgresql: {enabled: false}
 redis: {enabled: false}
-pgbouncer: {enabled: true}
+pgbouncer:
+  enabled: true
+  # for 300 tasks
+  maxClientConn: 500
+  metadataPoolSize: 4
+  resultBackendPoolSize: 5
+  sslmode: require
+  auth_type: scram-sha-256
+  resources: {limits: {memory: 256Mi}}
+  extraIni: "query_wait_timeout = 60"
 data:
   metadataSecretName: own-metadata
   brokerUrlSecretName: own-redis

@@ -46,7 +46,16 @@ def test_celery() -> None:
         "tag": "3.2.2-7",
     }
     assert values["secrets"] == {"fernetKey": "own-fernet", "apiSecretKey": "own-api", "jwtSecret": "own-jwt"}
-    assert values["database"] == {"existingSecret": "own-metadata"}
+    assert values["database"] == {
+        "existingSecret": "own-metadata",
+        "pooler": {
+            "enabled": True,
+            "poolSize": 4,
+            "maxClientConnections": 500,
+            "resources": {"limits": {"memory": "256Mi"}},
+        },
+        "tls": {"mode": "require"},
+    }
     keys = {"brokerUrl": "connection", "resultBackend": "connection"}
     assert values["broker"] == {"existingSecret": "own-redis", "keys": keys}
     assert values["airflow"]["env"] == {
@@ -97,7 +106,8 @@ def test_celery() -> None:
         "broker.keys.resultBackend",
         "dags.git.dags.knownHosts",
         "dockersock",
-        "pgbouncer",
+        "own-metadata must have the address of PostgreSQL itself",
+        "pgbouncer.extraIni",
     ):
         assert word in said, word
     assert "workers.env, DOCKER_HOST: the worker group's mode sets it." in result.dropped

@@ -2,7 +2,7 @@
 
 The sources are the official Dockerfiles: apache/airflow (Dockerfile), docker-library/docker (29/dind),
 docker-library/postgres (17/trixie), docker-library/python (3.13/slim-trixie), docker-library/busybox,
-valkey-io/valkey-container (8.1/debian).
+valkey-io/valkey-container (8.1/debian), apache/airflow (chart/dockerfiles/pgbouncer).
 """
 
 from __future__ import annotations
@@ -191,6 +191,18 @@ CONTRACTS: dict[str, Contract] = {
             "redis-server --version": r"v=8\.1\.",
             "redis-cli --version": r" 8\.1\.",
             "getent passwd valkey": r"^valkey:.:999:999:",
+        },
+    ),
+    "pgbouncer": Contract(
+        entrypoint=["/usr/bin/pgbouncer", "-u", "nobody", "/etc/pgbouncer/pgbouncer.ini"],
+        ports=frozenset({"6432/tcp"}),
+        env={"PATH": None},
+        commands={
+            # asyncpg needs what 1.21 brought: prepared statements in mode transaction.
+            "pgbouncer --version": r"^PgBouncer 1\.(2[1-9]|[3-9]\d)\.",
+            "/usr/bin/pgbouncer --version": "^PgBouncer ",
+            "cat /etc/pgbouncer/pgbouncer.ini /etc/pgbouncer/userlist.txt": "listen_addr = 0.0.0.0",
+            "sh -c 'kill -0 1' && echo there": "^there$",
         },
     ),
     "python": Contract(

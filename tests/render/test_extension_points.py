@@ -217,13 +217,17 @@ def test_network_rules_of_a_component() -> None:
     keys = {
         "apiServer": "api-server", "scheduler": "scheduler", "dagProcessor": "dag-processor",
         "triggerer": "triggerer", "workers": "worker", "database": "postgres", "broker": "redis",
+        "pooler": "pooler",
     }  # fmt: skip
     rules = {
         key: {way: [{"ports": [{"port": 7000 + number}]}] for way in ("ingress", "egress")}
         for number, key in enumerate(keys)
     }
     manifests = render(
-        {"networkPolicy": {**rules, "metadata": True}, "database": {"cleanup": {"enabled": True}}}
+        {
+            "networkPolicy": {**rules, "metadata": True},
+            "database": {"cleanup": {"enabled": True}, "pooler": {"enabled": True}},
+        }
     )
     found = {
         policy.name: policy.raw["spec"] for policy in manifests.all("NetworkPolicy", namespace="airdock")
@@ -237,6 +241,7 @@ def test_network_rules_of_a_component() -> None:
     assert reaching == {f"airdock-{component}" for component in keys.values()} - {
         "airdock-postgres",
         "airdock-redis",
+        "airdock-pooler",
     }
 
 

@@ -132,8 +132,12 @@ BASES: dict[str, dict[str, Any]] = {
     "local-users": {
         "auth": {"manager": "fab", "users": {"sample": {"roles": ["Viewer"], "secret": "sample"}}},
     },
+    "pooler": {"database": {"pooler": {"enabled": True}}},
     "pools": {"airflow": {"pools": {"sample": {"slots": 1}}}},
-    "dns": {"podDefaults": {"dnsPolicy": "Default", "dnsConfig": {"nameservers": ["10.0.0.1"]}}},
+    "dns": {
+        "podDefaults": {"dnsPolicy": "Default", "dnsConfig": {"nameservers": ["10.0.0.1"]}},
+        "database": {"pooler": {"enabled": True}},
+    },
     "no-xcom": {"tasks": {"rbac": {"xcom": False}}},
     "no-default-needed": {"tasks": {"quota": {"hard": {"limits.ephemeral-storage": None}}}},
     "attachable": {

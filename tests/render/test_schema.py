@@ -75,7 +75,9 @@ def test_pods_have_the_same_keys() -> None:
     assert set(defs["podDefaults"]["properties"]) < keys
     assert keys | {"storage"} == set(defs["store"]["properties"])
     assert keys <= set(defs["workerGroup"]["properties"])
-    for name in ("component", "store", "workerGroup"):
+    sizes = {"enabled", "replicas", "poolSize", "maxClientConnections", "config"}
+    assert keys | of_workloads | sizes == set(defs["pooler"]["properties"])
+    for name in ("component", "store", "workerGroup", "pooler"):
         for key in keys:
             reference = defs[name]["properties"][key].get("$ref", "")
             assert reference.endswith(f"/properties/{key}"), f"{name}.{key}: refer to pod's"

@@ -199,6 +199,7 @@ TLS_STORES_SECRETS = {
     ("Secret", "airflow-broker"): frozenset({"url", "results"}),
     ("ConfigMap", "queue-ca"): frozenset({"bundle.pem"}),
 }
+POOLER: dict[str, Any] = {"database": {"pooler": {"enabled": True}, "cleanup": {"enabled": True}}}
 GIVEN_SECRETS: dict[str, Any] = {
     "secrets": {
         "admin": "given-admin",

@@ -136,6 +136,7 @@ def known_samples(number: int) -> dict[str, Any]:
         "scopes": ["openid", f"samples{number}"],
         "schedule": "5 4 * * 1",
         "config": {"core": {"parallelism": number}},
+        "pooler.config": {"server_lifetime": number},
         "connections": {"sample": f"http://samples{number}.example.com"},
         "dataVolume": {"emptyDir": {"sizeLimit": f"{number}Gi"}},
         "defaultAddressPools": [{"base": "10.7.0.0/16", "size": 24}],

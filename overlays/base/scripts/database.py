@@ -31,7 +31,7 @@ def connect() -> sqlalchemy.Connection:
     url = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
     if url.startswith("postgres://"):
         sys.exit("The database's URL begins with postgres://. SQLAlchemy needs postgresql://")
-    engine = sqlalchemy.create_engine(url)
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         try:
@@ -73,8 +73,24 @@ def unknown_revision(connection: sqlalchemy.Connection) -> str | None:
     return None
 
 
+def take_turn() -> sqlalchemy.Connection:
+    """A connection with a lock that one api-server has at a time, as long as it is open.
+
+    Airflow's own lock would do, but those that wait for it keep two connections each. PgBouncer has few for
+    migrations, and the one that migrates could get no more.
+    """
+    while True:
+        connection = connect().execution_options(isolation_level="AUTOCOMMIT")
+        if connection.execute(sqlalchemy.text("SELECT pg_try_advisory_lock(7214056)")).scalar():
+            return connection
+        connection.close()
+        print("Waiting for another api-server, which migrates the database", flush=True)
+        time.sleep(2)
+
+
 def migrate() -> None:
     """Runs `airflow db migrate`, then sets the pools; exits with the way out if the database is ahead."""
+    _turn = take_turn() if os.environ.get("AIRDOCK_MIGRATE_IN_TURN") else None
     with connect() as connection:
         problem = unknown_revision(connection)
     if problem:

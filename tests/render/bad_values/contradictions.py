@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.render.bad_values.model import Bad, group
+from tests.render.bad_values.model import Bad, group, pooler
 from tests.render.values import DIND, EXTERNAL_STORES, SOCKET, TLS_STORES, overlaid
 
 CONTRADICTIONS = (
@@ -242,6 +242,25 @@ CONTRADICTIONS = (
         "two CAs",
         overlaid(TLS_STORES, {"database": {"tls": {"ca": {"configMap": "ca"}}}}),
         ("database.tls.ca",),
+    ),
+    Bad(
+        "a password of no pooler",
+        {"secrets": {"pooler": "x"}},
+        ("secrets.pooler", "database.pooler.enabled"),
+    ),
+    *(
+        Bad(f"{key} of the pooler", pooler(config={key: "1"}), (f"database.pooler.config.{key}: ", way))
+        for key, way in (
+            ("default_pool_size", "database.pooler.poolSize"),
+            ("max_client_conn", "database.pooler.maxClientConnections"),
+            ("server_tls_sslmode", "database.tls"),
+            ("auth_type", "Remove it"),
+        )
+    ),
+    Bad(
+        "two settings in one of the pooler",
+        pooler(config={"verbose": "1\nauth_type = any"}),
+        ("/database/pooler/config/verbose", "does not match pattern"),
     ),
     Bad("TLS of the embedded broker", {"broker": {"tls": {"enabled": True}}}, ("broker.existingSecret",)),
     Bad(

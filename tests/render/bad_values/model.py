@@ -18,3 +18,7 @@ class Bad:
 
 def group(**settings: Any) -> dict[str, Any]:
     return {"workers": {"default": settings}}
+
+
+def pooler(**settings: Any) -> dict[str, Any]:
+    return {"database": {"pooler": {"enabled": True, **settings}}}

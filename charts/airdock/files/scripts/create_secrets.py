@@ -69,6 +69,7 @@ PURPOSES: dict[str, Callable[[], dict[str, str]]] = {
     "API_SECRET_KEY": lambda: {"api-secret-key": password("AIRFLOW__API__SECRET_KEY")},
     "FERNET_KEY": lambda: {"fernet-key": fernet_key()},
     "JWT_SECRET": lambda: {"jwt-secret": password()},
+    "POOLER": lambda: {"password": password()},
     "POSTGRES": postgres,
     "REDIS": redis,
 }

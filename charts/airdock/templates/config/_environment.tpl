@@ -8,7 +8,7 @@ The data of the ConfigMap whose keys are environment variables of every Airflow 
 # Names and paths from which pods compose URLs and connections: Kustomize can follow a rename here, and not inside a longer string.
 AIRDOCK_BASE_PATH: {{ include "airdock.basePath" . | quote }}
 {{- if .Values.controlPlane.enabled }}
-{{- range $name := list "api-server" "postgres" "redis" }}
+{{- range $name := concat (list "api-server" "postgres" "redis") (include "airdock.pooled" . | empty | ternary list (list "pooler")) }}
 {{- if or (ne $name "redis") (include "airdock.anyExecutor" (dict "root" $scope.root "fact" "broker")) }}
 AIRDOCK_{{ $name | snakecase | upper }}_HOST: {{ include "airdock.serviceHost" (merge (dict "name" $name) $scope) }}
 {{- end }}

@@ -4,7 +4,18 @@ variables that read it, and those that go with them.
 */ -}}
 {{- define "airdock.secrets" -}}
 {{- $stem := include "airdock.fullname" . -}}
+# With the pooler, "database" is the pooler, and the pooler alone connects to "databaseServer".
+{{- $pooler := .Values.secrets.pooler | default (printf "%s-pooler" $stem) }}
 database:
+  {{- if include "airdock.pooled" . }}
+  name: {{ $pooler | quote }}
+  env: {PGPASSWORD: password}
+  plain: {{ include "airdock.poolerPlainEnv" . }}
+pooler:
+  name: {{ $pooler | quote }}
+  env: {AIRDOCK_POOLER_PASSWORD: password}
+databaseServer:
+  {{- end }}
   name: {{ .Values.database.existingSecret | default .Values.secrets.postgres | default (printf "%s-postgres" $stem) | quote }}
   env: {{ include "airdock.databaseKeys" . }}
   plain: {{ include "airdock.databasePlainEnv" . }}
@@ -55,6 +66,9 @@ redis:
 {{- end -}}
 {{- if and (include "airdock.embedded" (dict "root" . "store" "broker")) (not .Values.secrets.redis) }}
 {{ $secrets.redis.name }}: redis
+{{- end -}}
+{{- if and (include "airdock.pooled" .) (not .Values.secrets.pooler) }}
+{{ $secrets.pooler.name }}: pooler
 {{- end -}}
 {{- end -}}
 {{- end }}

@@ -56,7 +56,8 @@ psycopg2 and asyncpg read. They serve for TLS, too: asyncpg does not take libpq'
 {{- $mounts := dict -}}
 {{- range $store := list "database" "broker" -}}
 {{- $tls := (get $.root.Values $store).tls -}}
-{{- if and (has $store ($.purposes | default list)) (include "airdock.tlsFiles" (dict "root" $.root "store" $store) | fromJson) -}}
+{{- $purpose := and (eq $store "database") (include "airdock.pooled" $.root) | empty | ternary $store "databaseServer" -}}
+{{- if and (has $purpose ($.purposes | default list)) (include "airdock.tlsFiles" (dict "root" $.root "store" $store) | fromJson) -}}
 {{- $sources := list -}}
 {{- range $kind := list "secret" "configMap" -}}
 {{- with get $tls.ca $kind }}{{ $sources = append $sources (dict $kind (dict "name" . "items" (list (dict "key" $tls.ca.key "path" "ca.crt")))) }}{{ end -}}

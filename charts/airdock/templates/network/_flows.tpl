@@ -11,8 +11,11 @@
 {{- end }}
 - {from: [api-server], to: triggerer, port: 8794}
 {{- end }}
+{{- if include "airdock.pooled" . }}
+- {from: {{ include "airdock.databaseClients" . }}, to: pooler, port: 6432}
+{{- end }}
 {{- if include "airdock.embedded" (dict "root" . "store" "database") }}
-- {from: {{ include "airdock.databaseClients" . }}, to: postgres, port: 5432}
+- {from: {{ include "airdock.serverClients" . }}, to: postgres, port: 5432}
 {{- end }}
 {{- if include "airdock.embedded" (dict "root" . "store" "broker") }}
 - {from: {{ include "airdock.brokerClients" . }}, to: redis, port: 6379}
@@ -25,6 +28,11 @@
 {{- .Values.database.cleanup.enabled | ternary (append $clients "database-cleanup") $clients | toJson -}}
 {{- end }}
 
+{{- /* Those that connect to PostgreSQL itself: the pooler alone, if there is one. */ -}}
+{{- define "airdock.serverClients" -}}
+{{- if include "airdock.pooled" . }}["pooler"]{{ else }}{{ include "airdock.databaseClients" . }}{{ end -}}
+{{- end }}
+
 {{- /* The components that use the broker, as a JSON list. */ -}}
 {{- define "airdock.brokerClients" -}}
 {{- $clients := .Values.controlPlane.enabled | ternary (list "scheduler") list -}}
@@ -35,7 +43,7 @@
 {{- /* The components that use each data store. They get a separate policy, whose egress is to the embedded store or to an external one. */ -}}
 {{- define "airdock.storeClients" -}}
 {{- if .Values.controlPlane.enabled }}
-database: {component: postgres, port: 5432, clients: {{ include "airdock.databaseClients" . }}}
+database: {component: postgres, port: 5432, clients: {{ include "airdock.serverClients" . }}}
 {{- end }}
 {{- if include "airdock.anyExecutor" (dict "root" . "fact" "broker") }}
 broker: {component: redis, port: 6379, clients: {{ include "airdock.brokerClients" . }}}
@@ -56,6 +64,9 @@ dag-processor: [dns, world]
 database-cleanup: [dns]
 {{- end }}
 triggerer: [dns, world{{ if include "airdock.queuesServing" (dict "root" . "what" "kubernetes") }}, apiServer{{ end }}]
+{{- end }}
+{{- if include "airdock.pooled" . }}
+pooler: [dns]
 {{- end }}
 {{- if include "airdock.embedded" (dict "root" . "store" "database") }}
 postgres: []
@@ -118,7 +129,7 @@ The user's rules of a component, networkPolicy.<component> and networkPolicy.met
 */ -}}
 {{- define "airdock.extraRules" -}}
 {{- $policy := .root.Values.networkPolicy -}}
-{{- $stores := dict "postgres" "database" "redis" "broker" -}}
+{{- $stores := dict "postgres" "database" "redis" "broker" "pooler" "pooler" -}}
 {{- $airflow := dict "api-server" "apiServer" "scheduler" "scheduler" "dag-processor" "dagProcessor" "triggerer" "triggerer" -}}
 {{- range include "airdock.executors" .root | fromJson }}{{ $_ := set $airflow .component "workers" }}{{ end -}}
 {{- $given := get $policy (get (merge dict $airflow $stores) .component) | default dict -}}

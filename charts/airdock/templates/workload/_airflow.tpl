@@ -49,6 +49,10 @@ without an image. Additional keys of the component:
 name: wait-for-migrations
 command: [python, /opt/airdock/database.py, wait]
 secrets: [database]
+{{- if include "airdock.pooled" . }}
+# Without a transaction, which would keep a connection of the pooler until the migration has ended.
+env: {AIRFLOW__DATABASE__SQL_ALCHEMY_ENGINE_ARGS: '{"isolation_level": "AUTOCOMMIT"}'}
+{{- end }}
 {{- end }}
 
 {{- /* Probes that ask the database for a job's last heartbeat. Call with the job's class. */ -}}

@@ -30,6 +30,9 @@ The key that sets a value, for messages: the block that is merged last, of those
 {{- if .Values.database.cleanup.enabled -}}
 {{- $_ := set $blocks "database.cleanup" (include "airdock.mergePods" (list $.Values.podDefaults $.Values.database.cleanup) | fromJson) -}}
 {{- end -}}
+{{- if include "airdock.pooled" . -}}
+{{- $_ := set $blocks "database.pooler" (include "airdock.mergePods" (list $.Values.podDefaults $.Values.database.pooler) | fromJson) -}}
+{{- end -}}
 {{- end -}}
 {{- range $store := list "database" "broker" -}}
 {{- if include "airdock.embedded" (dict "root" $ "store" $store) -}}

@@ -103,7 +103,9 @@
 
 {{- define "airdock.problems.network" -}}
 {{- $problems := list -}}
-{{- if and (eq .Values.networkPolicy.egress "strict") (or .Values.database.existingSecret .Values.broker.existingSecret) (not .Values.networkPolicy.egressRules) -}}
+{{- /* The pooler's own rules can name the database. */ -}}
+{{- $database := and .Values.database.existingSecret (not (and (include "airdock.pooled" .) (.Values.networkPolicy.pooler | default dict).egress)) -}}
+{{- if and (eq .Values.networkPolicy.egress "strict") (or $database .Values.broker.existingSecret) (not .Values.networkPolicy.egressRules) -}}
 {{- $problems = append $problems "networkPolicy.egressRules: is empty, so with networkPolicy.egress: strict no pod can reach the external database or broker. Add rules that allow both." -}}
 {{- end -}}
 {{- toJson $problems -}}
