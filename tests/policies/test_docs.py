@@ -18,6 +18,12 @@ FLOWS = {
     *((source, "postgres", 5432) for source in ("api-server", "scheduler", "dag-processor", "triggerer")),
     *((source, "redis", 6379) for source in ("scheduler", "worker")),
 }
+#: In place of those to postgres, with database.pooler.
+POOLED = {
+    *((source, "pooler", 6432) for source in ("api-server", "scheduler", "dag-processor", "triggerer")),
+    ("database-cleanup", "pooler", 6432),
+    ("pooler", "postgres", 5432),
+}
 FENCED = [scenario for scenario in ALL if scenario.effective["networkPolicy"]["enabled"]]
 
 
@@ -30,7 +36,10 @@ def test_flows_are_exact(scenario: Scenario) -> None:
     manifests = scenario.render()
     pods = [(manifest.component, reach.endpoint(manifest, pod)) for manifest, pod in manifests.pods]
     there = {component for component, _ in pods}
-    ports = {port for _, _, port in FLOWS} | {2375, 80}
+    flows = FLOWS
+    if "pooler" in there:
+        flows = {flow for flow in FLOWS if flow[1] != "postgres"} | POOLED
+    ports = {port for _, _, port in FLOWS | POOLED} | {2375, 80}
     found = {
         (source, target, port)
         for source, start in pods
@@ -55,7 +64,7 @@ def test_flows_are_exact(scenario: Scenario) -> None:
     behind = any(scenario.effective[key]["enabled"] for key in ("ingress", "httpRoute"))
     exposed = behind and not scenario.effective["networkPolicy"]["uiFrom"]
     assert to_all == ({("api-server", 8080)} if exposed else set())
-    expected = {flow for flow in FLOWS if flow[0] in there and flow[1] in there}
+    expected = {flow for flow in flows if flow[0] in there and flow[1] in there}
     assert {flow for flow in found if flow[1:] not in to_all} == {
         flow for flow in expected if flow[1:] not in to_all
     }
