@@ -250,12 +250,9 @@ def test_the_pooler_is_the_only_way(pooled: Pooled) -> None:
         "run", "stranger", "-n", NAMESPACE, "--image=busybox:1.37", "--restart=Never", "--command", "--",
         "sh", "-c", f"nc -z -w 5 {host} 5432 && echo open; nc -z -w 3 {pooler} 6432 || echo closed",
     )  # fmt: skip
-    said = wait_until(
-        lambda: "closed" in (log := target.kubectl("logs", "stranger", "-n", NAMESPACE)) and log,
-        60,
-        "an answer",
-    )
-    assert said.split() == ["open", "closed"]
+    ended = "--for=jsonpath={.status.phase}=Succeeded"
+    target.kubectl("wait", "pod/stranger", "-n", NAMESPACE, ended, "--timeout=90s")
+    assert target.kubectl("logs", "stranger", "-n", NAMESPACE).split() == ["open", "closed"]
     for component in ("api-server", "scheduler", "dag-processor", "triggerer", "worker"):
         with pytest.raises(CommandError, match=r"timed out|TimeoutError"):
             pooled.python(component, CONNECT, host, "5432")
