@@ -1,4 +1,4 @@
-"""What OpenShift's admission plugin does to a pod without a special SCC, as policies of Kubernetes 1.36.
+"""What OpenShift's admission plugin does to a pod without a special SCC, as policies of Kubernetes.
 
 `restricted-v2` (https://github.com/openshift/apiserver-library-go, pkg/securitycontextconstraints, and the
 manifests of cluster-kube-apiserver-operator): uid of each container and fsGroup of the pod are from the
