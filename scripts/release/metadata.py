@@ -25,7 +25,7 @@ KINDS = {
     "Security": "security",
 }
 #: Characters of changes: Helm keeps Chart.yaml in the Secret of each release, which has a limit.
-MOST = 6000
+MOST = 3000
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 

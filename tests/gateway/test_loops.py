@@ -152,6 +152,7 @@ LOOPS = {
 }
 #: All other threads: what happens if one ends.
 THREADS = {
+    "__main__ serve": "the gateway ends, and the kubelet starts it again",
     "cluster_input input": "one container's input is lost, so the gateway ends the container",
     "cluster_logs Timer": "the log of one request goes on after its `until`",
     "cluster_replacement replace": "the next look at its container begins another one",

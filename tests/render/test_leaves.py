@@ -298,14 +298,14 @@ def with_group(base: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
 
 
 #: Top-level keys by their first letters: about as many renders each, so that they can be made side by side.
-PARTS = ("workerD", "workers", "controlPlane", "tasks", "a-d", "e-l", "m-z")
+PARTS = ("workerD", "workers", "controlPlane", "tasks", "database", "a-d", "e-l", "m-z")
 
 
 def part(leaf: Place) -> str:
     """The part that a leaf is in."""
     root = leaf.path[0]
-    found = next((each for each in PARTS[:4] if root.startswith(each)), "")
-    return found or next(each for each in PARTS[4:] if root[0] <= each[-1])
+    found = next((each for each in PARTS[:5] if root.startswith(each)), "")
+    return found or next(each for each in PARTS[5:] if root[0] <= each[-1])
 
 
 @pytest.mark.parametrize("wanted", PARTS)

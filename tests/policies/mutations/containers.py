@@ -88,7 +88,9 @@ def _(container: Dict, pod: Dict) -> bool:
 
 @for_containers("group 0")
 def _(container: Dict, pod: Dict) -> bool:
-    return pod.get("securityContext", {}).get("runAsGroup") != 0 and put(security(container), "runAsGroup", 0)
+    # Where none is named, as on OpenShift, it is the image's: 0.
+    own = pod.get("securityContext", {}).get("runAsGroup", 0)
+    return own != 0 and put(security(container), "runAsGroup", 0)
 
 
 # Containers: the rest

@@ -110,7 +110,8 @@ add_pod("pod securityContext removed", lambda p: drop(p, "securityContext"))
 @for_pods("root's group for files")
 def _(pod: Dict) -> bool:
     own = security(pod)
-    return own.get("runAsGroup") != 0 and put(own, "fsGroup", 0)
+    # Where none is named, as on OpenShift, it is the image's: 0.
+    return own.get("runAsGroup", 0) != 0 and put(own, "fsGroup", 0)
 
 
 @for_pods("node named")

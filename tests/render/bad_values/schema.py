@@ -11,7 +11,7 @@ SHAPE = (
     Bad("unknown image", {"images": {"worker": {}}}, ("/images", "'worker'")),
     Bad("unknown key three levels down", group(dind={"mirror": "x"}), ("/workers/default/dind", "'mirror'")),
     Bad("unknown mode", group(mode="podman"), ("/workers/default/mode", "'dind'")),
-    Bad("unknown auth manager", {"auth": {"manager": "ldap"}}, ("/auth/manager", "'fab'")),
+    Bad("unknown auth manager", {"auth": {"manager": "ldap"}}, ("/auth/manager", "simple|fab|")),
     Bad("null section", {"images": None}, ("missing property 'images'",)),
     Bad("null section inside", {"controlPlane": {"scheduler": None}}, ("/controlPlane", "'scheduler'")),
     Bad("null workers", {"workers": None}, ("missing property 'workers'",)),

@@ -53,7 +53,14 @@ def main() -> int:
     gc.collect()
     gc.freeze()
     health.log("listening", socket=loaded.socket, backend=loaded.backend)
-    threading.Thread(target=server.serve, name="serve", daemon=True).start()
+
+    def serve() -> None:
+        try:
+            server.serve()
+        finally:
+            wake.send(b"\0")
+
+    threading.Thread(target=serve, name="serve", daemon=True).start()
     woken.recv(1)
     server.close()
     server.drain(5.0)
