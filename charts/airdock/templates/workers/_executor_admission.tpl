@@ -67,7 +67,7 @@ labels: |
     + variables.ours.labels.filter(k, !(k in object.metadata.?labels.orValue({}))).map(k, "metadata.labels[" + k + "]")
 annotations: |
   object.metadata.?annotations.orValue({})
-    .filter(k, k.matches("[./]") && k != "kubernetes.io/limit-ranger" && !{{ concat .Values.kubernetesExecutor.admission.annotations (include "airdock.assignedAnnotations" . | fromJsonArray) | toJson }}.exists(a, a == k)
+    .filter(k, k.matches("[./]") && k != "kubernetes.io/limit-ranger" && !{{ concat .Values.kubernetesExecutor.admission.annotations (include "airdock.assignedAnnotations" . | fromJsonArray) | default list | toJson }}.exists(a, a == k)
       && variables.ours.annotations[?k].orValue(dyn("")) != dyn(object.metadata.annotations[k]))
     .map(k, "metadata.annotations[" + k + "]")
 metadata: |
