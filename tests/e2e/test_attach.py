@@ -12,6 +12,7 @@ from scripts.chart import load_yaml
 from scripts.chart.helm import CHART
 from scripts.live import RELEASE, Airflow, CommandError, Target
 from scripts.live.airflow_api import PortForward
+from scripts.live.target import NATIVE_DIND
 from scripts.overlays.definitions import merged
 from tests.e2e.conftest import QUICK, SMALL, starting, wait_until
 from tests.support.paths import EXAMPLES
@@ -71,6 +72,7 @@ def attached_values() -> dict[str, Any]:
     """The example's, with the third mode, and what a node of two CPUs needs."""
     values: dict[str, Any] = {
         "tasks": {"keepNamespace": False},
+        "workerDefaults": {"dind": NATIVE_DIND},
         "workers": {"socket": {"mode": "socket", "queues": ["socket"], "socket": {"gid": 999}}},
     }
     dags = {"dags": {"volume": {"configMap": {"name": "dags"}}}}
