@@ -265,6 +265,10 @@ def bases(path: tuple[str, ...]) -> list[dict[str, Any]]:
     if path[:2] in (("dags", "git"), ("dags", "storage")):
         # In others they are an error, which spoils the render for other leaves.
         first = [base for name, base in BASES.items() if name.startswith("git")]
+    if path[0] == "auth":
+        first = [base for base in BASES.values() if "auth" in base]
+    if path[:2] == ("database", "pooler"):
+        first = [base for base in BASES.values() if "pooler" in base.get("database", {})]
     return [with_group(base, path) for base in (*first, *BASES.values())]
 
 
