@@ -242,8 +242,8 @@ def wait_for_count(installed: Installed, key: str) -> None:
     wait_until(counts, 120, f"the quota counts {key}", every=2)
 
 
-def _custom_resource(plane: ControlPlane) -> None:
-    """Widgets of example.com, and wait until they are there."""
+def custom_kind(group: str, scope: str, names: Mapping[str, str]) -> dict[str, Any]:
+    """A CustomResourceDefinition of a version v1 whose objects may have any fields."""
     version = {
         "name": "v1",
         "served": True,
@@ -252,10 +252,18 @@ def _custom_resource(plane: ControlPlane) -> None:
             "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
         },
     }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{names['plural']}.{group}"},
+        "spec": {"group": group, "scope": scope, "names": names, "versions": [version]},
+    }
+
+
+def _custom_resource(plane: ControlPlane) -> None:
+    """Widgets of example.com, and wait until they are there."""
     names = {"plural": "widgets", "singular": "widget", "kind": "Widget"}
-    kind = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
-    spec = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": [version]}
-    plane.admin.apply({**kind, "metadata": {"name": "widgets.example.com"}, "spec": spec})
+    plane.admin.apply(custom_kind("example.com", "Namespaced", names))
 
     def there() -> bool:
         try:

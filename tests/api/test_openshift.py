@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ import pytest
 from scripts import tools
 from scripts.chart import CHART, HELM4, Manifest
 from tests.api.attacks import base
-from tests.api.conftest import Install, Installed, make_namespace
-from tests.api.control_plane import Client, ControlPlane, Refused
+from tests.api.conftest import Install, Installed, custom_kind, make_namespace
+from tests.api.control_plane import ControlPlane
 from tests.api.pods import gateway_pod, kpo_pod
-from tests.api.test_executor_admission import task
+from tests.api.test_executor_admission import said, task
 from tests.support import openshift
 from tests.support.attacks import AUTHOR
 from tests.support.openshift import REQUIRED, UID
@@ -41,15 +41,6 @@ VALUES: dict[str, Any] = {
         },
     },
 }
-
-
-def said(client: Client, pod: Mapping[str, Any]) -> str:
-    """What the API server says of a pod; nothing if it takes it."""
-    try:
-        client.create(pod, dry_run=True)
-    except Refused as error:
-        return str(error)
-    return ""
 
 
 def pod_of(workload: Manifest, namespace: str) -> dict[str, Any]:
@@ -254,20 +245,7 @@ def test_helm_finds_openshift(control_plane: ControlPlane, tmp_path: Path) -> No
         "kind": "SecurityContextConstraints",
         "listKind": "SecurityContextConstraintsList",
     }
-    version = {
-        "name": "v1",
-        "served": True,
-        "storage": True,
-        "schema": {
-            "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-        },
-    }
-    kind = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{names['plural']}.{openshift.GROUP}"},
-        "spec": {"group": openshift.GROUP, "scope": "Cluster", "names": names, "versions": [version]},
-    }
+    kind = custom_kind(openshift.GROUP, "Cluster", names)
 
     def fixed() -> int:
         """How many uids the chart sets with its default values."""
