@@ -54,8 +54,9 @@ fuzz: .venv/installed ## search at random for what breaks the gateway, for SECON
 bench: .venv/installed ## the measured claims of the README
 	@$(run) scripts.bench
 
-lint: .venv/installed ## check your values: VALUES="my.yaml more.yaml" [ACCEPTED=accepted.yaml] [FORMAT=text|junit|sarif]
-	@$(run) scripts.lint --format $(FORMAT) $(if $(VALUES),--values $(VALUES)) $(if $(ACCEPTED),--accepted $(ACCEPTED))
+lint: .venv/installed ## check your values: VALUES="my.yaml more.yaml" [ACCEPTED=accepted.yaml] [FORMAT=text|junit|sarif] [OUTPUT=FILE]
+	@$(run) scripts.lint --format $(FORMAT) $(if $(VALUES),--values $(VALUES)) $(if $(ACCEPTED),--accepted $(ACCEPTED)) \
+	  $(if $(OUTPUT),--output $(OUTPUT))
 
 images: .venv/installed ## print the images that your values need: VALUES=... [TO=registry.example.com/mirror: copy them there]
 	@$(run) scripts.mirror $(if $(VALUES),--values $(VALUES)) $(if $(TO),--to $(TO))

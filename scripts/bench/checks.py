@@ -75,7 +75,7 @@ def main(arguments: list[str]) -> int:
             return check
 
         theirs = seconds(run(checkov(), "--framework", "kubernetes", "--quiet", "--file", file), repeats)
-        ours = seconds(run(sys.executable, "-m", "scripts.lint", "--manifests", file), repeats)
+        ours = seconds(run(sys.executable, "-m", "scripts.lint", file), repeats)
     print(f"{VALUES.name}: {count} manifests, {len(POLICIES)} policies (a check: one policy on one manifest)")
     print(f"medians of {repeats} runs")
     print(f"helm template                {fresh:7.3f} s   {1 / fresh:8.1f} renders/s")

@@ -1,7 +1,9 @@
 """Writes docs/security.md from introduction.md, the policies, and what the chart renders to.
 
-python -m scripts.lint.docs            # write it
-python -m scripts.lint.docs --check    # exit 1 if it is not what would be written
+And the rules of docs/lint.md.
+
+python -m scripts.lint.docs            # write them
+python -m scripts.lint.docs --check    # exit 1 if they are not what would be written
 """
 
 from __future__ import annotations
@@ -19,8 +21,11 @@ from scripts.lint.engine import findings
 from scripts.lint.model import SEVERITIES, Finding, Policy, mode_of
 from scripts.lint.policies import POLICIES
 from scripts.lint.reach import Endpoint
+from scripts.lint.report import SCHEMA_RULE
 
 PAGE = ROOT / "docs" / "security.md"
+RULES = ROOT / "docs" / "lint.md"
+_BEGIN, _END = "<!-- begin: written by `make docs` from scripts/lint/policies -->\n", "<!-- end -->\n"
 #: The three modes side by side.
 VALUES: dict[str, Any] = {
     "workers": {
@@ -62,11 +67,13 @@ def _controls(found: list[Finding]) -> str:
                 if finding.policy is policy and mode_of(finding.manifest) == mode
             )
             cells.append(", ".join(marks) or "yes")
-        standards = ", ".join(f"{entry.short} {entry.section}" for entry in policy.standards) or "-"
-        lines.append(
-            f"| {policy.title} (`{policy.id}`) | {policy.severity} | {' | '.join(cells)} | {standards} |"
-        )
+        title = f"{policy.title} ([`{policy.id}`](lint.md#{policy.id}))"
+        lines.append(f"| {title} | {policy.severity} | {' | '.join(cells)} | {_standards(policy) or '-'} |")
     return "\n".join(lines) + "\n"
+
+
+def _standards(policy: Policy) -> str:
+    return ", ".join(f"{entry.short} {entry.section}" for entry in policy.standards)
 
 
 def _editions() -> list[str]:
@@ -194,19 +201,39 @@ def _network(manifests: Manifests) -> str:
     return "\n".join(lines) + "\n"
 
 
+def rules(text: str) -> str:
+    """docs/lint.md with a paragraph for each rule, to which SARIF links by the rule's name."""
+    before, rest = text.split(_BEGIN)
+    return before + _BEGIN + "\n".join(_rules()) + "\n" + _END + rest.split(_END)[1]
+
+
+def _rules() -> Iterable[str]:
+    yield "\n## Rules\n"
+    yield "[security.md](security.md#controls) has the standards' editions.\n"
+    yield f"### {SCHEMA_RULE}\n"
+    yield "Objects are valid for Kubernetes. Severity: high.\n"
+    yield "The schemas are those of Kubernetes in the version of `--kube-version`. Custom resources are not"
+    yield "checked.\n"
+    for policy in sorted(POLICIES, key=lambda policy: policy.id):
+        yield f"### {policy.id}\n"
+        yield f"{policy.title}. Severity: {policy.severity}.\n"
+        yield f"Why: {_escaped(policy.why)}\n"
+        yield f"Fix: {_escaped(policy.fix)}\n"
+        if policy.standards:
+            yield f"Standards: {_standards(policy)}.\n"
+
+
 def main() -> int:
     """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m scripts.lint.docs", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if the page is stale")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a page is stale")
     options = parser.parse_args()
-    wanted = page()
-    if options.check:
-        if not PAGE.exists() or PAGE.read_text() != wanted:
-            print(f"{PAGE.relative_to(ROOT)} is stale: run `make docs`.", file=sys.stderr)
+    for file, wanted in ((PAGE, page()), (RULES, rules(RULES.read_text()))):
+        if not options.check:
+            file.write_text(wanted)
+        elif not file.exists() or file.read_text() != wanted:
+            print(f"{file.relative_to(ROOT)} is stale: run `make docs`.", file=sys.stderr)
             return 1
-        return 0
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(wanted)
     return 0
 
 

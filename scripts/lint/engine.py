@@ -25,5 +25,6 @@ def _findings(
 ) -> Iterator[Finding]:
     for policy in policies:
         for manifest, found in policy.check(manifests):
-            cover = next((entry for entry in accepted if entry.covers(policy, manifest, found)), None)
-            yield Finding(policy, manifest, found, cover)
+            covers = [entry for entry in accepted if entry.covers(policy, manifest, found)]
+            cover = next((entry for entry in covers if not entry.expired), None)
+            yield Finding(policy, manifest, found, cover, None if cover else next(iter(covers), None))

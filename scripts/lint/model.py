@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -113,6 +114,13 @@ class Acceptance:
     message: str = ""
     #: Kind, namespace and name, as reports have them: Ingress airdock/airdock-api-server.
     object: str = ""
+    #: The last day on which it applies; None: it has no end.
+    until: datetime.date | None = None
+
+    @property
+    def expired(self) -> bool:
+        """Whether its last day has passed, in local time."""
+        return self.until is not None and datetime.date.today() > self.until
 
     def covers(self, policy: Policy, manifest: Manifest, found: Found) -> bool:
         """Whether it accepts this finding."""
@@ -132,12 +140,13 @@ class Acceptance:
 
 @dataclass(frozen=True)
 class Finding:
-    """A place that breaks a policy, and the acceptance that covers it, if there is one."""
+    """A place that breaks a policy, and the acceptance that covers it, or did until it expired."""
 
     policy: Policy
     manifest: Manifest
     found: Found
     accepted: Acceptance | None = None
+    expired: Acceptance | None = None
 
 
 def pod_path(manifest: Manifest) -> str:

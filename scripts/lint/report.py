@@ -1,21 +1,18 @@
-"""Findings as text for people, JUnit XML for a CI's test view, SARIF 2.1.0 for code scanning."""
+"""Findings as text for people, and as JUnit XML for a CI's test view. sarif.py has SARIF."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from xml.etree import ElementTree
 
-from scripts.chart import versions
-from scripts.lint.model import Finding, Policy
+from scripts.lint.model import Acceptance, Finding, Policy
 from scripts.lint.policies import POLICIES
 
-SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-_LEVELS = {"high": "error", "medium": "warning", "low": "note"}
+#: The name of the schema check among the rules.
+SCHEMA_RULE = "kubernetes-schema"
 
 
 @dataclass
@@ -29,6 +26,8 @@ class Report:
     findings: Sequence[Finding] = ()
     #: Sentences of the schema check (kubeconform).
     schema: Sequence[str] = field(default_factory=list)
+    #: The file of each object, where that is not `file`.
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def open(self) -> list[Finding]:
@@ -58,7 +57,8 @@ def text(report: Report, width: int | None = None) -> str:
         groups: dict[tuple[str, str], list[Finding]] = {}
         for finding in report.accepted:
             assert finding.accepted
-            groups.setdefault((finding.policy.id, finding.accepted.reason), []).append(finding)
+            until = f" Until {finding.accepted.until}." if finding.accepted.until else ""
+            groups.setdefault((finding.policy.id, finding.accepted.reason + until), []).append(finding)
         lines = ["Accepted:"]
         for (policy, reason), members in groups.items():
             lines += textwrap.wrap(
@@ -79,12 +79,19 @@ def _open_table(findings: Sequence[Finding], width: int) -> str:
     for number, (finding, row) in enumerate(zip(findings, rows, strict=True)):
         following = findings[number + 1] if number + 1 < len(findings) else None
         lines.append(row)
+        if finding.expired:
+            lines += _wrapped(expiry(finding.expired), width)
         last = following is None or following.policy is not finding.policy
         if last or (following and following.found.message != finding.found.message):
             lines += _wrapped(finding.found.message, width)
         if last:
             lines += _advice(finding.policy, width)
     return "\n".join(lines).rstrip()
+
+
+def expiry(entry: Acceptance) -> str:
+    """Say why a finding that somebody accepted is to be fixed all the same."""
+    return f"Accepted until {entry.until}, which has passed. The reason was: {entry.reason}"
 
 
 def summary(report: Report) -> str:
@@ -149,7 +156,7 @@ def junit(report: Report) -> str:
     """One test case per policy (and one for the schemas); accepted findings are skipped, others failures."""
     cases = len(POLICIES) + 1
     suite = ElementTree.Element("testsuite", name=f"airdock lint: {report.subject}")
-    schema = ElementTree.SubElement(suite, "testcase", classname="airdock.lint", name="kubernetes-schema")
+    schema = ElementTree.SubElement(suite, "testcase", classname="airdock.lint", name=SCHEMA_RULE)
     if report.schema:
         failure = ElementTree.SubElement(schema, "failure", message="not valid for Kubernetes", type="schema")
         failure.text = _xml("\n".join(report.schema))
@@ -177,95 +184,10 @@ def junit(report: Report) -> str:
 
 def _line(finding: Finding) -> str:
     container = f" container {finding.found.container}" if finding.found.container else ""
-    return f"{finding.manifest}{container}, {finding.found.field}: {finding.found.message}"
+    lapse = f". {expiry(finding.expired)}" if finding.expired else ""
+    return f"{finding.manifest}{container}, {finding.found.field}: {finding.found.message}{lapse}"
 
 
 def _xml(words: str) -> str:
     """Without the control characters that XML 1.0 cannot carry."""
     return "".join(letter for letter in words if letter in "\t\n" or letter >= " ")
-
-
-def sarif_failure(sentence: str) -> str:
-    """Give a run that did not succeed: the input cannot be checked."""
-    notification = {"level": "error", "message": {"text": sentence}}
-    invocation = {"executionSuccessful": False, "toolExecutionNotifications": [notification]}
-    return _sarif({"invocations": [invocation], "results": []}, [])
-
-
-#: Format -> what it prints for input that cannot be checked.
-FAILURES = {"junit": junit_failure, "sarif": sarif_failure}
-
-
-def _sarif(run: dict[str, Any], rules: list[dict[str, Any]]) -> str:
-    tool = {"driver": {"name": "airdock lint", "semanticVersion": versions.CHART, "rules": rules}}
-    run = {"tool": tool, "columnKind": "unicodeCodePoints", **run}
-    return json.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
-
-
-def sarif(report: Report) -> str:
-    """SARIF 2.1.0 (OASIS); accepted findings are results with a suppression, as code scanners expect."""
-    rules = [_rule(policy) for policy in POLICIES]
-    rules.append(
-        {
-            "id": "kubernetes-schema",
-            "shortDescription": {"text": "Objects are valid for Kubernetes"},
-            "defaultConfiguration": {"level": "error"},
-        }
-    )
-    numbers = {rule["id"]: number for number, rule in enumerate(rules)}
-    results = [_result(finding, report.file, numbers[finding.policy.id]) for finding in report.findings]
-    for sentence in report.schema:
-        results.append(
-            {
-                "ruleId": "kubernetes-schema",
-                "ruleIndex": numbers["kubernetes-schema"],
-                "level": "error",
-                "message": {"text": sentence},
-                "locations": [{"physicalLocation": _place(report.file)}],
-            }
-        )
-    return _sarif({"results": results}, rules)
-
-
-def _place(file: str) -> dict[str, Any]:
-    """The values as a whole: a finding is about an object that several lines of them, or none, have made."""
-    return {"artifactLocation": {"uri": file}, "region": {"startLine": 1}}
-
-
-def _rule(policy: Policy) -> dict[str, Any]:
-    return {
-        "id": policy.id,
-        "shortDescription": {"text": policy.title},
-        "fullDescription": {"text": policy.why},
-        "help": {"text": policy.fix},
-        "defaultConfiguration": {"level": _LEVELS[policy.severity]},
-        "properties": {"tags": ["security", *map(str, policy.standards)]},
-    }
-
-
-def _result(finding: Finding, file: str, number: int) -> dict[str, Any]:
-    where = f"{finding.manifest}" + (
-        f", container {finding.found.container}" if finding.found.container else ""
-    )
-    result: dict[str, Any] = {
-        "ruleId": finding.policy.id,
-        "ruleIndex": number,
-        "level": _LEVELS[finding.policy.severity],
-        "message": {"text": f"{where}: {finding.found.message}. {finding.policy.fix}"},
-        "locations": [
-            {
-                "physicalLocation": _place(file),
-                "logicalLocations": [
-                    {"fullyQualifiedName": f"{where}, {finding.found.field}", "kind": "object"}
-                ],
-            }
-        ],
-        "partialFingerprints": {
-            "place/v1": "/".join(
-                (finding.policy.id, str(finding.manifest), finding.found.container, finding.found.field)
-            )
-        },
-    }
-    if finding.accepted:
-        result["suppressions"] = [{"kind": "external", "justification": finding.accepted.reason}]
-    return result

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from scripts.chart import KUBE_VERSIONS, ManifestError, RenderError, render
-from scripts.lint.command import InputError, merged_values, sentence
+from scripts.lint.inputs import InputError, merged_values, sentence
 from scripts.mirror.copying import CopyError, collisions, copy
 from scripts.mirror.needed import mirrored, needed
 from scripts.tools import ToolError

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from scripts.lint import docs, reach
+from scripts.lint.policies import POLICIES
 from scripts.lint.reach import Endpoint
+from scripts.lint.report import SCHEMA_RULE
 from tests.policies.scenarios import ALL, BY_NAME
 from tests.render.scenarios import Scenario
 from tests.render.values import MODES, overlaid
@@ -29,6 +33,10 @@ FENCED = [scenario for scenario in ALL if scenario.effective["networkPolicy"]["e
 
 def test_the_page_is_fresh() -> None:
     assert docs.PAGE.read_text() == docs.page(), "run `make docs`"
+    text = docs.RULES.read_text()
+    assert text == docs.rules(text), "run `make docs`"
+    headings = re.findall("^### (.*)$", text.partition("## Rules")[2], re.MULTILINE)
+    assert set(headings) == {policy.id for policy in POLICIES} | {SCHEMA_RULE}, "SARIF links to each rule"
 
 
 @pytest.mark.parametrize("scenario", FENCED, ids=str)

@@ -146,7 +146,7 @@ def test_null_resets(weak: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_other_manifests(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(BAD_POD)))
-    assert main(["--manifests", "-"]) == 1
+    assert main(["-"]) == 1
     out = capsys.readouterr().out
     assert "privileged" in out
     assert "Pod x/bad" in out
@@ -158,7 +158,7 @@ def test_rendered_manifests_are_judged_as_the_chart(
 ) -> None:
     path = tmp_path / "all.yaml"
     path.write_text(render({}).text)
-    assert main(["--manifests", str(path)]) == 0
+    assert main([str(path)]) == 0
 
 
 def test_not_valid_for_kubernetes(
@@ -166,14 +166,14 @@ def test_not_valid_for_kubernetes(
 ) -> None:
     wrong = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "datum": {"a": "b"}}
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(wrong)))
-    assert main(["--manifests", "-"]) == 1
+    assert main(["-"]) == 1
     assert "Not valid for Kubernetes:\n  ConfigMap a" in capsys.readouterr().out
 
 
 def test_a_field_of_another_form(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": ["nginx"]}}
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(wrong)))
-    assert main(["--manifests", "-"]) == 1
+    assert main(["-"]) == 1
     assert "Not valid for Kubernetes:" in capsys.readouterr().out
 
 
@@ -213,7 +213,7 @@ def test_manifests_that_are_none(
     text: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(text))
-    assert main(["--manifests", "-"]) == 2
+    assert main(["-"]) == 2
     assert words in capsys.readouterr().err
 
 
@@ -242,7 +242,7 @@ def test_junit(weak: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_junit_of_odd_characters(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(BAD_POD)))
-    assert main(["--manifests", "-", "--format", "junit"]) == 1
+    assert main(["-", "--format", "junit"]) == 1
     ElementTree.fromstring(capsys.readouterr().out)
 
 
