@@ -53,8 +53,8 @@ def problems(folder: Path) -> list[str]:
     content = load_yaml(file.read_text(), str(file))[0] or {}
     if content.get("namespace"):
         return [
-            f"{file}: `namespace:` moves the task namespace's objects too, and leaves rights and fence "
-            "behind. Use the transformers in overlays/names instead, as examples/kustomize does."
+            f"{file}: `namespace:` also moves the objects of the task namespace, but not the RBAC subjects"
+            " and the fence. Use the transformers in overlays/names instead, as examples/kustomize does."
         ]
     try:
         built = build(folder)
@@ -77,14 +77,14 @@ def stale(manifests: Manifests) -> Iterator[str]:
     there = {(m.kind, m.namespace, m.name) for m in manifests}
     for manifest in manifests:
         if manifest.cluster_scoped and manifest.namespace:
-            yield f"{manifest}: is of no namespace, but one is set: look at the transformers."
+            yield f"{manifest}: has a namespace, but its kind has none. Check the transformers."
     for binding in manifests.all("RoleBinding"):
         for subject in binding.get("subjects") or ():
             key = (subject["kind"], subject.get("namespace", ""), subject["name"])
             if subject["kind"] == "ServiceAccount" and key not in there:
                 yield (
-                    f"{binding}: its subject {subject.get('namespace')}/{subject['name']} is not there, so "
-                    "nobody has its rights. Use overlays/names/release."
+                    f"{binding}: its subject {subject.get('namespace')}/{subject['name']} does not exist, so"
+                    " no account has its rights. Use overlays/names/release."
                 )
         if ("Role", binding.namespace, binding.get("roleRef", "name")) not in there:
             yield f"{binding}: its Role {binding.get('roleRef', 'name')} is not in the same namespace."
@@ -92,21 +92,28 @@ def stale(manifests: Manifests) -> Iterator[str]:
     yield from _stale_fence(manifests)
 
 
-def _env(manifests: Manifests) -> dict[str, str]:
-    """The ConfigMap from which pods take their names, whatever prefix and hash its own name has."""
-    for config in manifests.all("ConfigMap"):
-        data = config.get("data") or {}
-        if "AIRDOCK_BASE_PATH" in data:
-            return dict(data)
-    return {}
+def _releases(manifests: Manifests) -> dict[str, dict[str, str]]:
+    """The ConfigMap from which pods take their names, by its namespace: each release has one.
+
+    Its own name may have any prefix and hash.
+    """
+    return {
+        config.namespace: dict(config.get("data"))
+        for config in manifests.all("ConfigMap")
+        if "AIRDOCK_BASE_PATH" in (config.get("data") or {})
+    }
 
 
 def _stale_settings(manifests: Manifests) -> Iterator[str]:
-    env = _env(manifests)
-    services = {service.name for service in manifests.all("Service")}
+    for release, env in _releases(manifests).items():
+        yield from _stale_settings_of(manifests, release, env)
+
+
+def _stale_settings_of(manifests: Manifests, release: str, env: Mapping[str, str]) -> Iterator[str]:
+    services = {service.name for service in manifests.all("Service", namespace=release)}
     for component, variable in (("api-server", "API_SERVER"), ("postgres", "POSTGRES"), ("redis", "REDIS")):
         host = env.get(f"AIRDOCK_{variable}_HOST", "")
-        if host not in services and manifests.all("Service", component=component):
+        if host not in services and manifests.all("Service", component=component, namespace=release):
             yield f"ConfigMap airdock-env: AIRDOCK_{variable}_HOST is {host}, and there is no such Service."
     namespace = env.get("AIRDOCK_TASK_NAMESPACE")
     if not namespace:
@@ -114,8 +121,8 @@ def _stale_settings(manifests: Manifests) -> Iterator[str]:
     accounts = {account.name for account in manifests.all("ServiceAccount", namespace=namespace)}
     if not accounts:
         yield (
-            f"ConfigMap airdock-env: AIRDOCK_TASK_NAMESPACE is {namespace}, but ServiceAccount and roles are "
-            "elsewhere. Use overlays/names/tasks."
+            f"ConfigMap airdock-env: AIRDOCK_TASK_NAMESPACE is {namespace}, but ServiceAccount and Roles are "
+            "in another namespace. Use overlays/names/tasks."
         )
     elif (account := env.get("AIRDOCK_TASK_SERVICE_ACCOUNT")) not in accounts:
         yield (
@@ -125,8 +132,8 @@ def _stale_settings(manifests: Manifests) -> Iterator[str]:
     for workload, _ in manifests.pods:
         if workload.namespace == namespace:
             yield (
-                f"{workload}: is in the task namespace, whose pods may be anybody's. Give it another than "
-                f"{namespace}."
+                f"{workload}: is in the task namespace {namespace}, where every DAG author can create pods."
+                " Use another namespace."
             )
 
 
@@ -136,7 +143,7 @@ def _stale_fence(manifests: Manifests) -> Iterator[str]:
         if ACCOUNT in namespace.labels:
             accounts = {account.name for account in manifests.all("ServiceAccount", namespace=namespace.name)}
             if namespace.labels[ACCOUNT] not in accounts:
-                yield f"{namespace}: {ACCOUNT} names {namespace.labels[ACCOUNT]}, which is not there."
+                yield f"{namespace}: {ACCOUNT} names {namespace.labels[ACCOUNT]}, which does not exist."
     for policy in manifests.all("ValidatingAdmissionPolicy"):
         defined = {each["name"] for each in policy.get("spec", "variables") or ()}
         if undefined := set(re.findall(r"\bvariables\.(\w+)", json.dumps(policy.get("spec")))) - defined:
@@ -152,9 +159,14 @@ def _stale_fence(manifests: Manifests) -> Iterator[str]:
             yield f"{binding}: its policy {binding.get('spec', 'policyName')} is not in the overlay."
         selector: Mapping[str, Any] = binding.get("spec", "matchResources", "namespaceSelector", default={})
         if fenced and not any(matches(selector, namespace.labels) for namespace in fenced):
-            yield f"{binding}: holds no namespace: the fence is open. Use overlays/names/fence."
+            yield f"{binding}: applies to no namespace, so the fence is open. Use overlays/names/fence."
+    used = {
+        env["AIRDOCK_TASK_NAMESPACE"]
+        for env in _releases(manifests).values()
+        if "AIRDOCK_TASK_NAMESPACE" in env
+    }
     for namespace in fenced:
-        if namespace.name != _env(manifests).get("AIRDOCK_TASK_NAMESPACE", namespace.name):
+        if used and namespace.name not in used:
             yield f"{namespace}: is not AIRDOCK_TASK_NAMESPACE, where tasks run. Use overlays/names/tasks."
 
 

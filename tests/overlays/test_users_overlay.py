@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.chart import ROOT, Manifests
+from scripts.chart import ROOT, Manifests, render
 from scripts.overlays.__main__ import main
 from scripts.overlays.build import BuildError, build
 from scripts.overlays.check import problems, stale
-from tests.overlays.support import copied, kustomization
+from scripts.overlays.generate import dump
+from tests.overlays.support import built, copied, kustomization
 from tests.render.contracts import CONTRACTS
 from tests.render.scenarios import Scenario
 
@@ -114,7 +115,7 @@ def put(field: str, value: Any) -> Callable[[dict[str, Any]], None]:
 ACCOUNT = "{name: airdock-triggerer, namespace: airdock}"
 DELETE = f"{{$patch: delete, apiVersion: v1, kind: ServiceAccount, metadata: {ACCOUNT}}}"
 NAMES = {
-    "rights left behind": (append("patches", {"patch": DELETE}), "nobody has its rights"),
+    "rights left behind": (append("patches", {"patch": DELETE}), "no account has its rights"),
     "tasks left behind": (
         without("transformers", "../../overlays/names/tasks"),
         "airdock-tasks has no such ServiceAccount",
@@ -144,7 +145,7 @@ def test_a_stale_name_is_found(mistake: str, tmp_path: Path) -> None:
 
 def test_namespace_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(changed(tmp_path, put("namespace", "team-data")))]) == 1
-    assert "`namespace:` moves the task namespace's objects too" in capsys.readouterr().out
+    assert "`namespace:` also moves the objects of the task namespace" in capsys.readouterr().out
 
 
 def test_entries_without_effect_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,6 +217,34 @@ def test_a_fence_whose_variables_a_patch_replaced_is_found(manifests: Manifests)
 
 def test_the_example_has_no_problem() -> None:
     assert problems(EXAMPLE) == []
+
+
+def test_two_releases_in_one_build(manifests: Manifests) -> None:
+    """Each has its own names; what is missing in one of them is still found."""
+    other = list(built("kubernetes").changed())
+    both = [*manifests.changed(), *other]
+    assert list(stale(Manifests.of(both))) == []
+    (redis,) = [
+        raw for _, raw in other if (raw["kind"], raw["metadata"]["name"]) == ("Service", "airdock-redis")
+    ]
+    redis["metadata"]["name"] = "renamed"
+    (found,) = stale(Manifests.of(both))
+    assert "AIRDOCK_REDIS_HOST is airdock-redis" in found
+
+
+def test_lists_of_the_fence_by_a_patch(tmp_path: Path) -> None:
+    """What docs/kustomize.md shows: a patch with the whole policies, as Helm renders them."""
+    fence = [
+        m.raw for m in render({"tasks": {"admission": {"secrets": ["warehouse"]}}}) if "Admission" in m.kind
+    ]
+    assert len(fence) == 6
+    overlays = copied(tmp_path)
+    folder = kustomization(overlays / "mine", resources=["../kubernetes"], patches=[{"path": "fence.yaml"}])
+    (folder / "fence.yaml").write_text("---\n".join(dump(json.loads(json.dumps(raw))) for raw in fence))
+    assert problems(folder) == []
+    specs = {(m.kind, m.name): m.get("spec") for m in build(folder) if "Admission" in m.kind}
+    assert specs == {(raw["kind"], raw["metadata"]["name"]): raw["spec"] for raw in fence}
+    assert "warehouse" in json.dumps([*specs.values()])
 
 
 def test_kubectls_own_errors_are_passed_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
