@@ -34,7 +34,7 @@ test: .venv/installed ## all that needs no cluster
 	$(within) 1500 --numprocesses auto --maxschedchunk 1 --timeout 900 --ignore tests/api --ignore tests/cgroup2 --ignore tests/e2e --ignore tests/images tests
 
 test-api: .venv/installed ## the manifests against a real API server, without a kubelet
-	@$(run) scripts.tools etcd kube-apiserver kube-controller-manager helm kubeconform
+	@$(run) scripts.tools etcd kube-apiserver kube-controller-manager helm
 	$(within) 480 --numprocesses 2 --dist loadfile tests/api
 
 e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images (LANES=..., TESTS=...: some)
@@ -45,7 +45,7 @@ e2e-cgroup2: .venv/installed ## mode dind on cgroup v2, in an emulated machine: 
 	$(within) 300 tests/cgroup2
 
 attack: .venv/installed ## try every attack that the tests know against the release that `make up` has installed
-	@$(run) scripts.tools etcd kube-apiserver kube-controller-manager helm kubeconform
+	@$(run) scripts.tools etcd kube-apiserver kube-controller-manager helm
 	.venv/bin/pytest --attacks tests/gateway tests/local_settings tests/api tests/e2e
 
 fuzz: .venv/installed ## search at random for what breaks the gateway, for SECONDS=600; finds become cases of `make test`

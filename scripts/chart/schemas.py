@@ -1,8 +1,9 @@
-"""Validates manifests with kubeconform against the full schemas of a Kubernetes version, offline.
+"""Validates manifests against the full schemas of a Kubernetes version, offline.
 
 The schemas are those of the PyPI package kubernetes-validate (generated from Kubernetes' OpenAPI, strict:
-unknown fields are errors). Each of its files refers to one file of shared definitions by an absolute URL,
-which kubeconform cannot resolve; so every kind gets a file of its own that holds all it refers to.
+unknown fields are errors). Each of its files refers to one file of shared definitions by an absolute URL;
+here every kind has a file of its own that holds all it refers to, so that one object needs one small file.
+tests/render/test_schemas.py compares the verdicts with kubeconform's.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Container, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from scripts import tools
-from scripts.chart.manifests import Manifests
+import jsonschema
+
+from scripts.chart.manifests import Manifest, Manifests
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airdock" / "schemas"
 PACKAGE = "kubernetes-validate"
@@ -31,44 +33,77 @@ GROUPS = "groups.json"
 
 
 class SchemaError(Exception):
-    """There are no schemas of that version, or kubeconform cannot run; the message is one sentence."""
+    """There are no schemas of that version; the message is one sentence."""
 
 
 def problems(manifests: Manifests, kube_version: str) -> list[str]:
-    """What a strict validation by kubeconform finds, a sentence for each: the object, the field and why.
+    """What a strict validation finds, a sentence for each: the object, the field and why.
 
     Kinds that Kubernetes itself does not have (custom resources) are not judged.
 
     Raises:
-        SchemaError: if there are no schemas of `kube_version` ("1.30" or "1.30.0"), or kubeconform fails.
+        SchemaError: if there are no schemas of `kube_version` ("1.30" or "1.30.0").
     """
     version = ".".join([*kube_version.removeprefix("v").split("."), "0"][:2]) + ".0"
     schemas = directory(version) / f"v{version}"
     groups = json.loads((schemas / GROUPS).read_text())
-    own = [m for m in manifests if not _custom(m.api_version, groups)]
-    location = f"{schemas}/{{{{ .ResourceKind }}}}{{{{ .KindSuffix }}}}.json"
-    command = [str(tools.path("kubeconform")), "-strict", "-output", "json", "-kubernetes-version", version]
-    command += ["-schema-location", location, "-"]
-    # JSON is YAML: what was read is judged, however it was written.
-    stream = "\n---\n".join(json.dumps(m.raw) for m in own)
-    done = subprocess.run(command, input=stream, capture_output=True, text=True)
-    try:
-        found = json.loads(done.stdout)["resources"]
-    except (ValueError, KeyError):
-        raise SchemaError(f"kubeconform failed: {done.stderr.strip() or done.stdout.strip()}") from None
-    by_name = {(m.kind, m.name): m.raw for m in own}
-    return [
-        f"{resource['kind']} {resource['name']}: {detail} (Kubernetes {version})"
-        for resource in found or ()
-        for detail in _details(resource, by_name.get((resource["kind"], resource["name"]), {}))
-    ]
+    found = (
+        f"{manifest.kind} {manifest.name}: {fault} (Kubernetes {version})"
+        for manifest in manifests
+        if not _custom(manifest.api_version, groups)
+        for fault in _faults(manifest, schemas)
+    )
+    return list(dict.fromkeys(found))
 
 
-def _details(resource: dict[str, Any], raw: Mapping[str, Any]) -> list[str]:
-    """kubeconform's own words, one for each fault, with the field named instead of counted."""
-    faults = re.findall(r" - at '([^']*)': (.*?)(?=\s+- at '|$)", resource["msg"], re.DOTALL)
-    leaves = [(path, why.strip()) for path, why in faults if "validation failed" not in why]
-    return [f"{named(raw, path)}: {why}" for path, why in leaves] or [resource["msg"]]
+def _faults(manifest: Manifest, schemas: Path) -> Iterator[str]:
+    group, _, version = manifest.api_version.rpartition("/")
+    validator = _validator(schemas / _file_name(manifest.kind, group, version))
+    if validator is None:
+        yield f"there is no {manifest.kind} in {manifest.api_version}"
+        return
+    for error in validator.iter_errors(manifest.raw):
+        pointer = "".join(
+            "/" + str(step).replace("~", "~0").replace("/", "~1") for step in error.absolute_path
+        )
+        yield f"{named(manifest.raw, pointer)}: {_words(error)}"
+
+
+@lru_cache(maxsize=128)
+def _validator(file: Path) -> jsonschema.Draft4Validator | None:
+    return jsonschema.Draft4Validator(json.loads(file.read_text())) if file.is_file() else None
+
+
+def _words(error: jsonschema.ValidationError) -> str:
+    """Why a value is wrong. Never the value, which may be a secret, as jsonschema's own messages have it."""
+    found: Any = error.instance
+    rule: Any = error.validator_value
+    schema: Any = error.schema
+    kind = str(error.validator)
+    if kind == "additionalProperties":
+        extra = sorted(set(found) - set(schema.get("properties", ())))
+        return f"additional properties {', '.join(map(repr, extra))} not allowed"
+    if kind == "required":
+        missing = [name for name in rule if name not in found]
+        return f"missing propert{'y' if len(missing) == 1 else 'ies'} {', '.join(map(repr, missing))}"
+    if kind in ("oneOf", "anyOf") and all("type" in each for each in rule):
+        rule = [name for each in rule for name in _names(each["type"])]
+    elif kind != "type":
+        return f"{kind} must be {json.dumps(rule)}"
+    wanted = [name for name in dict.fromkeys(_names(rule)) if name != "null"]
+    return f"got {_type(found)}, want {' or '.join(wanted)}"
+
+
+def _names(types: Any) -> list[str]:
+    return [types] if isinstance(types, str) else list(types)
+
+
+def _type(value: Any) -> str:
+    """The name of a value's type in JSON."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else "boolean"
+    names = ((str, "string"), (Mapping, "object"), (list, "array"))
+    return next((name for kind, name in names if isinstance(value, kind)), "number")
 
 
 def named(raw: Any, pointer: str) -> str:
@@ -144,12 +179,14 @@ def _standalone(source: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
         for gvk in schema.get("x-kubernetes-group-version-kind", ()):
             if not {"metadata", "apiVersion", "kind"} <= set(properties) or gvk["kind"].endswith("List"):
                 continue
-            # kubeconform's name: the group up to its first dot.
-            group = gvk["group"].split(".")[0]
-            suffix = "-".join(part for part in (gvk["kind"], group, gvk["version"]) if part)
             whole = {key: value for key, value in schema.items() if key != "x-kubernetes-group-version-kind"}
             whole["definitions"] = _closure(schema, definitions)
-            yield f"{suffix.lower()}.json", gvk["group"], whole
+            yield _file_name(gvk["kind"], gvk["group"], gvk["version"]), gvk["group"], whole
+
+
+def _file_name(kind: str, group: str, version: str) -> str:
+    """As kubeconform has it: with the group up to its first dot."""
+    return "-".join(filter(None, (kind, group.split(".")[0], version))).lower() + ".json"
 
 
 def _lean(schema: Any) -> Any:

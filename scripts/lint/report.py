@@ -24,7 +24,7 @@ class Report:
     #: The file to which a code scanner should point.
     file: str
     findings: Sequence[Finding] = ()
-    #: Sentences of the schema check (kubeconform).
+    #: Sentences of the schema check.
     schema: Sequence[str] = field(default_factory=list)
     #: The file of each object, where that is not `file`.
     files: Mapping[str, str] = field(default_factory=dict)

@@ -22,6 +22,8 @@ from scripts.tools.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 LINKS = ROOT / ".tools" / "bin"
+#: Whether this is the package that `pip install` brings: it has no pins, and takes programs from PATH alone.
+INSTALLED = not (ROOT / "scripts" / "tools" / "helm" / "go.mod").is_file()
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airdock" / "tools"
 
 #: Every binary's tool: ``containerd-shim-runc-v2`` -> containerd.
@@ -158,7 +160,8 @@ def _output_name(imported: str) -> str:
 
 def on_path(tool: Tool) -> Path | None:
     """A binary on PATH (not one of ours) whose version is sufficient, if the tool allows that."""
-    if tool.minimum is None:
+    least = _least(tool)
+    if least is None:
         return None
     places = [place for place in os.get_exec_path() if Path(place).resolve() != LINKS.resolve()]
     found = shutil.which(tool.name, path=os.pathsep.join(places))
@@ -171,12 +174,27 @@ def on_path(tool: Tool) -> Path | None:
     except (OSError, subprocess.SubprocessError):
         return None
     match = re.search(r"v?(\d+)\.(\d+)", shown.stdout + shown.stderr)
-    return Path(found) if match and (int(match[1]), int(match[2])) >= tool.minimum else None
+    return Path(found) if match and (int(match[1]), int(match[2])) >= least else None
+
+
+def _least(tool: Tool) -> tuple[int, int] | None:
+    return (INSTALLED and tool.oldest) or tool.minimum
+
+
+def _how_to_install(tool: Tool) -> str:
+    """The way out where nothing is built."""
+    least = _least(tool)
+    wanted = f"{tool.name} {'.'.join(map(str, least)).removesuffix('.0')} or later" if least else tool.name
+    there = shutil.which(tool.name)
+    problem = f"{there} is older, or does not run" if there else "it is not on PATH"
+    return f"{wanted} is needed, and {problem}. Install it: {tool.site}"
 
 
 def pinned(name: str) -> Path:
     """The pinned build of a binary, built on demand; never one from PATH."""
     tool = lookup(name)
+    if INSTALLED:
+        raise ToolError(_how_to_install(tool))
     binary = name if name in tool.binaries else next(iter(tool.binaries))
     return build(tool) / binary
 

@@ -40,6 +40,9 @@ class Tool:
     #: A binary on PATH serves as well if ``version_command`` prints at least ``minimum``.
     minimum: tuple[int, int] | None = None
     version_command: tuple[str, ...] = ()
+    #: What an installed package takes in place of `minimum`, and where to read how to install it.
+    oldest: tuple[int, int] | None = None
+    site: str = ""
 
     @property
     def directory(self) -> Path:
@@ -68,6 +71,8 @@ TOOLS: tuple[Tool, ...] = (
         set_version=("helm.sh/helm/v4/internal/version.version",),
         minimum=(4, 0),
         version_command=("version", "--short"),
+        oldest=(3, 0),
+        site="https://helm.sh/docs/intro/install",
     ),
     Tool(
         "kubeconform",
@@ -87,6 +92,7 @@ TOOLS: tuple[Tool, ...] = (
         set_version=("github.com/google/go-containerregistry/cmd/crane/cmd.Version",),
         minimum=(0, 20),
         version_command=("version",),
+        site="https://github.com/google/go-containerregistry/tree/main/cmd/crane",
     ),
     Tool(
         "kustomize",
@@ -103,6 +109,8 @@ TOOLS: tuple[Tool, ...] = (
         set_version=_KUBERNETES_VERSION,
         minimum=(1, 34),
         version_command=("version", "--client"),
+        oldest=(1, 30),
+        site="https://kubernetes.io/docs/tasks/tools",
     ),
     Tool(
         "containerd",

@@ -139,7 +139,7 @@ def test_policies(overlay: str) -> None:
 
 @every_overlay
 @pytest.mark.parametrize("version", [KUBE_VERSIONS[0], KUBE_VERSIONS[-1]])
-def test_kubeconform(overlay: str, version: str) -> None:
+def test_objects_are_valid(overlay: str, version: str) -> None:
     faults = schemas.problems(built(overlay), version)
     assert not faults, "\n".join(faults)
 

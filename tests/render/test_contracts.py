@@ -39,7 +39,7 @@ def test_the_version_of_kubernetes_only_refuses() -> None:
 
 @pytest.mark.parametrize("helm", [HELM4, HELM3])
 @pytest.mark.parametrize("version", KUBE_VERSIONS)
-def test_kubeconform(version: str, helm: str) -> None:
+def test_objects_are_valid(version: str, helm: str) -> None:
     """All different objects of all scenarios at once: most scenarios share most of theirs."""
     scenarios = [scenario for scenario, by in RENDERS if by == helm]
     objects = {

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,28 @@ def test_an_unknown_tool_is_named() -> None:
     assert done.returncode == 1
     assert "no pinned tool 'helmet'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("version", "problem"),
+    [("v3.0.1", ""), ("2.17.0", "{program} is older, or does not run"), (None, "it is not on PATH")],
+)
+def test_an_installed_package_takes_what_is_on_path(
+    version: str | None, problem: str, tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It builds nothing, and takes older ones than a clone does."""
+    installed = replace(tool, minimum=(4, 0), oldest=(3, 0), site="https://ours.example.org")
+    monkeypatch.setitem(build._BY_NAME, "ours", installed)
+    program = put_on_path(tmp_path / "elsewhere", version, monkeypatch) if version else ""
+    assert not build.INSTALLED
+    assert tools.path("ours") != program, "a clone builds its own"
+    monkeypatch.setattr(build, "INSTALLED", True)
+    if not problem:
+        assert tools.path("ours") == program
+        return
+    with pytest.raises(tools.ToolError) as refused:
+        tools.path("ours")
+    reason = problem.format(program=program)
+    assert (
+        str(refused.value) == f"ours 3 or later is needed, and {reason}. Install it: https://ours.example.org"
+    )
