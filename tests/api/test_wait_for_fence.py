@@ -64,7 +64,7 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         monkeypatch.setattr(module.api_server, "ACCOUNT", tmp_path)
-        monkeypatch.setattr(module, "LAST_WORDS", tmp_path / "last-words")
+        monkeypatch.setattr(module.waiting, "LAST_WORDS", tmp_path / "last-words")
         monkeypatch.setattr(module, "TIMEOUT_SECONDS", 2)
         return module
 

@@ -15,12 +15,11 @@ import os
 import sys
 import time
 import urllib.error
-from pathlib import Path
+from functools import partial
 
 import api_server
+import waiting
 
-# The kubelet shows the last words of a container that has failed: `kubectl describe pod` has them.
-LAST_WORDS = Path("/dev/termination-log")
 TIMEOUT_SECONDS = 60
 # Of the message of the policy that rejects the pod: other policies can reject it too.
 REFUSAL = "{}: Airdock release "
@@ -76,17 +75,12 @@ def main() -> None:
         return
     deadline = time.monotonic() + TIMEOUT_SECONDS
     for namespace in (os.environ["AIRDOCK_TASK_NAMESPACE"], *sys.argv[1:]):
-        said = ""
-        while reason := missing(namespace):
-            if reason != said:
-                print(f"Waiting for the admission fence of namespace {namespace}: {reason}", flush=True)
-                said = reason
-            if time.monotonic() > deadline:
-                words = f"Namespace {namespace} has no admission fence after {TIMEOUT_SECONDS} s: {reason}."
-                if LAST_WORDS.exists():
-                    LAST_WORDS.write_text(words)
-                sys.exit(words)
-            time.sleep(1)
+        waiting.wait(
+            partial(missing, namespace),
+            deadline,
+            f"Waiting for the admission fence of namespace {namespace}",
+            f"Namespace {namespace} has no admission fence after {TIMEOUT_SECONDS} s",
+        )
         print(f"Namespace {namespace} has its admission fence")
 
 

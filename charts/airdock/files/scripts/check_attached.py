@@ -10,19 +10,15 @@ AIRFLOW__CELERY__RESULT_BACKEND.
 import json
 import os
 import socket
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from importlib import metadata
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import probe_worker
+import waiting
 
-# The kubelet shows the last words of a container that has failed: `kubectl describe pod` has them.
-LAST_WORDS = Path("/dev/termination-log")
 WAIT_SECONDS = 60
 TIMEOUT_SECONDS = 5.0
 NETWORK = "Check that the NetworkPolicies of both releases admit the connection"
@@ -141,23 +137,15 @@ def said(error: Exception) -> str:
     return f"cannot be reached ({words}). {NETWORK} to it, and that the host's name has its namespace"
 
 
-CHECKS: tuple[Callable[[], str], ...] = (api_problem, broker_problem, result_problem)
+def problem() -> str:
+    """Say what is wrong first, or nothing if these workers can join."""
+    return api_problem() or broker_problem() or result_problem()
 
 
 def main() -> None:
     """Wait until all is well; exit with what is not after WAIT_SECONDS."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    last = ""
-    while problem := next(filter(None, (check() for check in CHECKS)), ""):
-        if problem != last:
-            print(f"Waiting: {problem}", flush=True)
-        last = problem
-        if time.monotonic() > deadline:
-            words = f"These workers cannot join the other Airflow: {problem}."
-            if LAST_WORDS.exists():
-                LAST_WORDS.write_text(words)
-            sys.exit(words)
-        time.sleep(2)
+    failed = "These workers cannot join the other Airflow"
+    waiting.wait(problem, time.monotonic() + WAIT_SECONDS, "Waiting", failed)
     print("The other Airflow, its broker and its result backend serve these workers.")
 
 
