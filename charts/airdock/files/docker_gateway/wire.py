@@ -427,7 +427,9 @@ def _query(query: str) -> dict[str, str]:
         )
     except ValueError:
         raise WireError(400, "the query is malformed") from None
-    names = dict(pairs)
-    if len(names) != len(pairs):
-        raise WireError(400, "the query gives a name twice")
-    return names
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if name in found:
+            raise WireError(400, f"the query gives {name!r} twice")
+        found[name] = value
+    return found
