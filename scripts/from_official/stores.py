@@ -94,7 +94,7 @@ def pooler(source: Source, result: Result, pods: Pods) -> None:
     source.take("pgbouncer", "enabled")
     result.put("database.pooler.enabled", True, ("pgbouncer", "enabled"))
     for theirs, ours, least in (
-        ("metadataPoolSize", "poolSize", 2),
+        ("metadataPoolSize", "poolSize", 5),
         ("maxClientConn", "maxClientConnections", 20),
     ):
         value = source.take("pgbouncer", theirs)

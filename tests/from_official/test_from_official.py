@@ -50,7 +50,7 @@ def test_celery() -> None:
         "existingSecret": "own-metadata",
         "pooler": {
             "enabled": True,
-            "poolSize": 4,
+            "poolSize": 5,
             "maxClientConnections": 500,
             "resources": {"limits": {"memory": "256Mi"}},
         },

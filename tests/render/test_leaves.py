@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,6 +148,7 @@ BASES: dict[str, dict[str, Any]] = {
     "fab-ingress": {**FAB_INGRESS, "logs": {"claim": {"size": "1Gi"}, "remote": {"baseLogFolder": "s3://b"}}},
     "modes": MODES,
     "cilium": {"networkPolicy": {"cilium": "always"}},
+    "mesh": {"networkPolicy": {"mesh": {"type": "linkerd", "namespace": "mesh"}}},
     "host-without-ingress": {"ingress": {"host": "a.example.com"}},
     "route": {
         "httpRoute": {"enabled": True, "parentRefs": [{"name": "a"}], "hostnames": ["a.example.com"]},
@@ -198,7 +199,7 @@ class Setting:
 def settings(place: Place) -> list[Setting]:
     """All values that must have an effect."""
     number = 7001 + LEAVES.index(place)
-    values = samples(place, current(bases(place.path)[0], place.path), number)
+    values = samples(place, current(with_group({}, place.path), place.path), number)
     texts = [json.dumps(value) for value in values]
     assert texts, f"no valid value is known for {place}: add one to known_samples"
     return [Setting(place.path, text, number if str(number) in text else 0) for text in texts]
@@ -260,16 +261,19 @@ def outcome(values: dict[str, Any]) -> Manifests | RenderError:
 
 
 def bases(path: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Values in which the leaf may be at work."""
-    first = [ALONE] if path[0] in ("workers", "workerDefaults") else []
-    if path[:2] in (("dags", "git"), ("dags", "storage")):
-        # In others they are an error, which spoils the render for other leaves.
-        first = [base for name, base in BASES.items() if name.startswith("git")]
-    if path[0] == "auth":
-        first = [base for base in BASES.values() if "auth" in base]
-    if path[:2] == ("database", "pooler"):
-        first = [base for base in BASES.values() if "pooler" in base.get("database", {})]
-    return [with_group(base, path) for base in (*first, *BASES.values())]
+    """Values in which the leaf may be at work, those first that set most of its path."""
+    near = sorted(BASES.values(), key=lambda base: -common(base, path))
+    if path[0] in ("workers", "workerDefaults"):
+        near = [ALONE, *near]
+    return [with_group(base, path) for base in near]
+
+
+def common(base: Any, path: tuple[str, ...]) -> int:
+    """How many keys of the path a base sets."""
+    if not path or not isinstance(base, Mapping):
+        return 0
+    under = base.values() if path[0] == ANY else [base[path[0]]] if path[0] in base else []
+    return max((1 + common(value, path[1:]) for value in under), default=0)
 
 
 def current(values: dict[str, Any], path: tuple[str, ...]) -> Any:
