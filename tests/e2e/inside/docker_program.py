@@ -86,8 +86,10 @@ CASES = {
     "create, start -a": "docker create --name $C $I echo a >/dev/null; docker start -a $C",
     "ps": "docker run -d --name $C --label l=$C $I sleep 60 >/dev/null;"
     " docker ps --filter label=l=$C --format '{{.Names}} {{.Image}} {{.State}}'",
-    "ps -a": "docker run --name $C $I sh -c 'exit 5';"
-    " docker ps -a --filter name=^$C\\$ --filter exited=5 --format '{{.Names}} {{.State}}'",
+    # A daemon's list may be a moment behind.
+    "ps -a": "docker run --name $C $I sh -c 'exit 5'; for try in 1 2 3 4 5; do sleep 0.2;"
+    " docker ps -a --filter name=^$C\\$ --filter exited=5 --format '{{.Names}} {{.State}}' | grep . && break;"
+    " done",
     "logs --tail, -t": "docker run --name $C $I sh -c 'echo 1; echo 2; echo 3' >/dev/null;"
     " docker logs --tail 2 $C; docker logs -t --tail 1 $C | grep -Ec '^20[0-9-]+T[0-9:.]+Z 3$'",
     "logs --since, --until": "docker run --name $C $I echo 1 >/dev/null; docker logs --since 1h $C;"
