@@ -1,4 +1,4 @@
-"""Writes charts/airdock/README.md and the comments of values.yaml, from values.schema.json.
+"""Writes charts/airdock/README.md, docs/values.md and the comments of values.yaml, from values.schema.json.
 
 The tables of docs/official-chart.md are from files/official-chart.yaml, docs/ceilings.md is from ceilings/.
 
@@ -25,6 +25,8 @@ from scripts.chart.values_schema import FILE, map_items, properties, resolved, s
 from scripts.chart.yaml import load_yaml
 
 README, VALUES = CHART / "README.md", CHART / "values.yaml"
+#: All values. Not in the chart: Helm would keep it in the Secret of every release.
+PAGE = CHART.parents[1] / "docs" / "values.md"
 HEAD = """\
 # Airdock, the chart
 
@@ -39,7 +41,12 @@ helm install airdock charts/airdock --namespace airdock --create-namespace --wai
 Kubernetes {kubernetes}, Helm 3 or 4; Airflow {airflow}. The modes: [docs/modes.md](../../docs/modes.md).
 Secrets, upgrades, logs: [docs/operations.md](../../docs/operations.md).
 
-## Values
+All values: [docs/values.md](../../docs/values.md), or `helm show values charts/airdock`.
+
+<!-- `make docs` writes this file from Chart.yaml. -->
+"""
+HEAD_OF_PAGE = """\
+# Values
 
 Helm rejects an unknown key and a value of the wrong type, and its message names the key. This includes the
 fields of blocks in the format of Kubernetes (`affinity`, volume sources, ...). Options in `airflow.config`
@@ -159,23 +166,28 @@ def cell(text: str) -> str:
 
 
 def readme() -> str:
-    """The whole file."""
+    """The whole README."""
     chart = load_yaml((CHART / "Chart.yaml").read_text(), "Chart.yaml")[0]
-    values = load_yaml(VALUES.read_text(), "values.yaml")[0]
     kubernetes = chart["kubeVersion"].replace(">=", ">= ").removesuffix(".0-0")
-    parts = [
-        HEAD.format(description=chart["description"], kubernetes=kubernetes, airflow=chart["appVersion"])
-    ]
+    return HEAD.format(description=chart["description"], kubernetes=kubernetes, airflow=chart["appVersion"])
+
+
+def page() -> str:
+    """The whole page of values."""
+    values = load_yaml(VALUES.read_text(), "values.yaml")[0]
+    parts = [HEAD_OF_PAGE]
     for table in Reader(values).tables():
         rows = "".join(f"| {' | '.join(row)} |\n" for row in table.rows)
         text = f"{table.text.strip()}\n\n" if table.text else ""
-        parts.append(f"### {table.title}\n\n{text}| key | type | default | |\n|---|---|---|---|\n{rows}")
+        parts.append(f"## {table.title}\n\n{text}| key | type | default | |\n|---|---|---|---|\n{rows}")
     return "\n".join(parts)
 
 
 def main() -> int:
     """Writes the files, or says which are not up to date."""
-    parser = argparse.ArgumentParser(description="Write the chart's README and the comments of values.yaml.")
+    parser = argparse.ArgumentParser(
+        description="Write the pages and comments that are made from the schema."
+    )
     parser.add_argument("--check", action="store_true", help="only say whether they are up to date")
     check = parser.parse_args().check
     # In this order: the later ones are made from the earlier ones.
@@ -183,6 +195,7 @@ def main() -> int:
         (FILE, lambda: kubernetes_types.written(FILE.read_text())),
         (VALUES, lambda: commented(VALUES.read_text())),
         (README, readme),
+        (PAGE, page),
         (ceilings.PAGE, ceilings.page),
         (official.PAGE, lambda: official.page(official.PAGE.read_text())),
     )

@@ -1,4 +1,4 @@
-"""The chart's README and the comments of values.yaml are what `make docs` writes, and show every value."""
+"""docs/values.md and the comments of values.yaml are what `make docs` writes, and show every value."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests.render.values_schema import LEAVES, PLACES
 
 def test_are_up_to_date() -> None:
     assert docs.README.read_text() == docs.readme(), "run `make docs` and commit charts/airdock/README.md"
+    assert docs.PAGE.read_text() == docs.page(), "run `make docs` and commit docs/values.md"
     text = docs.VALUES.read_text()
     assert text == commented(text), "run `make docs` and commit charts/airdock/values.yaml"
 
@@ -40,7 +41,7 @@ def test_comments_take_their_place() -> None:
 
 def test_shows_every_value() -> None:
     """Each leaf of the schema has a row, its own or one that it shares."""
-    rows = {re.sub("<[^>]*>", "x", row) for row in re.findall(r"(?m)^\| `(.+?)` \|", docs.readme())}
+    rows = {re.sub("<[^>]*>", "x", row) for row in re.findall(r"(?m)^\| `(.+?)` \|", docs.page())}
     missing = []
     for leaf in LEAVES:
         path = [step for step in leaf.path if step not in ("(one of)",)]
@@ -58,7 +59,7 @@ def test_shows_every_value() -> None:
 
 
 def test_rows_have_a_type_and_a_description() -> None:
-    for line in docs.readme().splitlines():
+    for line in docs.page().splitlines():
         if line.startswith("| `"):
             key, _, _, description = re.split(r"(?<!\\) \| ", line[2:-2])
             assert description, f"{key} has no description in values.schema.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.render.scenarios import BY_NAME
 from tests.render.values import overlaid
 from tests.support.paths import DOCS
 
+OTEL = {"otel_on": True}
 CILIUM = "cilium.io/v2/CiliumNetworkPolicy"
 
 
@@ -112,7 +114,8 @@ def test_metrics_of_every_component_reach_their_server() -> None:
     text = (DOCS / "operations.md").read_text().split("Configure Airflow's own metrics", 1)[1]
     (values,) = load_yaml(text.split("```yaml\n")[1].split("```")[0])
     server = Endpoint("monitoring", {"app": "statsd"})
-    for given, reached in ((values, True), ({**values, "networkPolicy": {}}, False)):
+    off = {"airflow": {"config": {"metrics": {**values["airflow"]["config"]["metrics"], "statsd_on": False}}}}
+    for given, reached in ((values, True), (overlaid(values, settings(egress="strict")), True), (off, False)):
         manifests = render(given)
         pods = {manifest.component: reach.endpoint(manifest, pod) for manifest, pod in manifests.pods}
         assert reach.allowed(manifests, pods["scheduler"], server, 9125, "Egress", "UDP") is reached
@@ -123,3 +126,88 @@ def test_metrics_of_every_component_reach_their_server() -> None:
         assert not reach.allowed(manifests, pods["scheduler"], server, 443, "Egress")
         assert not reach.allowed(manifests, pods["scheduler"], other, 9125, "Egress", "UDP")
         assert not reach.allowed(manifests, pods["postgres"], server, 9125, "Egress", "UDP")
+
+
+@pytest.mark.parametrize(
+    ("config", "port", "peer", "allowed"),
+    [
+        (
+            {"traces": {"otel_on": "True", "otel_host": "a.tracing.svc.cluster.local"}},
+            8889,
+            "tracing",
+            "always",
+        ),
+        (
+            {"metrics": {**OTEL, "otel_host": "10.1.2.3", "otel_port": "4318"}},
+            4318,
+            "10.1.2.3",
+            "always",
+        ),
+        ({"metrics": {**OTEL, "otel_host": "otel.example.com"}}, 8889, "10.1.2.3", "open"),
+        ({"metrics": {**OTEL, "otel_host": "otel.example.com"}}, 8889, "169.254.169.254", "never"),
+        ({"metrics": {**OTEL, "otel_host": "localhost"}}, 8889, "10.1.2.3", "never"),
+        ({"metrics": {"otel_host": "10.1.2.3"}}, 8889, "10.1.2.3", "never"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["open", "strict"])
+def test_the_collector_that_the_config_names_is_reached(
+    config: dict[str, Any], port: int, peer: str, allowed: str, mode: str
+) -> None:
+    manifests = render({"airflow": {"config": config}, **settings(egress=mode)})
+    server = Endpoint(address=peer) if peer[0].isdigit() else Endpoint(peer, {"app": "collector"})
+    for component in ("scheduler",) if mode == "open" else ("scheduler", "worker", "api-server"):
+        pod = next(reach.endpoint(m, pod) for m, pod in manifests.pods if m.component == component)
+        expected = allowed == "always" or allowed == mode
+        assert reach.allowed(manifests, pod, server, port, "Egress") is expected, component
+
+
+#: networkPolicy.mesh.type -> the port in the place of all others; a pod of its control plane; its ports.
+MESHES: Mapping[str, tuple[int, Endpoint | None, tuple[int, ...]]] = {
+    "istio": (0, Endpoint("istio-system", {"app": "istiod"}), (15012,)),
+    "istio-ambient": (15008, None, ()),
+    "linkerd": (
+        4143,
+        Endpoint("linkerd", {"linkerd.io/control-plane-component": "destination"}),
+        (8080, 8086, 8090),
+    ),
+}
+
+
+@pytest.mark.parametrize("mesh", MESHES)
+def test_a_mesh_carries_each_connection_and_no_other(mesh: str) -> None:
+    """Between any two pods, its port is open exactly if one of theirs is, in both directions."""
+    carrier, control, ports = MESHES[mesh]
+    own = settings(egress="strict", metricsFrom=[{"podSelector": {"matchLabels": {"app": "prometheus"}}}])
+    without, within = render(own), render(overlaid(own, settings(mesh={"type": mesh})))
+    pods = {str(m): reach.endpoint(m, pod) for m, pod in without.pods} | {
+        "prometheus": Endpoint("airdock", {"app": "prometheus"}),
+    }
+    served = (5432, 6379, 8080, 8793, 8794, 9323)
+    pairs = 0
+    for name, pod in pods.items():
+        if name == "prometheus":
+            continue
+        for peer in pods.values():
+            for way in ("Egress", "Ingress"):
+                before = {port for port in served if reach.allowed(without, pod, peer, port, way)}
+                assert before == {port for port in served if reach.allowed(within, pod, peer, port, way)}
+                if carrier:
+                    assert reach.allowed(within, pod, peer, carrier, way) is bool(before), (name, peer, way)
+                    assert not reach.allowed(without, pod, peer, carrier, way)
+                pairs += bool(before)
+        for port in ports:
+            assert control
+            assert reach.allowed(within, pod, control, port, "Egress"), name
+            assert not reach.allowed(without, pod, control, port, "Egress"), name
+            assert not reach.allowed(within, pod, Endpoint("elsewhere", control.labels), port, "Egress")
+            assert not reach.allowed(
+                within, pod, Endpoint(control.namespace, {"app": "other"}), port, "Egress"
+            )
+        probes = Endpoint(address="169.254.7.127")
+        assert reach.allowed(within, pod, probes, 8080, "Ingress") is (mesh == "istio-ambient")
+    assert pairs > 10
+
+
+@pytest.mark.parametrize("mesh", [{"type": ""}, {}])
+def test_no_mesh_opens_nothing(mesh: Any) -> None:
+    assert template({}) == template(settings(mesh=mesh))

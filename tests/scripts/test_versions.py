@@ -23,6 +23,7 @@ LEFT_OUT = (
     "*requirements*.txt",
     "*requirements.in",
     "charts/airdock/README.md",
+    "docs/values.md",
 )
 #: Where the newest Kubernetes minor stands besides, with the reason.
 KUBERNETES = {

@@ -123,26 +123,6 @@ foreign:
 world: {{ concat $world .Values.networkPolicy.egressRules | default list | toJson }}
 {{- end }}
 
-{{- /*
-The user's rules of a component, networkPolicy.<component> and networkPolicy.metadata, as a JSON map with ingress and egress. Call with
-(dict "root" $ "component" "worker").
-*/ -}}
-{{- define "airdock.extraRules" -}}
-{{- $policy := .root.Values.networkPolicy -}}
-{{- $stores := dict "postgres" "database" "redis" "broker" "pooler" "pooler" -}}
-{{- $airflow := dict "api-server" "apiServer" "scheduler" "scheduler" "dag-processor" "dagProcessor" "triggerer" "triggerer" -}}
-{{- range include "airdock.executors" .root | fromJson }}{{ $_ := set $airflow .component "workers" }}{{ end -}}
-{{- $given := get $policy (get (merge dict $airflow $stores) .component) | default dict -}}
-{{- $egress := $given.egress | default list -}}
-{{- if and (eq true $policy.metadata) (hasKey $airflow .component) $policy.metadataAddresses -}}
-{{- $peers := list -}}
-{{- range $policy.metadataAddresses }}{{ $peers = append $peers (dict "ipBlock" (dict "cidr" .)) }}{{ end -}}
-{{- /* 988: GKE's metadata server on nodes without Dataplane V2. */ -}}
-{{- $egress = append $egress (dict "to" $peers "ports" (list (dict "port" 80) (dict "port" 988))) -}}
-{{- end -}}
-{{- dict "ingress" ($given.ingress | default list) "egress" $egress | toJson -}}
-{{- end }}
-
 {{- /* "true" if the release has CiliumNetworkPolicies. */ -}}
 {{- define "airdock.cilium" -}}
 {{- $found := .Capabilities.APIVersions.Has "cilium.io/v2/CiliumNetworkPolicy" -}}
