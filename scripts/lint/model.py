@@ -104,7 +104,7 @@ class Acceptance:
     #: Variants of mode dind.
     variants: tuple[str, ...] = ()
     kind: str = ""
-    #: The end of the object's name: its beginning is the release's.
+    #: A part of the object's name: a release and Kustomize put theirs before or behind it.
     name: str = ""
     component: str = ""
     container: str = ""
@@ -129,7 +129,7 @@ class Acceptance:
             and self.mode in ("", mode_of(manifest))
             and (not self.variants or manifest.annotations.get(DIND_VARIANT) in self.variants)
             and self.kind in ("", manifest.kind)
-            and manifest.name.endswith(self.name)
+            and self.name in manifest.name
             and self.component in ("", manifest.component)
             and self.container in ("", found.container)
             and found.field.startswith(self.field)

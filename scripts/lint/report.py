@@ -73,11 +73,27 @@ def text(report: Report, width: int | None = None) -> str:
 
 
 def _open_table(findings: Sequence[Finding], width: int) -> str:
-    """A row for each finding; what is wrong, why and the way out once for all rows that share it."""
-    header, *rows = _table([("severity", "policy", "object", "container", "field"), *map(_row, findings)])
+    """A row for each finding; what is wrong, why and the way out once for all rows that share it.
+
+    The containers of an object share a row, if the same is wrong in all of them.
+    """
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for finding in findings:
+        key = (
+            finding.policy.id,
+            str(finding.manifest),
+            finding.found.field,
+            finding.found.message,
+            finding.expired,
+        )
+        groups.setdefault(key, []).append(finding)
+    header, *rows = _table(
+        [("severity", "policy", "object", "container", "field"), *map(_row, groups.values())]
+    )
     lines = [header]
-    for number, (finding, row) in enumerate(zip(findings, rows, strict=True)):
-        following = findings[number + 1] if number + 1 < len(findings) else None
+    firsts = [group[0] for group in groups.values()]
+    for number, (finding, row) in enumerate(zip(firsts, rows, strict=True)):
+        following = firsts[number + 1] if number + 1 < len(firsts) else None
         lines.append(row)
         if finding.expired:
             lines += _wrapped(expiry(finding.expired), width)
@@ -110,14 +126,14 @@ def _counted(number: int, word: str) -> str:
     return f"{number} {word if number == 1 else plural}"
 
 
-def _row(finding: Finding) -> tuple[str, ...]:
-    found = finding.found
+def _row(findings: Sequence[Finding]) -> tuple[str, ...]:
+    first = findings[0]
     return (
-        finding.policy.severity,
-        finding.policy.id,
-        str(finding.manifest),
-        found.container or "-",
-        found.field,
+        first.policy.severity,
+        first.policy.id,
+        str(first.manifest),
+        ", ".join(finding.found.container for finding in findings) or "-",
+        first.found.field,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib.util
 import io
@@ -192,3 +193,54 @@ def test_values_and_manifests_are_not_checked_together(weak: str, capsys: pytest
         main(["pod.json", "-f", weak])
     assert stopped.value.code == 2
     assert "give values or manifests, not both" in capsys.readouterr().err
+
+
+def lint_text(objects: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n---\n".join(map(json.dumps, objects))))
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert main(["-"]) == 1
+    return out.getvalue()
+
+
+def test_containers_with_one_problem_share_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One literal in airflow.env is in every container of every pod."""
+    secret = {"name": "MAIL_PASSWORD", "value": "hunter2"}
+    containers = [{"name": name, "image": "busybox:1.37", "env": [secret]} for name in ("one", "two")]
+    found = lint_text(
+        [json.loads(pod("first", containers=containers)), json.loads(pod("second"))], monkeypatch
+    )
+    rows = [line.split() for line in found.splitlines() if line.split()[1:2] == ["secret-literal"]]
+    assert rows == [["high", "secret-literal", "Pod", "x/first", "one,", "two", "env.MAIL_PASSWORD"]]
+
+
+def test_the_option_that_is_secret_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = "[smtp]\nsmtp_host = mail\nsmtp_password = hunter2\n"
+    data = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "x"}}
+    found = lint_text([{**data, "data": {"airflow.cfg": config}}], monkeypatch)
+    assert "the ConfigMap contains a value whose name says that it is secret (smtp_password)" in found
+    assert "hunter2" not in found
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "spec", "place"),
+    [
+        (
+            "argoproj.io/v1alpha1",
+            "Rollout",
+            {"template": {"spec": {"containers": [{"image": "a"}]}}},
+            "template.spec",
+        ),
+        ("a.x-k8s.io/v1", "Set", {"jobs": [{"containers": [{"name": "a", "image": "a"}]}]}, "jobs[0]"),
+        ("argoproj.io/v1alpha1", "Rollout", {"template": {"spec": {"containers": []}}}, None),
+        ("monitoring.coreos.com/v1", "PodMonitor", {"containers": ["image"]}, None),
+    ],
+)
+def test_pods_in_custom_resources_are_not_passed_over(
+    version: str, kind: str, spec: dict[str, Any], place: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    custom = {"apiVersion": version, "kind": kind, "metadata": {"name": "a", "namespace": "x"}, "spec": spec}
+    found = lint_text([custom, json.loads(pod("first"))], monkeypatch)
+    rows = [line.split() for line in found.splitlines() if line.split()[1:2] == ["custom-pods"]]
+    expected = ["medium", "custom-pods", kind, "x/a", "-", f"spec.{place}.containers"]
+    assert rows == ([expected] if place else [])

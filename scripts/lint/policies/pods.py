@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from scripts.chart import Manifest, PodSpec
 from scripts.lint.model import Found, Policy, cis, containers_of, nsa, pod_path, volumes_of
@@ -91,6 +92,30 @@ def _ephemeral(manifest: Manifest) -> Iterator[Found]:
     for container in containers_of(manifest):
         if container.role == "ephemeral":
             yield Found("name", "the manifest contains an ephemeral (debug) container", container.name)
+
+
+def _custom_pods(manifest: Manifest) -> Iterator[Found]:
+    group = manifest.api_version.rpartition("/")[0]
+    # Kubernetes' own groups have no dot, or this domain.
+    if "." in group and not group.endswith(".k8s.io"):
+        for place in _pods_within(manifest.raw, ""):
+            yield Found(place, f"no policy checks the pod in this {manifest.kind}")
+
+
+def _pods_within(value: Any, place: str) -> Iterator[str]:
+    """Paths of what looks like a pod: a list of containers with images."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            within = f"{place}.{key}".lstrip(".")
+            if key == "containers" and any(
+                isinstance(item, Mapping) and "image" in item for item in inner or ()
+            ):
+                yield within
+            else:
+                yield from _pods_within(inner, within)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for number, item in enumerate(value):
+            yield from _pods_within(item, f"{place}[{number}]")
 
 
 def _pod_flag(manifest: Manifest, pod: PodSpec, key: str, message: str) -> Iterator[Found]:
@@ -209,6 +234,16 @@ POLICIES: tuple[Policy, ...] = (
         "An ephemeral container has no limits, and is meant for one debugging session.",
         "Remove ephemeralContainers.",
         check_object=_ephemeral,
+    ),
+    Policy(
+        "custom-pods",
+        "No pods in custom resources",
+        "medium",
+        "The policies check the pods of Kubernetes' own kinds. A pod in a custom resource, such as a Rollout "
+        "of Argo, passes unchecked.",
+        "Check the pods that its controller creates (kubectl get pods --output yaml), and accept this "
+        "finding by name.",
+        check_object=_custom_pods,
     ),
     Policy(
         "shared-processes",

@@ -94,9 +94,11 @@ def _literals(manifest: Manifest) -> Iterator[Found]:
         for key, text in (manifest.raw.get("data") or {}).items():
             # In programs, names are assigned from elsewhere: only the form of a value tells.
             settings = [] if key.endswith((".py", ".sh", ".md", ".csv")) else _SETTING.findall(str(text))
-            kinds = [secret_in(str(text)), *(_secret_value(name, value) for name, value in settings)]
-            if kind := next((kind for kind in kinds if kind), ""):
-                yield Found(f"data[{key}]", f"the ConfigMap contains {kind}")
+            kinds = [(name, _secret_value(name, value)) for name, value in settings]
+            names = [name for name, kind in kinds if kind]
+            if kind := next((kind for _, kind in kinds if kind), secret_in(str(text))):
+                where = f" ({', '.join(dict.fromkeys(names))})" if names else ""
+                yield Found(f"data[{key}]", f"the ConfigMap contains {kind}{where}")
 
 
 def _rendered(manifest: Manifest) -> Iterator[Found]:

@@ -68,6 +68,11 @@ ADDED: dict[str, Dict] = {
         "kind": "PersistentVolume",
         "spec": {"local": {"path": "/var/run"}},
     },
+    "pod in a custom resource added": {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "spec": {"template": {"spec": {"containers": [{"name": "a", "image": "busybox:1.37"}]}}},
+    },
     "namespace added": {
         "apiVersion": "v1",
         "kind": "Namespace",
