@@ -36,9 +36,9 @@ VALUES: dict[str, Any] = {
     "dags": {"examples": False, "volume": {"configMap": {"name": "burst"}}},
     "airflow": {"config": {"dag_processor": {"refresh_interval": 2}}},
     "database": {"pooler": {"resources": {"requests": {"cpu": "10m"}}}},
-    "workerDefaults": {"concurrency": 4},
+    "workerDefaults": {"concurrency": 8},
 }
-TASKS = 12
+TASKS = 16
 DAG = f"""
 import time
 from airflow.sdk import dag, task
@@ -48,7 +48,7 @@ for queue in {GROUPS!r}:
     def burst():
         @task(queue=queue)
         def work(number):
-            time.sleep(1)
+            time.sleep(4)
         work.expand(number=list(range({TASKS})))
     burst()
 """
@@ -248,7 +248,7 @@ def test_the_pooler_is_the_only_way(pooled: Pooled) -> None:
     pooler = f"{RELEASE}-pooler.{NAMESPACE}.svc"
     target.kubectl(
         "run", "stranger", "-n", NAMESPACE, "--image=busybox:1.37", "--restart=Never", "--command", "--",
-        "sh", "-c", f"nc -z -w 5 {host} 5432 && echo open; nc -z -w 3 {pooler} 6432 || echo closed",
+        "sh", "-c", f"exec 2>/dev/null </dev/null; nc -w 5 {host} 5432 && echo open; nc -w 3 {pooler} 6432 || echo closed",
     )  # fmt: skip
     ended = "--for=jsonpath={.status.phase}=Succeeded"
     target.kubectl("wait", "pod/stranger", "-n", NAMESPACE, ended, "--timeout=90s")
