@@ -248,7 +248,8 @@ def test_the_pooler_is_the_only_way(pooled: Pooled) -> None:
     pooler = f"{RELEASE}-pooler.{NAMESPACE}.svc"
     target.kubectl(
         "run", "stranger", "-n", NAMESPACE, "--image=busybox:1.37", "--restart=Never", "--command", "--",
-        "sh", "-c", f"exec 2>/dev/null </dev/null; nc -w 5 {host} 5432 && echo open; nc -w 3 {pooler} 6432 || echo closed",
+        "sh", "-c", f"exec 2>/dev/null </dev/null; nc -w 5 {host} 5432 && echo open;"
+        f" nc -w 3 {pooler} 6432 || echo closed",
     )  # fmt: skip
     ended = "--for=jsonpath={.status.phase}=Succeeded"
     target.kubectl("wait", "pod/stranger", "-n", NAMESPACE, ended, "--timeout=90s")
