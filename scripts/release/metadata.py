@@ -171,8 +171,10 @@ def short_name(image: str) -> str:
 
 
 def linked(readme: str, version: str, source: str) -> str:
-    """The chart's README with links that work outside of the repository."""
-    return readme.replace("](../../", f"]({source}/blob/v{version}/") if source else readme
+    """The chart's README with links that work outside of the repository; without its address, with none."""
+    if source:
+        return readme.replace("](../../", f"]({source}/blob/v{version}/")
+    return re.sub(r"\[([^\]]*)\]\(\.\./\.\./[^)]*\)", r"\1", readme)
 
 
 def _text(value: Any) -> str:
