@@ -103,8 +103,8 @@ MONITORING: Values = {
 COMPONENTS: Mapping[str, Component] = {
     "mode-kubernetes": Component(
         "A worker group `default` of mode kubernetes: its container tasks are pods in airdock-tasks.\n"
-        "It needs that namespace (component task-namespace, or somebody who makes it) and the component\n"
-        "docker-gateway.",
+        "It needs the component docker-gateway, and that namespace: from the component task-namespace, or\n"
+        "from an administrator.",
         KUBERNETES,
         lambda manifest: not _is_namespace(manifest) and not _is_gateway(manifest),
     ),
@@ -114,33 +114,33 @@ COMPONENTS: Mapping[str, Component] = {
         _is_gateway,
     ),
     "task-namespace": Component(
-        "The namespace of task pods. Leave it out without the right to make namespaces;\n"
-        "then have it made with these labels.",
+        "The namespace of task pods. If you may not create namespaces, leave it out, and let an\n"
+        "administrator create the namespace with these labels.",
         KUBERNETES,
         _is_namespace,
     ),
     "admission-fence": Component(
-        "Keeps task pods from the Secrets and service accounts of their namespace. Leave it out without\n"
-        "the right to make ValidatingAdmissionPolicies; then have it applied by somebody who has.",
+        "Keeps task pods from the Secrets and service accounts of their namespace. If you may not create\n"
+        "ValidatingAdmissionPolicies, leave it out, and let an administrator apply it.",
         FENCED,
         _is_fence,
         ("AIRDOCK_ADMISSION_FENCE",),
     ),
     "dind-scripts": Component(
-        "What starts and prunes the Docker daemons. The components mode-dind and mode-dind-* include it.",
+        "Scripts that start and prune Docker daemons. The components mode-dind and mode-dind-* include it.",
         _dind(),
         _is_dind_scripts,
     ),
     "mode-dind": Component(
         "A worker group `dind`: a privileged Docker daemon in each worker's pod.\n"
-        "Its DAG authors are root on the nodes.",
+        "Every DAG author can become root on the group's nodes.",
         _dind(),
         lambda manifest: not _is_dind_scripts(manifest),
         includes=("dind-scripts",),
     ),
     **{
         name: Component(
-            f"{text}\nIn place of mode-dind; docs/dind.md says what it asks of the nodes.",
+            f"{text}\nUse it instead of mode-dind. docs/dind.md says what the nodes need.",
             _dind(variant=variant),
             lambda manifest: not _is_dind_scripts(manifest),
             includes=("dind-scripts",),
@@ -148,30 +148,30 @@ COMPONENTS: Mapping[str, Component] = {
         for variant, (name, text) in DIND_VARIANTS.items()
     },
     "mode-socket": Component(
-        "A worker group `socket` on the nodes' Docker daemon, filtered by the component docker-gateway,\n"
-        "which it needs. The socket's group is 999; for another (stat -c %g /var/run/docker.sock), patch\n"
-        "runAsGroup of its container.",
+        "A worker group `socket` on the nodes' Docker daemon, behind a filter. It needs the component\n"
+        "docker-gateway. The socket's group is 999. If your nodes have another one\n"
+        "(stat -c %g /var/run/docker.sock), patch runAsGroup of the container docker-gateway.",
         SOCKET,
         lambda manifest: not _is_gateway(manifest),
     ),
     "external-database": Component(
-        "A Postgres of yours: make a Secret airdock-postgres with the key `connection`, an SQLAlchemy URL.",
+        "Your PostgreSQL. Create the Secret airdock-postgres with the key `connection`, an SQLAlchemy URL.",
         DATABASE,
     ),
     "external-broker": Component(
-        "A Redis or Valkey of yours: make a Secret airdock-redis with the keys `broker-url` and\n"
+        "Your Redis or Valkey. Create the Secret airdock-redis with the keys `broker-url` and\n"
         "`result-backend`.",
         BROKER,
     ),
     "fab": Component("Users, roles, OAuth and LDAP by Flask-AppBuilder: webserver_config.py.", FAB),
     "ingress": Component(
-        "An Ingress for airflow.example.com with the certificate in the Secret airflow-tls. Patch the host,\n"
-        "and merge AIRFLOW__API__BASE_URL into the ConfigMap airdock-env, as examples/kustomize does.",
+        "An Ingress for airflow.example.com with the certificate in the Secret airflow-tls. Patch the host.\n"
+        "Merge AIRFLOW__API__BASE_URL into the ConfigMap airdock-env one level higher (docs/kustomize.md).",
         INGRESS,
     ),
     "monitoring": Component(
-        "The Docker gateways' metrics, for a Prometheus operator in the namespace `monitoring`: patch the\n"
-        "NetworkPolicy airdock-metrics for another one.",
+        "The Docker gateways' metrics, for a Prometheus operator in the namespace `monitoring`. For another\n"
+        "namespace, patch the NetworkPolicy airdock-metrics.",
         MONITORING,
         lambda manifest: manifest.name == "airdock-metrics" or manifest.kind == "PodMonitor",
     ),
@@ -228,7 +228,7 @@ OVERLAYS: Mapping[str, Overlay] = {
         "restricted",
     ),
     "dind": Overlay(
-        "Airflow with a Docker daemon of its own in each worker's pod: privileged.",
+        "Airflow with a Docker daemon in each worker's pod. The daemon is privileged.",
         ("mode-dind",),
         "privileged",
     ),
@@ -238,8 +238,8 @@ OVERLAYS: Mapping[str, Overlay] = {
         "privileged",
     ),
     "production": Overlay(
-        "Several replicas, a database and a broker of yours, users by Flask-AppBuilder, no examples.\n"
-        "Make first: Secrets airdock-postgres (connection) and airdock-redis (broker-url, result-backend).",
+        "Several replicas, your database and your broker, users by Flask-AppBuilder, no examples. First\n"
+        "create the Secrets airdock-postgres (connection) and airdock-redis (broker-url, result-backend).",
         ("docker-gateway", "mode-kubernetes", *TASKS, "external-database", "external-broker", "fab"),
         "restricted",
         PRODUCTION,
