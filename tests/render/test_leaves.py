@@ -261,8 +261,8 @@ def outcome(values: dict[str, Any]) -> Manifests | RenderError:
 
 
 def bases(path: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Values in which the leaf may be at work, those first that set most of its path."""
-    near = sorted(BASES.values(), key=lambda base: -common(base, path))
+    """Values in which the leaf may be at work, those first that set its path or its key."""
+    near = sorted(BASES.values(), key=lambda base: -common(base, path) - (path[-1] in keys(base)))
     if path[0] in ("workers", "workerDefaults"):
         near = [ALONE, *near]
     return [with_group(base, path) for base in near]
@@ -274,6 +274,13 @@ def common(base: Any, path: tuple[str, ...]) -> int:
         return 0
     under = base.values() if path[0] == ANY else [base[path[0]]] if path[0] in base else []
     return max((1 + common(value, path[1:]) for value in under), default=0)
+
+
+def keys(base: Any) -> set[str]:
+    """All keys that a base sets, at any depth."""
+    if not isinstance(base, Mapping):
+        return set()
+    return {*base, *(key for value in base.values() for key in keys(value))}
 
 
 def current(values: dict[str, Any], path: tuple[str, ...]) -> Any:
