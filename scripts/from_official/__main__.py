@@ -1,7 +1,4 @@
-"""`python -m scripts.from_official values.yaml`: the values on standard output, the report on standard error.
-
-Exit code: 0 the chart accepts the values, 1 it does not yet, 2 the file cannot be read.
-"""
+"""`python -m scripts.from_official values.yaml`, and `airdock from-official values.yaml`."""
 
 from __future__ import annotations
 
@@ -16,10 +13,14 @@ from scripts.from_official.result import Result
 from scripts.from_official.source import SourceError
 from scripts.tools import ToolError
 
+DESCRIPTION = """\
+Convert a values file of the official Airflow chart: the values go to standard output, the report to standard
+error. Exit code: 0 the chart accepts the values, 1 it does not yet, 2 the file cannot be read."""
 
-def main(arguments: Sequence[str] | None = None) -> int:
+
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m scripts.from_official") -> int:
     """Entry point; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.from_official", description=__doc__)
+    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION)
     parser.add_argument(
         "values", metavar="FILE", help="values file of the official chart; - is standard input"
     )

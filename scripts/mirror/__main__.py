@@ -18,10 +18,14 @@ from scripts.mirror.needed import mirrored, needed
 from scripts.tools import ToolError
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m scripts.mirror") -> int:
     """Entry point; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.mirror", description=__doc__)
-    parser.add_argument("--values", nargs="+", default=[], metavar="FILE", help="later files win")
+    parser = argparse.ArgumentParser(
+        prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "-f", "--values", action="extend", nargs="+", default=[], metavar="FILE", help="later files win"
+    )
     parser.add_argument("--to", metavar="REGISTRY", help="registry, optionally with a path")
     parser.add_argument("--kube-version", default=KUBE_VERSIONS[-1], metavar="X.Y")
     options = parser.parse_args(arguments)

@@ -17,6 +17,7 @@ TEXT = (
     "scripts.lint",
     "scripts.from_official",
     "scripts.mirror",
+    "scripts.cli",
     "scripts.release",
 )
 #: Packages that start, or talk to, a cluster, and what one talks to it with.
