@@ -73,7 +73,7 @@ docs: .venv/installed ## regenerate the tables of the documentation
 
 release := $(run) scripts.release --version "$(VERSION)" --source "$(SOURCE)" --sign-key "$(SIGN_KEY)" \
   $(if $(KEYRING),--keyring "$(KEYRING)")
-package: .venv/installed ## write the packaged chart and its SBOM to dist/ [VERSION=v1.2.3 SOURCE=https://... SIGN_KEY=... KEYRING=...]
+package: .venv/installed ## write the packaged chart, its SBOM and the Python package to dist/ [VERSION=v1.2.3 SOURCE=https://... SIGN_KEY=... KEYRING=...]
 	@$(release)
 
 publish: .venv/installed ## the same, and push it to an OCI registry: TO=oci://registry.example.com/charts

@@ -1,6 +1,7 @@
-"""Write the packaged chart and its SBOM to a directory; sign it; with --to, push it to an OCI registry.
+"""Write the packaged chart, its SBOM and the Python package to a directory; sign the chart.
 
-The same commit gives the same archive and SBOM. SOURCE_DATE_EPOCH replaces the time of the commit.
+With --to, push the chart to an OCI registry. The same commit gives the same files. SOURCE_DATE_EPOCH replaces
+the time of the commit.
 CI can set KEYRING_BASE64 in place of --keyring, and PASSPHRASE, in the environment.
 
 Exit code: 0 done, 1 it cannot be done.
@@ -18,6 +19,7 @@ from scripts.release.archive import Release, pack
 from scripts.release.helm import ReleaseError
 from scripts.release.publish import push
 from scripts.release.signing import signer
+from scripts.release.wheel import wheel
 from scripts.tools import ToolError
 
 
@@ -40,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if who is None:
             print("The package is not signed: SIGN_KEY is not set.", file=sys.stderr)
         print(archive)
+        print(wheel(released, options.destination / "python"))
         if options.to:
             print(push(archive, options.to))
     except (ReleaseError, RenderError, ToolError) as error:

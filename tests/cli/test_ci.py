@@ -14,8 +14,11 @@ import yaml
 
 from scripts import tools
 from scripts.chart import HELM4, ROOT
+from scripts.lint import acceptances
 from tests.cli.conftest import Airdock, Program
 
+PAGE = (ROOT / "docs" / "lint.md").read_text()
+BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
 WEAK = "ingress: {enabled: true, host: airflow.example.com}\n"
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 
@@ -92,3 +95,21 @@ def test_pre_commit_hook(airdock: Airdock, tmp_path: Path) -> None:
     done = airdock(*arguments, "-f", "my.yaml")
     assert done.code == 1
     assert "ingress-tls" in done.out
+
+
+def test_the_page_shows_what_there_is(tmp_path: Path) -> None:
+    """Inputs of the Action, the hook's id, and options of acceptances, as docs/lint.md has them."""
+    (hook,) = [block["repos"][0]["hooks"][0] for block in BLOCKS if "repos" in block]
+    assert hook["id"] in (ROOT / ".pre-commit-hooks.yaml").read_text()
+    assert all(re.fullmatch(hook["files"], name) for name in hook["args"] if not name.startswith("-"))
+    (steps,) = [block["jobs"]["lint"]["steps"] for block in BLOCKS if "jobs" in block]
+    assert set(steps[1]["with"]) <= set(ACTION["inputs"])
+    listed = re.search(r"The inputs are (.*?)\. The step", PAGE, re.DOTALL)
+    assert listed
+    assert set(re.findall("`(.*?)`", listed[1])) == set(ACTION["inputs"])
+    (accepted,) = [block for block in BLOCKS if isinstance(block, list)]
+    (tmp_path / "accepted.yaml").write_text(yaml.safe_dump(accepted))
+    assert [entry.until is None for entry in acceptances.load(str(tmp_path / "accepted.yaml"))] == [
+        True,
+        False,
+    ]

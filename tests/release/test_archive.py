@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tarfile
 import time
-import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from scripts import tools
 from scripts.chart import CHART, HELM3, HELM4, ROOT, load_yaml, render
+from scripts.lint.address import LABEL
 from scripts.lint.command import FAILURES
 from scripts.mirror.needed import needed
 from scripts.release.__main__ import main
 from scripts.release.archive import Release, epoch, pack
 from scripts.release.helm import ReleaseError
 from scripts.release.metadata import MOST, changes, sections
+from scripts.release.wheel import wheel
 
 SOURCE = "https://git.example.com/team/airdock"
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
@@ -216,12 +218,29 @@ def test_a_release_has_one_version_and_a_date(tmp_path: Path) -> None:
 
 
 def test_versions_agree() -> None:
-    """The newest heading of the changelog, the Python project and the reports have the chart's version."""
+    """The newest heading of the changelog and the reports have the chart's version."""
     assert sections(CHANGELOG)[0].version == VERSION
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["version"] == VERSION
     report = json.loads(FAILURES["sarif"]("no"))
     assert report["runs"][0]["tool"]["driver"]["semanticVersion"] == VERSION
+
+
+def test_wheel_has_the_version_and_links(tmp_path: Path) -> None:
+    """SARIF links to the rules of a release by the wheel's metadata."""
+
+    def metadata(source: str) -> str:
+        (folder := tmp_path / (source[-7:] or "none")).mkdir()
+        built = wheel(Release(source=source), folder)
+        assert built.name == f"airdock-{VERSION}-py3-none-any.whl"
+        assert built.read_bytes() == wheel(Release(source=source), tmp_path).read_bytes()
+        with zipfile.ZipFile(built) as packed:
+            return packed.read(f"airdock-{VERSION}.dist-info/METADATA").decode()
+
+    assert "Project-URL" not in metadata("")
+    told = metadata(SOURCE)
+    assert f"\nVersion: {VERSION}\n" in told
+    page = f"{SOURCE}/blob/v{VERSION}/docs/lint.md"
+    assert f"\nProject-URL: {LABEL}, {page}\n" in told
+    assert (ROOT / "docs" / "lint.md").is_file()
 
 
 def test_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
