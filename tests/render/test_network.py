@@ -15,6 +15,7 @@ from tests.render.values import overlaid
 from tests.support.paths import DOCS
 
 OTEL = {"otel_on": True}
+SECRET = {"valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}
 CILIUM = "cilium.io/v2/CiliumNetworkPolicy"
 
 
@@ -147,13 +148,36 @@ def test_metrics_of_every_component_reach_their_server() -> None:
         ({"metrics": {**OTEL, "otel_host": "otel.example.com"}}, 8889, "169.254.169.254", "never"),
         ({"metrics": {**OTEL, "otel_host": "localhost"}}, 8889, "10.1.2.3", "never"),
         ({"metrics": {"otel_host": "10.1.2.3"}}, 8889, "10.1.2.3", "never"),
+        (
+            {"metrics": OTEL, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://a.tracing.svc:4317"},
+            4317,
+            "tracing",
+            "always",
+        ),
+        (
+            {"traces": OTEL, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://10.1.2.3/x"},
+            4318,
+            "10.1.2.3",
+            "always",
+        ),
+        (
+            {"traces": OTEL, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://10.1.2.3"},
+            4318,
+            "10.1.2.3",
+            "never",
+        ),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a.tracing.svc:4317"}, 4317, "tracing", "never"),
+        ({"metrics": OTEL, "OTEL_EXPORTER_OTLP_ENDPOINT": SECRET}, 4318, "10.1.2.3", "never"),
+        ({"metrics": OTEL, "OTEL_EXPORTER_OTLP_ENDPOINT": ":no url"}, 4318, "10.1.2.3", "never"),
     ],
 )
 @pytest.mark.parametrize("mode", ["open", "strict"])
 def test_the_collector_that_the_config_names_is_reached(
     config: dict[str, Any], port: int, peer: str, allowed: str, mode: str
 ) -> None:
-    manifests = render({"airflow": {"config": config}, **settings(egress=mode)})
+    sections = {key: value for key, value in config.items() if key.islower()}
+    env = {key: value for key, value in config.items() if key.isupper()}
+    manifests = render({"airflow": {"config": sections, "env": env}, **settings(egress=mode)})
     server = Endpoint(address=peer) if peer[0].isdigit() else Endpoint(peer, {"app": "collector"})
     for component in ("scheduler",) if mode == "open" else ("scheduler", "worker", "api-server"):
         pod = next(reach.endpoint(m, pod) for m, pod in manifests.pods if m.component == component)

@@ -26,30 +26,39 @@ networkPolicy.metadata, the collectors that airflow.config names, and the servic
 {{- end }}
 
 {{- /*
-Egress rules for the StatsD and OpenTelemetry servers that airflow.config names, as a JSON list. The port is the one of the config, so a
-Service must have the port of its pods. A server outside the cluster is reached by name only if egress is open.
+Egress rules for the StatsD and OpenTelemetry servers that airflow.config and airflow.env name, as a JSON list. The port is the one named
+there, so a Service must have the port of its pods. A server outside the cluster is reached by name only if egress is open.
 */ -}}
 {{- define "airdock.collectors" -}}
+{{- $servers := list -}}
+{{- range $section := list "metrics" "traces" -}}
+{{- $config := get $.Values.airflow.config $section | default dict -}}
+{{- range $kind, $defaults := dict "statsd" (dict "protocol" "UDP" "port" 8125) "otel" (dict "protocol" "TCP" "port" 8889) -}}
+{{- if has (get $config (printf "%s_on" $kind) | toString | lower) (list "true" "t" "1") -}}
+{{- $port := get $config (printf "%s_port" $kind) | default $defaults.port | int -}}
+{{- $servers = append $servers (dict "host" (get $config (printf "%s_host" $kind) | toString) "port" $port "protocol" $defaults.protocol) -}}
+{{- if eq $kind "otel" -}}
+{{- range $name := list "OTEL_EXPORTER_OTLP_ENDPOINT" (printf "OTEL_EXPORTER_OTLP_%s_ENDPOINT" (upper $section)) -}}
+{{- with regexFind "^https?://[^/:@]+(:[0-9]{1,5})?(/|$)" (get $.Values.airflow.env $name | toString) -}}
+{{- $address := regexReplaceAll "^https?://|/$" . "" | splitList ":" -}}
+{{- $servers = append $servers (dict "host" (first $address) "port" (index (append $address "4318") 1 | int) "protocol" "TCP") -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- $rules := list -}}
-{{- range $server := list
-      (dict "section" "metrics" "kind" "statsd" "protocol" "UDP" "port" 8125)
-      (dict "section" "metrics" "kind" "otel" "protocol" "TCP" "port" 8889)
-      (dict "section" "traces" "kind" "otel" "protocol" "TCP" "port" 8889) -}}
-{{- $config := get $.Values.airflow.config .section | default dict -}}
-{{- $host := get $config (printf "%s_host" .kind) | toString -}}
-{{- $on := get $config (printf "%s_on" .kind) | toString | lower -}}
-{{- $port := get $config (printf "%s_port" .kind) | default .port | int -}}
+{{- range $servers -}}
 {{- $to := list -}}
-{{- if has $on (list "true" "t" "1") -}}
-{{- if regexMatch "^[^.]+\\.[^.]+\\.svc(\\.|$)" $host -}}
-{{- $to = list (dict "namespaceSelector" (dict "matchLabels" (dict "kubernetes.io/metadata.name" (index (splitList "." $host) 1)))) -}}
-{{- else if regexMatch "^[0-9]+(\\.[0-9]+){3}$" $host -}}
-{{- $to = list (dict "ipBlock" (dict "cidr" (printf "%s/32" $host))) -}}
-{{- else if and (contains "." $host) (eq $.Values.networkPolicy.egress "open") -}}
+{{- if regexMatch "^[^.]+\\.[^.]+\\.svc(\\.|$)" .host -}}
+{{- $to = list (dict "namespaceSelector" (dict "matchLabels" (dict "kubernetes.io/metadata.name" (index (splitList "." .host) 1)))) -}}
+{{- else if regexMatch "^[0-9]+(\\.[0-9]+){3}$" .host -}}
+{{- $to = list (dict "ipBlock" (dict "cidr" (printf "%s/32" .host))) -}}
+{{- else if and (contains "." .host) (eq $.Values.networkPolicy.egress "open") -}}
 {{- $to = include "airdock.anyAddress" $ | fromJsonArray -}}
 {{- end -}}
-{{- end -}}
-{{- if $to }}{{ $rules = append $rules (dict "to" $to "ports" (list (dict "port" $port "protocol" .protocol))) }}{{ end -}}
+{{- if $to }}{{ $rules = append $rules (dict "to" $to "ports" (list (dict "port" .port "protocol" .protocol))) }}{{ end -}}
 {{- end -}}
 {{- toJson (uniq $rules) -}}
 {{- end }}
