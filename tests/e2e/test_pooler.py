@@ -96,7 +96,7 @@ class Pooled:
         return self.target.items("pods", "-n", NAMESPACE, "-l", selector)
 
     def count(self) -> int:
-        """Note how many connections there are on either side of the pooler, and give those to the database."""
+        """Note how many connections either side of the pooler has, and give those to the database."""
         self.clients = max(self.clients, int(self.python("scheduler", CLIENTS)))
         self.servers.append(
             int(self.sql("select count(*) from pg_stat_activity where client_addr is not null"))
