@@ -7,7 +7,7 @@ sources := scripts tests charts/airdock/files
 # With the seconds that a tier may take on two cores with warm caches (tests/support/budget.py).
 within := .venv/bin/pytest --budget
 
-.PHONY: help up down test test-api e2e e2e-cgroup2 attack fuzz bench lint images from-official overlays docs package publish
+.PHONY: help up down test test-api e2e e2e-cgroup2 attack fuzz bench lint check images from-official overlays docs package publish
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
@@ -60,6 +60,10 @@ lint: .venv/installed ## check your values: VALUES="my.yaml more.yaml" [ACCEPTED
 
 images: .venv/installed ## print the images that your values need: VALUES=... [TO=registry.example.com/mirror: copy them there]
 	@$(run) scripts.mirror $(if $(VALUES),--values $(VALUES)) $(if $(TO),--to $(TO))
+
+check: .venv/installed ## find out which modes a cluster can serve, before installing: [VALUES=...] [CONTEXT=...] [NAMESPACE=...] [FORMAT=text|json]
+	@$(run) scripts.check --format $(FORMAT) $(if $(VALUES),--values $(VALUES)) $(if $(CONTEXT),--context $(CONTEXT)) \
+	  $(if $(NAMESPACE),--namespace $(NAMESPACE))
 
 from-official: .venv/installed ## convert a values file of the official Airflow chart: VALUES=values.yaml > airdock.yaml
 	@$(run) scripts.from_official $(VALUES)

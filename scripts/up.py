@@ -21,6 +21,8 @@ from typing import Any
 import yaml
 
 from scripts.chart import CHART, ROOT
+from scripts.check import probe
+from scripts.check.cluster import KubeError
 from scripts.cluster import REGISTRY
 from scripts.live import (
     NAMESPACE,
@@ -35,7 +37,6 @@ from scripts.live import (
     examples,
     native_cluster,
     overlays,
-    probe,
 )
 from scripts.overlays.generate import POLICIES as FENCE
 from scripts.tools import ToolError
@@ -293,7 +294,7 @@ def main(arguments: list[str]) -> int:
             started = native.kubeconfig is not None and native.kubeconfig.parent.exists()
             return down(native if started and not os.environ.get("CLUSTER") else choose())
         return up(choose(), run_examples=command == "up")
-    except (UpError, ApiError, ToolError) as error:
+    except (KubeError, ApiError, ToolError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

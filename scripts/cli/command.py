@@ -1,10 +1,11 @@
-"""Check and convert values of the Airdock chart, without a clone and without a cluster.
+"""Check and convert values of the Airdock chart without a clone, and check a cluster for it.
 
 commands:
   lint             check values or any manifests: schemas and security policies
   from-official    convert a values file of the official Airflow chart
   overlays check   find what is stale or without effect in your Kustomize overlay
   images           print the images that values need, or copy them to another registry
+  check            find out which modes a cluster can serve, before anything is installed
 
 `airdock COMMAND --help` describes a command.
 """
@@ -60,10 +61,17 @@ def _images(arguments: list[str], prog: str) -> int:
     return main(arguments, prog)
 
 
+def _check(arguments: list[str], prog: str) -> int:
+    from scripts.check.command import main
+
+    return main(arguments, prog)
+
+
 #: Each imports what it needs, so that the others start without it.
 COMMANDS: dict[str, Callable[[list[str], str], int]] = {
     "lint": _lint,
     "from-official": _from_official,
     "overlays": _overlays,
     "images": _images,
+    "check": _check,
 }

@@ -1,4 +1,4 @@
-"""The program `airdock`: lint, from-official, overlays and images, with the chart that they are about."""
+"""The program `airdock`: lint, from-official, overlays, images and check, with their chart."""
 
 import sys
 from pathlib import Path

@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from scripts import tools
+from scripts.check.cluster import run
 from scripts.cluster import REGISTRY
-from scripts.live.target import run
 
 BUSYBOX = f"{REGISTRY}/library/busybox:1.37"
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
-import subprocess
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from scripts import tools
+from scripts.check.cluster import Cluster, CommandError, KubeError, run
 from scripts.cluster import CONTEXT, KUBECONFIG, REGISTRY
 from scripts.live.airflow_api import Airflow, PortForward
 
@@ -28,16 +26,8 @@ LOCAL = re.compile(r"(kind|k3d)-|(minikube|docker-desktop|rancher-desktop)\Z")
 NATIVE_DIND = {"registryMirrors": [f"http://{REGISTRY}"], "insecureRegistries": [REGISTRY]}
 
 
-class UpError(Exception):
+class UpError(KubeError):
     """What keeps `make up` from going on; the message is for the user and names the way out."""
-
-
-class CommandError(UpError):
-    """A program ended with an error; `stderr` is what it said."""
-
-    def __init__(self, command: list[str], stderr: str):
-        self.stderr = stderr.strip()
-        super().__init__(f"`{Path(command[0]).name} {' '.join(command[1:])}` failed: {self.stderr}")
 
 
 @dataclass(frozen=True)
@@ -58,27 +48,14 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Target:
-    """One cluster.
+class Target(Cluster):
+    """One cluster, as `make up` and the tests use it.
 
     Attributes:
-        context: of the kubeconfig.
-        kubeconfig: its file, or None for kubectl's own choice ($KUBECONFIG, ~/.kube/config).
         native: whether it is the cluster that `make up` starts by itself.
     """
 
-    context: str
-    kubeconfig: Path | None
     native: bool
-
-    @cached_property
-    def _options(self) -> list[str]:
-        return [f"--kubeconfig={self.kubeconfig}"] if self.kubeconfig else []
-
-    @cached_property
-    def kubectl_command(self) -> list[str]:
-        """`kubectl` with the options that choose this cluster."""
-        return [str(tools.path("kubectl")), *self._options, f"--context={self.context}"]
 
     @cached_property
     def helm_command(self) -> list[str]:
@@ -90,14 +67,6 @@ class Target:
         """`kubectl` as a user would type it to reach this cluster."""
         return f"kubectl --kubeconfig {self.kubeconfig}" if self.kubeconfig else "kubectl"
 
-    def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
-        """Run kubectl and give its output.
-
-        Raises:
-            CommandError: it ended with an error.
-        """
-        return run([*self.kubectl_command, *arguments], stdin, timeout)
-
     def helm(self, *arguments: str, stdin: str | None = None, timeout: float = 1200) -> str:
         """Run helm and give its output.
 
@@ -105,21 +74,6 @@ class Target:
             CommandError: it ended with an error.
         """
         return run([*self.helm_command, *arguments], stdin, timeout)
-
-    def get(self, *arguments: str) -> Any:
-        """Give the decoded answer of `kubectl get ... -o json`."""
-        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
-
-    def items(self, *arguments: str) -> list[dict[str, Any]]:
-        """Give the objects of `kubectl get`, for a kind and maybe a selector."""
-        found: list[dict[str, Any]] = self.get(*arguments)["items"]
-        return found
-
-    def apply(self, *objects: dict[str, Any]) -> None:
-        """`kubectl apply` the objects."""
-        self.kubectl(
-            "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-        )
 
     def secret(self, name: str, namespace: str = NAMESPACE) -> dict[str, str]:
         """Give a Secret's data, decoded."""
@@ -156,21 +110,6 @@ class Target:
             queue = next(iter(queues.values()), notes["airdock.dev/queues"].split(",")[0])
             found.append(Group(name, notes["airdock.dev/mode"], queue, frozenset(queues)))
         return found
-
-
-def run(command: list[str], stdin: str | None = None, timeout: float = 1200) -> str:
-    """Run a program and give its standard output.
-
-    Raises:
-        CommandError: it ended with an error, or not within `timeout` seconds.
-    """
-    try:
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout)
-    except subprocess.TimeoutExpired as error:
-        raise CommandError(command, f"no end after {timeout:.0f} s") from error
-    if done.returncode:
-        raise CommandError(command, done.stderr or done.stdout)
-    return done.stdout
 
 
 def current_context() -> Target | None:

@@ -18,6 +18,7 @@ from tests.from_official import files
 
 WEAK = {"ingress": {"enabled": True, "host": "airflow.example.com"}}
 TYPO = "workers: {default: {mod: dind}}\n"
+NO_KUBECTL = "kubectl 1.30 or later is needed, and it is not on PATH. Install it: "
 NO_HELM = "helm 3 or later is needed, and it is not on PATH. Install it: https://helm.sh/docs/intro/install\n"
 
 
@@ -32,7 +33,7 @@ def test_help_and_version(airdock: Airdock) -> None:
     bare = airdock()
     assert bare.code == 2
     assert "from-official" in bare.err
-    for command in ("lint", "from-official", "overlays", "images"):
+    for command in ("lint", "from-official", "overlays", "images", "check"):
         done = airdock(command, "--help")
         assert done.code == 0
         assert done.out.startswith(f"usage: airdock {command} ")
@@ -162,3 +163,26 @@ def test_overlays_check(airdock: Airdock, tmp_path: Path) -> None:
     assert done.err.startswith(
         "overlays: kubectl 1.30 or later is needed, and it is not on PATH. Install it: "
     )
+
+
+def test_check_without_a_cluster(airdock: Airdock, tmp_path: Path) -> None:
+    """One sentence each, and exit code 2; with a cluster it runs in tests/api and tests/e2e."""
+    kubectl = {"kubectl": tools.path("kubectl")}
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "a",
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "clusters": [{"name": "a", "cluster": {"server": "http://127.0.0.1:1"}}],
+    }
+    file = write(tmp_path, "kubeconfig", config)
+    for arguments, path, said in (
+        ([], {}, NO_KUBECTL),
+        (["-f", "missing.yaml"], kubectl, "missing.yaml cannot be read: No such file"),
+        (["--kubeconfig", file], kubectl, "The connection to the server 127.0.0.1:1 was refused"),
+        (["--kubeconfig", file, "--context", "b"], kubectl, 'context "b" does not exist'),
+    ):
+        done = airdock("check", *arguments, path=path)
+        assert (done.code, done.out, done.err.count("\n")) == (2, "", 1), done
+        assert done.err.startswith("check: ")
+        assert said in done.err

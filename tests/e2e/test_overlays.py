@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from scripts.chart import CHART, ROOT
-from scripts.live import RELEASE, Airflow, CommandError, Group, PortForward, Target, examples, probe
+from scripts.check import probe
+from scripts.live import RELEASE, Airflow, CommandError, Group, PortForward, Target, examples
 from scripts.live import overlays as apply
 from scripts.overlays.check import problems
 from scripts.overlays.definitions import merged, paired_values

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from scripts import up
-from scripts.live import Group, Target, TaskInstance, UpError, examples, probe, target
+from scripts.check import probe
+from scripts.check.probe import Finding
+from scripts.live import Group, Target, TaskInstance, UpError, examples, target
 from scripts.live.examples import Result
-from scripts.live.probe import Finding
 
 NATIVE = Target("airdock-native", Path("/nowhere/kubeconfig"), native=True)
 OTHER = Target("somebodys", None, native=False)
