@@ -14,6 +14,13 @@ import pytest
 
 from scripts import up
 from scripts.chart import ROOT
+from scripts.check import tried
+from scripts.check.cluster import Cluster
+from scripts.check.discovery import Served
+from scripts.check.places import Places
+from scripts.check.pods import Probes
+from scripts.check.report import Result
+from scripts.check.wanted import Wanted
 from scripts.live import Target
 from tests.support.waiting import wait_until
 
@@ -79,9 +86,7 @@ def test_a_missing_socket_and_image(target: Target, tmp_path: Path) -> None:
     assert results["image pull"]["result"] == "missing"
     assert "images.registry" in results["image pull"]["wayOut"]
     assert results["DNS"]["result"] == "not tried"
-    assert results["pods of group default"]["result"] == "ok", (
-        "the copy has the labels of the chart's namespace"
-    )
+    assert results["pods of group default"]["result"] == "ok", "the copy is labelled"
     assert results["Docker socket of group default"]["result"] == "missing"
     assert not left(target)
 
@@ -99,4 +104,18 @@ def test_an_interrupted_check_cleans_up(target: Target, sent: signal.Signals) ->
     _, said = process.communicate(timeout=200)
     assert process.returncode == 130
     assert said.strip().endswith("interrupted; the probe pods are deleted")
+    assert not left(target)
+
+
+def test_a_policy_without_effect_is_noticed(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a network plugin that enforces none: the policy selects another pod."""
+    cluster = Cluster(target.context, target.kubeconfig)
+    wanted = Wanted.rendered({}, "airdock", NAMESPACE, True, Served.by(cluster))
+    deny = Probes.deny
+    monkeypatch.setattr(Probes, "deny", lambda self, _: deny(self, "nobody"))
+    with Places.of(cluster, wanted) as places:
+        results = {check.name: check for check in tried.probed(cluster, wanted, places, images=False)}
+    assert results[tried.NETWORK].result is Result.MISSING
+    assert "does not enforce" in results[tried.NETWORK].seen
+    assert results[tried.DNS].result is Result.OK
     assert not left(target)

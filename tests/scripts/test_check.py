@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from scripts.chart import versions
 from scripts.check.cluster import CommandError, stream
 from scripts.check.discovery import Served
 from scripts.check.pods import trouble
@@ -15,7 +16,7 @@ from scripts.check.report import Check, Report, Result, as_json, text
 from scripts.check.tried import CGROUP, USERS, judged, untried
 from scripts.check.wanted import Wanted
 
-SERVED = Served("v1.36.3", {}, ())
+SERVED = Served(versions.KUBERNETES, {}, ())
 DIND = {"workers": {"default": {"mode": "dind", "queues": ["default"], "dind": {"variant": "userNamespace"}}}}
 
 
@@ -108,7 +109,7 @@ def test_the_probe_has_the_image_of_the_values() -> None:
     name = "registry.example.com/mirror/busybox:1.37"
     assert wanted(mirror).probe_image == name
     assert wanted({**mirror, **DIND}).probe_image == name
-    assert wanted({"images": {"xcomSidecar": {"tag": "1.36"}}}).probe_image == "busybox:1.36"
+    assert wanted({"images": {"xcomSidecar": {"tag": "musl"}}}).probe_image == "busybox:musl"
 
 
 def test_a_workload_as_a_pod() -> None:
@@ -151,8 +152,8 @@ def test_the_report() -> None:
 def test_kubectls_answers() -> None:
     assert list(stream('{"a": 1}\n{"b": {}}\n')) == [{"a": 1}, {"b": {}}]
     words = (
-        'Error from server (Forbidden): error when creating "STDIN": pods "a" is forbidden: violates PodSecurity '
-        '"restricted:latest": privileged'
+        'Error from server (Forbidden): error when creating "STDIN": pods "a" is forbidden: violates '
+        'PodSecurity "restricted:latest": privileged'
     )
     assert CommandError(["kubectl"], words).reason.startswith("violates PodSecurity")
     invalid = 'Error from server (Invalid): error when creating "STDIN": Pod "a" is invalid: spec'
