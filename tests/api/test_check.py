@@ -169,7 +169,6 @@ def test_rights_are_those_of_helm(
     ("lost", "said"),
     [
         (("apps", "deployments", "create"), "create deployments.apps"),
-        (("", "configmaps", "patch"), "patch configmaps"),
         (("", "secrets", "list"), "list secrets"),
         # The role of the workers.
         (("", "pods/exec", "create"), "create pods/exec"),
