@@ -101,13 +101,13 @@ def _report(options: argparse.Namespace) -> Report:
 def _of_pods(cluster: Cluster, wanted: Wanted, places: Places, options: argparse.Namespace) -> list[Check]:
     if options.no_pods:
         return [*tried.admitted(cluster, wanted, places, create=False), *tried.untried(wanted, NO_PODS)]
-    if wanted.namespace not in places.labels and not places.may_copy():
+    if wanted.namespace not in places.labels and not places.may_copy:
         reason = (
             f"namespace {wanted.namespace} does not exist, and you may not create and delete namespaces: "
             "have the administrator create it, then try again"
         )
         return [*tried.admitted(cluster, wanted, places, create=False), *tried.untried(wanted, reason)]
-    found = [*tried.admitted(cluster, wanted, places, create=places.may_copy())]
+    found = [*tried.admitted(cluster, wanted, places, create=places.may_copy)]
     try:
         found += tried.probed(cluster, wanted, places, options.images)
     except CommandError as error:

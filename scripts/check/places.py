@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import TracebackType
 
 from scripts.check.cluster import Cluster, CommandError, uninterrupted
@@ -64,6 +65,8 @@ class Places:
         """
         if namespace in self.labels:
             return namespace
+        if not self.may_copy:
+            raise CommandError(["kubectl"], "you may not create and delete namespaces")
         labels = self.pod_security(namespace)
         key = tuple(sorted(labels.items()))
         if key not in self.temporary:
@@ -79,6 +82,7 @@ class Places:
             self._wait_for_account(name)
         return self.temporary[key]
 
+    @cached_property
     def may_copy(self) -> bool:
         """Whether the caller can create a namespace and delete it again."""
         rights = [Right("", "", "namespaces", verb) for verb in ("create", "delete")]

@@ -9,7 +9,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.check.cluster import Cluster, CommandError, uninterrupted
@@ -49,7 +49,7 @@ echo network=reached
 tries=0
 while [ $tries -lt 30 ]; do
   tries=$((tries + 1))
-  reach || reach || {{ echo network=blocked; exit 0; }}
+  reach || reach || reach || reach || {{ echo network=blocked; exit 0; }}
   sleep 1
 done
 echo network=open
@@ -65,6 +65,7 @@ class Probes:
         namespace: where they run.
         image: of their container; it has a shell.
         pull_secrets: as in a pod's spec.
+        user: of the securityContext; empty where the cluster assigns one.
         seconds: how long a pod may take to start.
     """
 
@@ -72,6 +73,7 @@ class Probes:
     namespace: str
     image: str
     pull_secrets: Sequence[Mapping[str, str]] = ()
+    user: Mapping[str, int] = field(default_factory=lambda: {"runAsUser": 65534})
     seconds: float = 120
 
     def __post_init__(self) -> None:
@@ -100,7 +102,7 @@ class Probes:
                 "imagePullSecrets": list(self.pull_secrets),
                 "securityContext": {
                     "runAsNonRoot": True,
-                    "runAsUser": 65534,
+                    **self.user,
                     "seccompProfile": {"type": "RuntimeDefault"},
                 },
                 "containers": [container],

@@ -93,7 +93,8 @@ def of_objects(wanted: Wanted, served: Served) -> set[Right]:
     }
     for manifest in wanted.manifests:
         group = manifest.api_version.rpartition("/")[0]
-        if kind := served.kinds.get((group, manifest.kind)):
+        # The pods of KubernetesExecutor are in a ConfigMap.
+        if manifest.kind != "PodTemplate" and (kind := served.kinds.get((group, manifest.kind))):
             found |= {
                 Right(wanted.place(manifest) if kind.namespaced else "", group, kind.resource, verb)
                 for verb in (*HELM, *WAIT)

@@ -107,7 +107,7 @@ def _admitted(
     try:
         place = places.place(namespace)
     except CommandError as error:
-        seen = f"namespace {namespace} does not exist, and you may create none: {error.reason}"
+        seen = f"namespace {namespace} does not exist, and a copy was refused: {error.reason}"
         return Check(name, Result.NOT_TRIED, seen, "have the administrator create it, then try again", stops)
     bodies = [as_pod(group.pod, f"airdock-check-{group.name}", place) for group in groups]
     refused = refusal(cluster, *bodies)
@@ -116,6 +116,9 @@ def _admitted(
         return Check(name, Result.OK, f"{where} takes them", stops=stops)
     if 'cannot create resource "pods"' in refused:
         return Check(name, Result.NOT_TRIED, f"you may not create pods in namespace {place}", stops=stops)
+    if "security context constraint" in refused:
+        seen = "OpenShift decides by the service account, and the chart's do not exist yet: docs/openshift.md"
+        return Check(name, Result.NOT_TRIED, seen, stops=stops)
     way = "see which policy it is, and exempt the namespace from it or change the values that it names"
     if "PodSecurity" in refused:
         way = f"{PRIVILEGED_WAY}{LEVEL}: privileged"
@@ -132,7 +135,10 @@ def probed(cluster: Cluster, wanted: Wanted, places: Places, images: bool) -> li
         images: whether to pull every image of the values.
     """
     place = places.place(wanted.namespace)
-    with Probes(cluster, place, wanted.probe_image, wanted.pull_secrets) as probes:
+    probes = Probes(cluster, place, wanted.probe_image, wanted.pull_secrets)
+    if wanted.assigned_uids:
+        probes.user = {}
+    with probes:
         probes.start(probes.pod("server", SERVER), probes.pod("user", USER, hostUsers=False))
         found = _Found(wanted, probes, place == wanted.namespace)
         checks = found.server()

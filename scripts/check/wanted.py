@@ -20,6 +20,7 @@ EVERY_MODE: Mapping[str, Any] = {
         "socket": {"mode": "socket", "queues": ["socket"], "socket": {"gid": 999}},
     }
 }
+OPENSHIFT = "security.openshift.io/v1"
 #: Of these, the mode that the chart's own values use.
 OWN = "kubernetes"
 
@@ -58,6 +59,7 @@ class Wanted:
         namespace: where Helm would install it.
         manifests: what Helm would install.
         given: whether the user gave the values; otherwise they are EVERY_MODE.
+        assigned_uids: whether the cluster assigns uids to pods, as OpenShift does.
     """
 
     values: Mapping[str, Any]
@@ -65,6 +67,7 @@ class Wanted:
     namespace: str
     manifests: Manifests
     given: bool
+    assigned_uids: bool = False
 
     @classmethod
     def rendered(
@@ -83,7 +86,8 @@ class Wanted:
             kube_version=served.version if served.minor >= served.oldest else KUBE_VERSIONS[0],
             api_versions=served.api_versions,
         )
-        return cls(values, release, namespace, Manifests.parse(text, "what the chart renders to"), given)
+        manifests = Manifests.parse(text, "what the chart renders to")
+        return cls(values, release, namespace, manifests, given, OPENSHIFT in served.api_versions)
 
     @cached_property
     def groups(self) -> Sequence[Group]:

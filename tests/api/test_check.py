@@ -229,6 +229,25 @@ def test_an_installer_without_cluster_rights(control_plane: ControlPlane, as_use
     assert "tasks.quota.enabled: false" in tasks["wayOut"]
 
 
+def test_somebody_without_rights_creates_nothing(
+    control_plane: ControlPlane, as_user: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pods are not tried, and the table says why."""
+    kinds = ("namespaces", "pods")
+    before = {kind: control_plane.admin.request("GET", f"/api/v1/{kind}")["items"] for kind in kinds}
+    config = str(as_user("guest"))
+    assert command.main(["--kubeconfig", config, "--namespace", "check-guest", "--format", "json"]) == 1
+    answer = Answer(1, json.loads(capsys.readouterr().out))
+    for name in ("image pull", "network policies", "pods of group dind", "Docker socket of group socket"):
+        assert answer.result(name) == "not tried", answer.checks[name]
+    assert "cannot create resource" in answer.checks["DNS"]["seen"]
+    assert answer.result("rights in check-guest") == "missing"
+    after = {kind: control_plane.admin.request("GET", f"/api/v1/{kind}")["items"] for kind in kinds}
+    assert {kind: len(found) for kind, found in after.items()} == {
+        kind: len(found) for kind, found in before.items()
+    }
+
+
 def test_grants_need_escalate_and_bind(control_plane: ControlPlane, as_user: Any, check: Any) -> None:
     """A Role may grant what its author lacks, if he has `escalate`; a binding, if he has `bind`."""
     namespace, user = "check-escalate", "escalator"

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from scripts.chart import versions
+from scripts.check import rights
 from scripts.check.cluster import CommandError, stream
-from scripts.check.discovery import Served
+from scripts.check.discovery import Kind, Served
 from scripts.check.pods import trouble
 from scripts.check.probe import Sockets, as_pod
 from scripts.check.report import Check, Report, Result, as_json, text
@@ -67,6 +68,14 @@ def test_without_values_each_mode_is_looked_at() -> None:
     assert [(group.mode, group.namespace) for group in executor.groups] == [
         ("kubernetes", "airdock-executor")
     ]
+
+
+def test_pods_of_the_executor_are_no_objects() -> None:
+    """They are in a ConfigMap: Helm needs no right on PodTemplates."""
+    served = Served(versions.KUBERNETES, {("", "PodTemplate"): Kind("podtemplates", True)}, ())
+    release = wanted({"executor": "KubernetesExecutor"})
+    assert release.manifests.all("PodTemplate")
+    assert "podtemplates" not in {right.resource for right in rights.of_objects(release, served)}
 
 
 def test_what_needs_user_namespaces() -> None:
