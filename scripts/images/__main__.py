@@ -15,10 +15,11 @@ def _list() -> None:
     """Print each image, where it is in the cache, and its size."""
     official = choose_official()
     print(f"{'official images of docker.io' if official else 'stand-ins, built here'}:")
+    width = max(len(image.reference) for image in IMAGES) + 2
     for image in IMAGES:
         path = image_path(image, official)
         state = f"{Layout(path).size / 1e6:.0f} MB  {path}" if path.is_dir() else "not built"
-        print(f"{image.reference:32}{state}")
+        print(f"{image.reference:{width}}{state}")
 
 
 def _chosen(names: list[str]) -> tuple[Image, ...]:

@@ -21,7 +21,6 @@ from tests.e2e.native_cluster.support import (
     ENVIRONMENT,
     IMAGE,
     STATE,
-    WARM_SECONDS,
     cluster,
     docker,
     everything_on_the_node,
@@ -42,7 +41,7 @@ pytestmark = needs_root
 def test_the_host_is_the_same_after_down() -> None:
     stop()
     before = host_state.snapshot()
-    assert start() < WARM_SECONDS
+    start()
     push_image()
     docker("run", "--detach", "--name", "paused", IMAGE, "sleep", "1000")
     docker("pause", "paused")  # On cgroup v1 it could not be killed like this.

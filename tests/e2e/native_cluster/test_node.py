@@ -70,9 +70,9 @@ class TestNode:
         done = cluster("status")
         assert (done.returncode, done.stdout) == (0, "Ready\n")
 
-    def test_a_second_up_is_quick_and_changes_nothing(self) -> None:
+    def test_a_second_up_changes_nothing(self) -> None:
         process = node_process()
-        assert start() < 5
+        start()
         assert node_process() == process
 
     def test_a_pod_runs_an_image_of_the_registry_under_its_docker_io_name(self) -> None:
