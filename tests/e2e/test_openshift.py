@@ -13,7 +13,8 @@ import pytest
 
 from scripts import up
 from scripts.chart import CHART, load_yaml
-from scripts.live import RELEASE, CommandError, Group, Target, examples, probe
+from scripts.check import probe
+from scripts.live import RELEASE, CommandError, Group, Target, examples
 from scripts.overlays.definitions import merged
 from tests.e2e.conftest import QUICK, starting, wait_until
 from tests.e2e.test_overlays import airflow_of

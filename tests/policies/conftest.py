@@ -40,3 +40,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     if total["mutants"]:
         line = f"Policies: {total['caught']} of {total['mutants']} weakenings of the chart are caught"
         terminalreporter.write_line(line)
+
+
+@pytest.fixture(autouse=True)
+def width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lint prints does not depend on the terminal of the run."""
+    monkeypatch.setenv("COLUMNS", "120")
