@@ -31,7 +31,7 @@ test: .venv/installed ## all that needs no cluster
 	.venv/bin/mypy --python-version 3.10 charts/airdock/files/docker_gateway
 	.venv/bin/yamllint --strict .
 	.tools/bin/actionlint -shellcheck= -pyflakes=
-	$(within) 1500 --numprocesses auto --maxschedchunk 1 --timeout 900 --ignore tests/api --ignore tests/cgroup2 --ignore tests/e2e --ignore tests/images tests
+	$(within) 900 --numprocesses auto --maxschedchunk 1 --timeout 900 --ignore tests/api --ignore tests/cgroup2 --ignore tests/e2e --ignore tests/images tests
 
 test-api: .venv/installed ## the manifests against a real API server, without a kubelet
 	@$(run) scripts.tools etcd kube-apiserver kube-controller-manager helm

@@ -183,6 +183,10 @@ def missing(client: Client, manifest: Object) -> bool:
 # Volumes of the cluster
 
 
+#: Less than other tests' claims without a class ask for: the controller would bind these.
+SMALL = "16Mi"
+
+
 def free_volume(installed: Installed, name: str, **spec: Any) -> None:
     """A volume that nobody uses."""
     installed.plane.admin.apply(
@@ -191,7 +195,7 @@ def free_volume(installed: Installed, name: str, **spec: Any) -> None:
             "kind": "PersistentVolume",
             "metadata": {"name": name, "labels": {"volume": name}},
             "spec": {
-                "capacity": {"storage": "1Gi"},
+                "capacity": {"storage": SMALL},
                 "accessModes": ["ReadWriteOnce"],
                 "nfs": {"server": "10.0.0.7", "path": "/payroll"},
                 **spec,
@@ -224,7 +228,7 @@ def test_free_volume_of_the_cluster(installed: Installed, worker: Client, how: s
 
     def stealing(namespace: str) -> Object:
         found = made("PersistentVolumeClaim", namespace, name, annotations=annotations)
-        found["spec"].update(spec)
+        found["spec"].update(spec, resources={"requests": {"storage": SMALL}})
         return found
 
     said = refusal(lambda: worker.create(stealing(TASKS)))
