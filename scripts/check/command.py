@@ -111,6 +111,5 @@ def _of_pods(cluster: Cluster, wanted: Wanted, places: Places, options: argparse
     try:
         found += tried.probed(cluster, wanted, places, options.images)
     except CommandError as error:
-        missed = [check for check in tried.untried(wanted, error.reason) if "socket" not in check.name]
-        found += missed
+        found += tried.unprobed(wanted, error.reason, tried.PULL, *tried.AFTER_PULL)
     return [*found, *tried.docker_sockets(cluster, wanted, places)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 import time
 from collections.abc import Mapping
@@ -40,9 +41,9 @@ class Places:
         found: dict[str, Mapping[str, str] | None] = {}
         for name in wanted.namespaces:
             try:
-                answer = cluster.kubectl("get", "namespace", name, "--ignore-not-found", "-o", "name")
+                answer = cluster.kubectl("get", "namespace", name, "--ignore-not-found", "-o", "json")
                 if answer.strip():
-                    found[name] = cluster.get("namespace", name)["metadata"].get("labels") or {}
+                    found[name] = json.loads(answer)["metadata"].get("labels") or {}
             except CommandError:  # An administrator created it for somebody who may not read it.
                 found[name] = None
         return cls(cluster, wanted, found)

@@ -20,6 +20,8 @@ PULL, DNS, CGROUP, USERS, NETWORK = (
     "user namespaces",
     "network policies",
 )
+#: What the probe pods find out once their image is there.
+AFTER_PULL = (DNS, CGROUP, USERS, NETWORK)
 PRIVILEGED_WAY = (
     "set workers.<name>.namespace: the chart creates it with the level that the mode needs. Or have the "
     "administrator label the namespace with "
@@ -27,18 +29,18 @@ PRIVILEGED_WAY = (
 
 
 def untried(wanted: Wanted, reason: str) -> list[Check]:
-    """The same checks, none of them tried."""
-    names = [PULL, DNS, CGROUP, USERS, NETWORK]
-    found = [Check(name, Result.NOT_TRIED, reason) for name in names]
-    found = [replace(each, stops=_stops(each.name, wanted)) for each in found]
-    return [
-        *found,
-        *(
-            Check(_socket_name(group), Result.NOT_TRIED, reason, stops=frozenset({group.mode}))
-            for group in wanted.groups
-            if group.sockets
-        ),
+    """The same checks but for dry runs, none of them tried."""
+    sockets = [
+        Check(_socket_name(group), Result.NOT_TRIED, reason, stops=frozenset({group.mode}))
+        for group in wanted.groups
+        if group.sockets
     ]
+    return [*unprobed(wanted, reason, PULL, *AFTER_PULL), *sockets]
+
+
+def unprobed(wanted: Wanted, reason: str, *names: str) -> list[Check]:
+    """Checks of probe pods, by their names, that were not tried."""
+    return [Check(name, Result.NOT_TRIED, reason, stops=_stops(name, wanted)) for name in names]
 
 
 def _stops(name: str, wanted: Wanted) -> frozenset[str]:
@@ -174,7 +176,7 @@ class _Found:
             return self._not_pulled(why)
         if kind or not in_time:
             why = why or f"no answer within {probes.seconds:.0f} s"
-            rest = untried(self.wanted, "the probe pod did not run")[1:5]
+            rest = unprobed(self.wanted, "the probe pod did not run", *AFTER_PULL)
             return [self._check(PULL, Result.NOT_TRIED, f"the probe pod did not run: {why}"), *rest]
         address = state["status"].get("podIP", "")
         node = state["spec"].get("nodeName", "")
@@ -187,7 +189,7 @@ class _Found:
         ]
 
     def _not_pulled(self, why: str) -> list[Check]:
-        rest = untried(self.wanted, "no image for the probe pod")[1:5]
+        rest = unprobed(self.wanted, "no image for the probe pod", *AFTER_PULL)
         if self.probes.pull_secrets and not self.real:
             seen = f"{why}. The pull Secrets of the values are not in a namespace that does not exist yet"
             way = "create the namespace and the Secrets, then try again"
@@ -283,7 +285,8 @@ class _Found:
             }
 
         def settled() -> bool:
-            return bool(pulled()) and "ContainerCreating" not in pulled().values()
+            reasons = pulled().values()
+            return bool(reasons) and "ContainerCreating" not in reasons
 
         in_time = probes.wait(settled, 480)
         found = pulled()

@@ -17,7 +17,7 @@ from scripts.chart import CHART, HELM3, HELM4, ROOT
 from scripts.check import command, rights
 from scripts.check.cluster import Cluster
 from scripts.check.discovery import Served
-from scripts.check.rights import Right
+from scripts.check.rights import Grant, Right
 from scripts.check.wanted import Wanted
 from tests.api.conftest import make_namespace
 from tests.api.control_plane import ControlPlane, Refused
@@ -128,25 +128,27 @@ def helm(
     return ""
 
 
+def derived(plane: ControlPlane, namespace: str) -> tuple[dict[str, Any], set[Right], list[Grant]]:
+    """Create a release's namespaces; give its values, Helm's rights for its objects, and what it grants."""
+    for each in (namespace, f"{namespace}-airdock-tasks"):
+        make_namespace(plane, each)
+    values = {**STORES, "tasks": {"createNamespace": False}}
+    served = Served.by(Cluster("", plane.kubeconfig))
+    wanted = Wanted.rendered(values, "airdock", namespace, True, served)
+    return values, rights.of_objects(wanted, served), list(rights.of_grants(wanted))
+
+
 @pytest.mark.parametrize("which", [HELM4, HELM3])
 def test_rights_are_those_of_helm(
     control_plane: ControlPlane, as_user: Any, check: Any, tmp_path: Path, which: str
 ) -> None:
     """With what the check asks for, and nothing else, Helm installs, upgrades and uninstalls."""
     user, namespace = f"installer-{which}", f"check-{which}"
-    tasks = f"{namespace}-airdock-tasks"
-    for each in (namespace, tasks):
-        make_namespace(control_plane, each)
-    values = {**STORES, "tasks": {"createNamespace": False}}
-    cluster = Cluster("", control_plane.kubeconfig)
-    served = Served.by(cluster)
-    wanted = Wanted.rendered(values, "airdock", namespace, True, served)
-    needed = rights.of_objects(wanted, served)
-    for grant in rights.of_grants(wanted):
-        needed |= grant.rights
+    values, of_objects, grants = derived(control_plane, namespace)
+    granted = set().union(*(grant.rights for grant in grants))
+    needed = of_objects | granted
     # Without `--wait` Helm does not watch.
     least = {right for right in needed if right.verb not in rights.WAIT or right.resource == "secrets"}
-    granted = {right for grant in rights.of_grants(wanted) for right in grant.rights}
     allow(control_plane, user, least | granted)
     config = as_user(user)
     client = control_plane.user(user)
@@ -185,13 +187,8 @@ def test_a_missing_right_is_named(
     """And Helm fails without it."""
     namespace = "check-lacking"
     user = f"lacking-{lost[1].replace('/', '-')}"
-    for each in (namespace, f"{namespace}-airdock-tasks"):
-        make_namespace(control_plane, each)
-    values = {**STORES, "tasks": {"createNamespace": False}}
-    cluster = Cluster("", control_plane.kubeconfig)
-    served = Served.by(cluster)
-    wanted = Wanted.rendered(values, "airdock", namespace, True, served)
-    needed = rights.of_objects(wanted, served).union(*(grant.rights for grant in rights.of_grants(wanted)))
+    values, of_objects, grants = derived(control_plane, namespace)
+    needed = of_objects.union(*(grant.rights for grant in grants))
     allow(
         control_plane,
         user,
@@ -251,18 +248,12 @@ def test_somebody_without_rights_creates_nothing(
 def test_grants_need_escalate_and_bind(control_plane: ControlPlane, as_user: Any, check: Any) -> None:
     """A Role may grant what its author lacks, if he has `escalate`; a binding, if he has `bind`."""
     namespace, user = "check-escalate", "escalator"
-    for each in (namespace, f"{namespace}-airdock-tasks"):
-        make_namespace(control_plane, each)
-    values = {**STORES, "tasks": {"createNamespace": False}}
-    cluster = Cluster("", control_plane.kubeconfig)
-    served = Served.by(cluster)
-    wanted = Wanted.rendered(values, "airdock", namespace, True, served)
-    needed = rights.of_objects(wanted, served)
+    values, needed, grants = derived(control_plane, namespace)
     allow(control_plane, user, needed)
     client = control_plane.user(user)
     wait_until(lambda: client.may("get", "services", namespace), 30, "the rights hold")
     assert check(as_user(user), namespace, values).code == 1
-    allow(control_plane, user, needed | {grant.instead for grant in rights.of_grants(wanted)})
+    allow(control_plane, user, needed | {grant.instead for grant in grants})
     wait_until(
         lambda: client.may("bind", "roles", namespace, group="rbac.authorization.k8s.io",
                            name="airdock-create-secrets"),
