@@ -150,7 +150,7 @@ def test_fixed_settings_are_the_gateways_own() -> None:
 @pytest.mark.parametrize("group", ["default", "node"])
 def test_defaults_of_chart_and_gateway_are_the_same(group: str) -> None:
     values = overlaid(SOCKET, {"workers": {"default": {"mode": "kubernetes", "queues": ["default"]}}})
-    found = written(render(values), group)
+    found = written(render(overlaid(values, {"tasks": {"blockNodeScaleDown": False}})), group)
     for path, default in DEFAULTS.items():
         value = at(found, path)
         if path in SAFER:
@@ -271,7 +271,7 @@ def test_groups_of_one_namespace_may_have_other_pods() -> None:
     """The Docker gateway's, and those of the Kubernetes operators by the hook."""
     pod, labels, note = {"nodeSelector": {"gpu": "yes"}}, {"cost": "gpu"}, {"note": "$(HOME)"}
     gpu = {"queues": ["gpu"], "tasks": {"pod": pod, "podLabels": labels, "podAnnotations": note}}
-    manifests = render({"workers": {"gpu": gpu}})
+    manifests = render({"workers": {"gpu": gpu}, "tasks": {"blockNodeScaleDown": False}})
     assert written(manifests, "gpu")["tasks"]["pod"] == pod
     assert written(manifests, "default")["tasks"]["pod"] == {}
     hooks = {}

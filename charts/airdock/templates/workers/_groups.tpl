@@ -16,6 +16,9 @@ that all templates of the chart share. They are stored as text, so no template c
 {{- /* A volume has one source: the group's replaces the default one, whatever its kind. */ -}}
 {{- with ($group.dind | default dict).dataVolume }}{{ $_ := set $merged.dind "dataVolume" . }}{{ end -}}
 {{- $_ := set $merged "tasks" (include "airdock.groupTasks" (dict "root" $ "own" (list $.Values.workerDefaults.tasks $group.tasks)) | fromJson) -}}
+{{- range $block := list $merged $merged.tasks -}}
+{{- $_ := set $block "podAnnotations" (include "airdock.overlay" (list (include "airdock.nodeAnnotations" $block | fromJson) $block.podAnnotations) | fromJson) -}}
+{{- end -}}
 {{- $_ := set $merged "executor" ($merged.executor | default (splitList "," $.Values.executor | first)) -}}
 {{- $executor := include (printf "airdock.executor.%s.facts" $merged.executor) $ | fromYaml -}}
 {{- range $key, $value := $executor.group }}{{ $_ := set $merged $key $value }}{{ end -}}

@@ -28,6 +28,8 @@ unless `name` is given).
 {{- if hasKey $c "Error" }}{{ fail $c.Error }}{{ end -}}
 {{- $values := $c.values -}}
 {{- $scope := dict "root" $root "component" ($c.component | default $c.name) "name" $c.name "namespace" $c.namespace -}}
+{{- $selector := include "airdock.overlay" (list (include "airdock.selectorLabels" $scope | fromYaml) $c.labels) | fromJson -}}
+{{- if include "airdock.replicated" $values }}{{ $_ := set $c "affinity" (include "airdock.spread" $selector | fromJson) }}{{ end -}}
 {{- include "airdock.serviceAccount" (merge (dict "values" $values) $scope) -}}
 ---
 apiVersion: apps/v1
@@ -60,10 +62,7 @@ spec:
   {{- end }}
   selector:
     matchLabels:
-      {{- include "airdock.selectorLabels" $scope | nindent 6 }}
-      {{- with $c.labels }}
-      {{- toYaml . | nindent 6 }}
-      {{- end }}
+      {{- toYaml $selector | nindent 6 }}
   template:
     {{- include "airdock.pod" (dict "root" $root "component" $c "scope" $scope) | nindent 4 }}
   {{- with $c.claims }}
