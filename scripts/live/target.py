@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
 
 from scripts import tools
 from scripts.check.cluster import Cluster, CommandError, KubeError, run
@@ -113,25 +118,69 @@ class Target(Cluster):
 
 
 def current_context() -> Target | None:
-    """Give the cluster of the current kube context, maybe the native one, if there is one and it answers."""
-    if not os.environ.get("KUBECONFIG") and not (Path.home() / ".kube" / "config").exists():
+    """Give the cluster of the current kube context, maybe the native one. No cluster is asked."""
+    context, cluster = _current(*_kubeconfigs())
+    if not context:
         return None
-    kubectl = str(tools.path("kubectl"))
-    try:
-        context = run([kubectl, "config", "current-context"], timeout=20).strip()
-        run([kubectl, "get", "--raw=/readyz", "--request-timeout=10s"], timeout=20)
-        if os.access(KUBECONFIG, os.R_OK) and _authority() == _authority(f"--kubeconfig={KUBECONFIG}"):
-            return native_cluster()
-    except CommandError:
-        return None
+    own = _current(KUBECONFIG)[1] if os.access(KUBECONFIG, os.R_OK) else {}
+    # Each cluster has its own CA, whatever a context is called.
+    if own and own.get(_AUTHORITY) == cluster.get(_AUTHORITY):
+        return native_cluster()
     return Target(context, None, native=False)
 
 
-def _authority(*options: str) -> str:
-    """Give the CA of the cluster that kubectl would reach: each has its own, whatever a context is called."""
-    kubectl = str(tools.path("kubectl"))
-    path = "jsonpath={.clusters[0].cluster.certificate-authority-data}"
-    return run([kubectl, *options, "config", "view", "--minify", "--raw", "-o", path], timeout=20)
+_AUTHORITY = "certificate-authority-data"
+
+
+def _kubeconfigs() -> list[Path]:
+    """Give the files that kubectl reads."""
+    given = os.environ.get("KUBECONFIG", "").split(os.pathsep)
+    return [Path(each) for each in given if each] or [Path.home() / ".kube" / "config"]
+
+
+def _current(*files: Path) -> tuple[str, dict[str, Any]]:
+    """Give the name and the cluster of the current context; of two entries with one name the first counts.
+
+    Not by `kubectl config view`: the kubectl of Google Cloud's SDK asks the cluster for its version first.
+
+    Raises:
+        UpError: a file is no kubeconfig.
+    """
+    current = ""
+    found: dict[str, dict[str, Any]] = {"contexts": {}, "clusters": {}}
+    for file in files:
+        try:
+            content = yaml.safe_load(file.read_text()) if file.is_file() else None
+            for kind, entries in found.items():
+                for entry in (content or {}).get(kind) or ():
+                    entries.setdefault(entry["name"], entry[kind.removesuffix("s")])
+            current = current or (content or {}).get("current-context") or ""
+        except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+            raise UpError(f"{file} is no kubeconfig: {error}") from error
+    context = found["contexts"].get(current, {})
+    return current, found["clusters"].get(context.get("cluster"), {})
+
+
+def local(target: Target) -> bool:
+    """Whether a context is of a cluster on this machine: a name of a known kind, and an address that is near.
+
+    A name alone says nothing: anybody can call a context kind-production.
+    """
+    host = urlsplit(_current(*_kubeconfigs())[1].get("server", "")).hostname or ""
+    try:
+        near = not ipaddress.ip_address(host).is_global
+    except ValueError:
+        near = host == "localhost" or host.endswith(".internal")  # Docker Desktop's and k3d's.
+    return near and bool(LOCAL.match(target.context))
+
+
+def answers(target: Target) -> bool:
+    """Whether the cluster's API server is ready."""
+    try:
+        target.kubectl("get", "--raw=/readyz", "--request-timeout=10s", timeout=20)
+    except CommandError:
+        return False
+    return True
 
 
 def native_cluster() -> Target:
@@ -142,8 +191,8 @@ def native_cluster() -> Target:
 def choose() -> Target:
     """Give the cluster that $CLUSTER names (native or current).
 
-    Without it: the current context's if its name is that of a local one, the native one if there is none that
-    answers.
+    Without it: the current context's if it is a local one that answers, the native one if there is none. No
+    other cluster is asked for anything.
 
     Raises:
         UpError: $CLUSTER is something else, or "current" and there is none; or it is not set, and the current
@@ -153,14 +202,16 @@ def choose() -> Target:
     if wanted not in ("", "native", "current"):
         raise UpError(f"CLUSTER={wanted} is not known: use CLUSTER=native, CLUSTER=current, or neither.")
     found = None if wanted == "native" else current_context()
+    if found and not (wanted or found.native or local(found)):
+        raise UpError(
+            f"The current kube context {found.context} may be a cluster that others use: set CLUSTER=current "
+            "to use it, or CLUSTER=native to start a cluster on this machine."
+        )
+    if found and not answers(found):
+        found = None
     if found is None and wanted == "current":
         raise UpError(
             "CLUSTER=current, but the current kube context is missing or does not answer: "
             "check `kubectl get nodes`, or leave CLUSTER out to start a cluster on this machine."
-        )
-    if found and not (wanted or found.native or LOCAL.match(found.context)):
-        raise UpError(
-            f"The current kube context {found.context} may be a cluster that others use: set CLUSTER=current "
-            "to use it, or CLUSTER=native to start a cluster on this machine."
         )
     return found or native_cluster()

@@ -167,9 +167,12 @@ def on_path(tool: Tool) -> Path | None:
     found = shutil.which(tool.name, path=os.pathsep.join(places))
     if found is None:
         return None
+    # Without a cluster: the kubectl of Google Cloud's SDK asks the current one for its version.
+    environment = os.environ | {"KUBECONFIG": os.devnull}
+    command = [found, *tool.version_command]
     try:
         shown = subprocess.run(
-            [found, *tool.version_command], capture_output=True, text=True, timeout=20, check=True
+            command, capture_output=True, text=True, timeout=20, check=True, env=environment
         )
     except (OSError, subprocess.SubprocessError):
         return None

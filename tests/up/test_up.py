@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import socketserver
+import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,45 +47,69 @@ class TestChoice:
         assert "CLUSTER=kind is not known" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
-        ("context", "local"),
+        ("context", "address", "used"),
         [
-            ("kind-airdock", True),
-            ("k3d-dev", True),
-            ("minikube", True),
-            ("docker-desktop", True),
-            ("rancher-desktop", True),
-            ("somebodys", False),
-            ("minikube-of-production", False),
-            ("arn:aws:eks:eu-central-1:1:cluster/kind-prod", False),
+            ("kind-airdock", "127.0.0.1", True),
+            ("k3d-dev", "0.0.0.0", True),
+            ("minikube", "localhost", True),
+            ("docker-desktop", "127.0.0.1", True),
+            ("rancher-desktop", "127.0.0.1", True),
+            ("somebodys", "127.0.0.1", False),
+            ("minikube-of-production", "127.0.0.1", False),
+            ("arn:aws:eks:eu-central-1:1:cluster/kind-prod", "127.0.0.1", False),
+            ("kind-production", "8.8.8.8", False),
+            ("kind-production", "api.production.example.com", False),
         ],
     )
     def test_a_cluster_that_nobody_named_is_left_alone(
-        self, monkeypatch: pytest.MonkeyPatch, context: str, local: bool
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, context: str, address: str, used: bool
     ) -> None:
-        found = Target(context, None, native=False)
-        monkeypatch.delenv("CLUSTER", raising=False)
-        monkeypatch.setattr(target, "current_context", lambda: found)
-        if local:
-            assert target.choose() is found
-        else:
-            with pytest.raises(UpError, match=r"set CLUSTER=current .* or CLUSTER=native"):
-                target.choose()
+        """Not even a connection: kubectl would give the address the user's token."""
+        with socketserver.TCPServer(("127.0.0.1", 0), Hangs) as server:
+            Hangs.connections = 0
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            port = server.server_address[1]
+            file = kubeconfig(tmp_path / "users", context, "", f"https://{address}:{port}")
+            monkeypatch.setenv("KUBECONFIG", str(file))
+            monkeypatch.setattr(target, "KUBECONFIG", tmp_path / "there is none")
+            monkeypatch.delenv("CLUSTER", raising=False)
+            if used:
+                # It has no TLS, so it does not answer.
+                assert target.choose().native
+                assert Hangs.connections > 0
+            else:
+                with pytest.raises(UpError, match=r"set CLUSTER=current .* or CLUSTER=native"):
+                    target.choose()
+                assert Hangs.connections == 0
+            server.shutdown()
+        found = target.current_context()
+        assert found and found.context == context
+        monkeypatch.setattr(target, "answers", lambda _: True)
         monkeypatch.setenv("CLUSTER", "current")
-        assert target.choose() is found
+        assert target.choose() == found
         monkeypatch.setenv("CLUSTER", "native")
         assert target.choose().native
 
 
-def kubeconfig(path: Path, context: str, authority: str) -> Path:
+class Hangs(socketserver.BaseRequestHandler):
+    """Counts connections, and ends each."""
+
+    connections = 0
+
+    def handle(self) -> None:
+        type(self).connections += 1
+
+
+def kubeconfig(path: Path, context: str, authority: str, server: str = "https://127.0.0.1:6443") -> Path:
     """Write one whose cluster has this CA; give its path."""
     data = base64.b64encode(authority.encode()).decode()
-    cluster = {"server": "https://127.0.0.1:6443", "certificate-authority-data": data}
+    cluster = {"server": server, "certificate-authority-data": data}
     content = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": context,
         "contexts": [{"name": context, "context": {"cluster": "c", "user": "u"}}],
-        "users": [{"name": "u", "user": {}}],
+        "users": [{"name": "u", "user": {"token": "theirs"}}],
         "clusters": [{"name": "c", "cluster": cluster}],
     }
     path.write_text(json.dumps(content))
@@ -103,12 +129,7 @@ def test_the_native_cluster_is_known_by_its_authority(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, context: str, authority: str, native: bool
 ) -> None:
     """Also where KUBECONFIG names it, as `make up` tells its user to; a name says nothing."""
-    ask = target.run
-
-    def answers(command: list[str], *arguments: Any, **options: Any) -> str:
-        return "ok" if "--raw=/readyz" in command else ask(command, *arguments, **options)
-
-    monkeypatch.setattr(target, "run", answers)
+    monkeypatch.setattr(target, "answers", lambda _: True)
     monkeypatch.setattr(target, "KUBECONFIG", kubeconfig(tmp_path / "native", target.CONTEXT, "native"))
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "users", context, authority)))
     monkeypatch.setenv("CLUSTER", "current")
