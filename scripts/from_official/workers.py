@@ -97,17 +97,21 @@ def _celery(source: Source, result: Result, pods: Pods, replicas: Any) -> None:
 
 
 def _scaled(source: Source, result: Result, path: Path, here: str) -> bool:
-    """A fixed number of workers in the place of KEDA or of an HPA."""
+    """Autoscaling by KEDA in the place of KEDA or of an HPA."""
     for name in ("keda", "hpa"):
         scaler = source.block(*path, name)
         if scaler.get("enabled"):
-            least, most = scaler.get("minReplicaCount") or 0, scaler.get("maxReplicaCount")
-            number = max(1, int(least))
-            result.put(f"{here}.replicas", number, (*path, name))
+            found = {"enabled": True, "min": int(scaler.get("minReplicaCount") or 0)}
+            if most := scaler.get("maxReplicaCount"):
+                found["max"] = int(most)
+            if cooldown := scaler.get("cooldownPeriod"):
+                found["cooldownSeconds"] = int(cooldown)
+            result.put(f"{here}.autoscaling", found, (*path, name))
+            result.values["workers"][here.removeprefix("workers.")].pop("replicas", None)
             text = (
-                f"{'.'.join(path)}.{name}: the chart does not scale workers. `{here}.replicas` is {number}, "
-                f"the minimum; the maximum was {most}. Or set it to null, and write your ScaledObject or "
-                "HorizontalPodAutoscaler to `extraObjects`."
+                f"{'.'.join(path)}.{name}: `{here}.autoscaling` scales by the group's running and queued "
+                "tasks. Queries, triggers and behaviors of your own are left out, and KEDA must be installed "
+                "(docs/autoscaling.md)."
             )
             result.decide(text)
             return True

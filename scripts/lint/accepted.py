@@ -176,6 +176,14 @@ ACCEPTED: tuple[Acceptance, ...] = (
         )
     ),
     Acceptance(
+        "rbac-beside-secrets",
+        "workers.<name>.autoscaling: the autoscaler marks busy workers by an annotation of their pods. An "
+        "admission policy rejects every other change by its account.",
+        kind="Role",
+        name="-autoscaler",
+        component="autoscaler",
+    ),
+    Acceptance(
         "rbac-exec",
         "Mode kubernetes: KubernetesPodOperator uses exec to read a task's XCom from its sidecar.",
         kind="Role",

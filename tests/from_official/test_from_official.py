@@ -81,7 +81,10 @@ def test_celery() -> None:
     }
     assert defaults["env"] == {"OMP_NUM_THREADS": "4"}
     assert defaults["concurrency"] == 8
-    assert values["workers"]["default"] == {"queues": ["default"], "replicas": 2}
+    assert values["workers"]["default"] == {
+        "queues": ["default"],
+        "autoscaling": {"enabled": True, "min": 2, "max": 20},
+    }
     assert values["workers"]["high-mem"] == {
         "queues": ["highmem", "huge"],
         "replicas": 3,
@@ -102,7 +105,6 @@ def test_celery() -> None:
     said = " ".join(result.decisions)
     for word in (
         "workers.keda: ",
-        "maximum was 20",
         "broker.keys.resultBackend",
         "dags.git.dags.knownHosts",
         "dockersock",
@@ -230,7 +232,7 @@ def test_both_executors() -> None:
     values = result.values
     assert values["workers"]["default"] is None
     assert values["workers"]["fast"] == {"queues": ["default"], "replicas": 2}
-    assert values["workers"]["slow"]["replicas"] == 1
+    assert values["workers"]["slow"]["autoscaling"] == {"enabled": True, "min": 0, "max": 5}
     assert values["workers"]["kubernetes"] == {"queues": ["kubernetes"], "executor": "KubernetesExecutor"}
     assert values["workerDefaults"]["mode"] == "dind"
     assert values["dags"]["volume"] == {"persistentVolumeClaim": {"claimName": "dags"}}

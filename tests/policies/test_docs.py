@@ -28,6 +28,8 @@ POOLED = {
     ("database-cleanup", "pooler", 6432),
     ("pooler", "postgres", 5432),
 }
+#: With workers.<name>.autoscaling.
+AUTOSCALED = {("autoscaler", "postgres", 5432), ("autoscaler", "pooler", 6432)}
 FENCED = [scenario for scenario in ALL if scenario.effective["networkPolicy"]["enabled"]]
 
 
@@ -47,6 +49,7 @@ def test_flows_are_exact(scenario: Scenario) -> None:
     flows = FLOWS
     if "pooler" in there:
         flows = {flow for flow in FLOWS if flow[1] != "postgres"} | POOLED
+    flows |= {flow for flow in AUTOSCALED if ("pooler" in there) == (flow[1] == "pooler")}
     ports = {port for _, _, port in FLOWS | POOLED} | {2375, 80}
     found = {
         (source, target, port)

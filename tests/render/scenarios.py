@@ -11,6 +11,7 @@ from typing import Any
 from scripts.chart import CHART, HELM4, KUBE_VERSIONS, Manifests, load_yaml, render
 from tests.render.values import (
     ATTACHED,
+    AUTOSCALED,
     BOTH_EXECUTORS,
     DIND,
     DIND_FULL,
@@ -201,6 +202,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         load_yaml((EXAMPLES / "values" / "sign-on.yaml").read_text(), "sign-on.yaml")[0],
         external=OIDC_SECRETS,
     ),
+    Scenario("autoscaling", AUTOSCALED),
     Scenario("pooler", {**POOLER, "podDisruptionBudget": {"enabled": True}}),
     Scenario("pooler-url", overlaid(EXTERNAL_STORES, POOLER), external=STORES_SECRETS),
     Scenario(

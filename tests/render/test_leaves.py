@@ -133,6 +133,14 @@ BASES: dict[str, dict[str, Any]] = {
         "auth": {"manager": "fab", "users": {"sample": {"roles": ["Viewer"], "secret": "sample"}}},
     },
     "pooler": {"database": {"pooler": {"enabled": True}}},
+    "autoscaled": {
+        "workerDefaults": {"autoscaling": {"enabled": True, "max": 900}},
+        "controlPlane": {
+            name: {"autoscaling": {"enabled": True, "max": 900}}
+            for name in ("apiServer", "scheduler", "dagProcessor", "triggerer")
+        },
+    },
+    "autoscaled-group": {"workers": {"sample": {"autoscaling": {"enabled": True, "max": 900}}}},
     "pools": {"airflow": {"pools": {"sample": {"slots": 1}}}},
     "dns": {
         "podDefaults": {"dnsPolicy": "Default", "dnsConfig": {"nameservers": ["10.0.0.1"]}},

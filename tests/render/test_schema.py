@@ -71,13 +71,14 @@ def test_pods_have_the_same_keys() -> None:
     defs = schema()["$defs"]
     keys = set(defs["pod"]["properties"])
     of_workloads = {"replicas", "revisionHistoryLimit", "strategy"}
-    assert keys | of_workloads == set(defs["component"]["properties"])
+    assert keys | of_workloads | {"autoscaling"} == set(defs["component"]["properties"])
     assert set(defs["podDefaults"]["properties"]) < keys
     assert keys | {"storage"} == set(defs["store"]["properties"])
     assert keys <= set(defs["workerGroup"]["properties"])
     sizes = {"enabled", "replicas", "poolSize", "maxClientConnections", "config"}
     assert keys | of_workloads | sizes == set(defs["pooler"]["properties"])
-    for name in ("component", "store", "workerGroup", "pooler"):
+    assert keys | of_workloads | {"admission"} == set(defs["autoscaler"]["properties"])
+    for name in ("component", "store", "workerGroup", "pooler", "autoscaler"):
         for key in keys:
             reference = defs[name]["properties"][key].get("$ref", "")
             assert reference.endswith(f"/properties/{key}"), f"{name}.{key}: refer to pod's"

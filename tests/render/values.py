@@ -199,6 +199,22 @@ TLS_STORES_SECRETS = {
     ("Secret", "airflow-broker"): frozenset({"url", "results"}),
     ("ConfigMap", "queue-ca"): frozenset({"bundle.pem"}),
 }
+#: A Deployment and a StatefulSet by demand, the latter in another namespace, and a group of fixed size.
+AUTOSCALED: dict[str, Any] = {
+    "workers": {
+        "default": {"autoscaling": {"enabled": True, "min": 1, "max": 3, "cooldownSeconds": 60}},
+        "docker": {
+            "mode": "dind",
+            "queues": ["docker", "images"],
+            "concurrency": 2,
+            "namespace": "docker",
+            "dind": {"claim": {"size": "5Gi"}},
+            "autoscaling": {"enabled": True},
+        },
+        "fixed": {"queues": ["fixed"]},
+    },
+    "controlPlane": {"apiServer": {"autoscaling": {"enabled": True, "min": 2, "max": 6}}},
+}
 POOLER: dict[str, Any] = {"database": {"pooler": {"enabled": True}, "cleanup": {"enabled": True}}}
 GIVEN_SECRETS: dict[str, Any] = {
     "secrets": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.render.bad_values.autoscaling import AUTOSCALING
 from tests.render.bad_values.collisions import COLLISIONS
 from tests.render.bad_values.contradictions import CONTRADICTIONS
 from tests.render.bad_values.git import GIT
@@ -11,4 +12,4 @@ from tests.render.bad_values.schema import INJECTION, RANGES, SHAPE
 
 __all__ = ["ALL", "Bad"]
 
-ALL: tuple[Bad, ...] = (*SHAPE, *RANGES, *COLLISIONS, *INJECTION, *CONTRADICTIONS, *PODS, *GIT)
+ALL: tuple[Bad, ...] = (*SHAPE, *RANGES, *COLLISIONS, *INJECTION, *CONTRADICTIONS, *PODS, *GIT, *AUTOSCALING)

@@ -20,5 +20,9 @@ def group(**settings: Any) -> dict[str, Any]:
     return {"workers": {"default": settings}}
 
 
+def scaled(**settings: Any) -> dict[str, Any]:
+    return group(autoscaling={"enabled": True, **settings})
+
+
 def pooler(**settings: Any) -> dict[str, Any]:
     return {"database": {"pooler": {"enabled": True, **settings}}}

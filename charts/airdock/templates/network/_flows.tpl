@@ -24,7 +24,8 @@
 
 {{- /* The components that use the database, as a JSON list. */ -}}
 {{- define "airdock.databaseClients" -}}
-{{- $clients := list "api-server" "scheduler" "dag-processor" "triggerer" -}}
+{{- /* The autoscaler always: so its Kustomize component changes no policy that another component removes. */ -}}
+{{- $clients := list "api-server" "scheduler" "dag-processor" "triggerer" "autoscaler" -}}
 {{- .Values.database.cleanup.enabled | ternary (append $clients "database-cleanup") $clients | toJson -}}
 {{- end }}
 
@@ -60,6 +61,9 @@ broker: {component: redis, port: 6379, clients: {{ include "airdock.brokerClient
 api-server: [dns, world{{ if or $pods (include "airdock.secretsToCreate" .) }}, apiServer{{ end }}]
 scheduler: [dns{{ if $pods }}, apiServer{{ end }}]
 dag-processor: [dns, world]
+{{- if include "airdock.autoscales" . }}
+autoscaler: [dns, apiServer]
+{{- end }}
 {{- if .Values.database.cleanup.enabled }}
 database-cleanup: [dns]
 {{- end }}

@@ -34,6 +34,7 @@ name: base
 {{- range $name, $why := dict
       "replicas" "each task runs in its own pod"
       "concurrency" "each task runs in its own pod"
+      "autoscaling" "each task runs in its own pod"
       "strategy" "each task runs in its own pod"
       "revisionHistoryLimit" "each task runs in its own pod"
       "namespace" "the pods run in kubernetesExecutor.namespace"

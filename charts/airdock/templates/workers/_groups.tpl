@@ -28,6 +28,8 @@ that all templates of the chart share. They are stored as text, so no template c
 {{- if or (eq .level "privileged") (eq $merged.facts.podSecurity "restricted") }}{{ $_ := set $merged.facts "podSecurity" .level }}{{ end -}}
 {{- end -}}
 {{- $_ := set $merged "executorFacts" (omit $executor "group") -}}
+{{- /* Kubernetes sets it from the demand. */ -}}
+{{- if and (eq true $merged.autoscaling.enabled) (not $executor.podPerTask) }}{{ $_ := unset $merged "replicas" }}{{ end -}}
 {{- $_ := set $groups $name $merged -}}
 {{- end -}}
 {{- end -}}

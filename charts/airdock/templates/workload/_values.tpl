@@ -24,8 +24,8 @@ The key that sets a value, for messages: the block that is merged last, of those
 {{- define "airdock.podBlocks" -}}
 {{- $blocks := dict -}}
 {{- if .Values.controlPlane.enabled -}}
-{{- range $key := list "apiServer" "scheduler" "dagProcessor" "triggerer" -}}
-{{- $_ := set $blocks (printf "controlPlane.%s" $key) (include "airdock.mergePods" (list $.Values.podDefaults (get $.Values.controlPlane $key)) | fromJson) -}}
+{{- range $component := concat (list "api-server" "scheduler" "dag-processor" "triggerer") (include "airdock.autoscales" . | empty | ternary list (list "autoscaler")) -}}
+{{- $_ := set $blocks (printf "controlPlane.%s" (camelcase $component | untitle)) (include "airdock.controlPlaneValues" (dict "root" $ "component" $component) | fromJson) -}}
 {{- end -}}
 {{- if .Values.database.cleanup.enabled -}}
 {{- $_ := set $blocks "database.cleanup" (include "airdock.mergePods" (list $.Values.podDefaults $.Values.database.cleanup) | fromJson) -}}
@@ -46,6 +46,13 @@ The key that sets a value, for messages: the block that is merged last, of those
 {{- /* The name of a component's service account. Call with (dict "root" $ "name" "scheduler" "values" $block). */ -}}
 {{- define "airdock.accountName" -}}
 {{- (.values.serviceAccount | default dict).name | default (printf "%s-%s" (include "airdock.fullname" .root) .name) -}}
+{{- end }}
+
+{{- /* The values of a component of the control plane, as JSON, without `replicas` if Kubernetes sets it. Call as airdock.controlPlaneAccount. */ -}}
+{{- define "airdock.controlPlaneValues" -}}
+{{- $values := include "airdock.mergePods" (list .root.Values.podDefaults (get .root.Values.controlPlane (camelcase .component | untitle))) | fromJson -}}
+{{- if eq true ($values.autoscaling | default dict).enabled }}{{ $_ := unset $values "replicas" }}{{ end -}}
+{{- toJson $values -}}
 {{- end }}
 
 {{- /* The name of the account of a component of the control plane. Call with (dict "root" $ "component" "api-server"). */ -}}
