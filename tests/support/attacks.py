@@ -26,7 +26,8 @@ TRIGGERER = "DAG author in the triggerer"
 PARSING = f"{PROCESSOR} or triggerer"
 PEER = "code in the pod network"
 ADMINISTRATOR = "administrator of a namespace"
-ACTORS = (AUTHOR, CONTAINER, PROCESSOR, TRIGGERER, PARSING, PEER, ADMINISTRATOR)
+AUTOSCALER = "code in the autoscaler"
+ACTORS = (AUTHOR, CONTAINER, PROCESSOR, TRIGGERER, PARSING, PEER, ADMINISTRATOR, AUTOSCALER)
 #: By the name of a pod or component.
 ACTOR_OF = {"dag-processor": PROCESSOR, "triggerer": TRIGGERER}
 
