@@ -56,8 +56,22 @@ def _is_namespace(manifest: Manifest) -> bool:
     return manifest.kind == "Namespace"
 
 
+def merged(*layers: Values) -> dict[str, Any]:
+    """Values over one another: maps deep, all else replaced. A null stays, for Helm, but that of NO_GROUP."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            if key == NO_GROUP and value is None:
+                result.pop(key, None)
+                continue
+            both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+            result[key] = merged(result[key], value) if both else value
+    return result
+
+
 KUBERNETES: Values = {
-    "workers": {NO_GROUP: None, "default": {"mode": "kubernetes", "queues": ["default"]}},
+    # One, as by default, without a field that would set it again: the component autoscaling changes no other.
+    "workers": {NO_GROUP: None, "default": {"mode": "kubernetes", "queues": ["default"], "replicas": None}},
     "tasks": {"admission": {"enabled": False}},
 }
 FENCED: Values = {**KUBERNETES, "tasks": {"admission": {"enabled": True}}}
@@ -99,6 +113,7 @@ MONITORING: Values = {
         "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
     },
 }
+AUTOSCALING: Values = merged(KUBERNETES, {"workers": {"default": {"autoscaling": {"enabled": True}}}})
 
 COMPONENTS: Mapping[str, Component] = {
     "mode-kubernetes": Component(
@@ -175,6 +190,12 @@ COMPONENTS: Mapping[str, Component] = {
         MONITORING,
         lambda manifest: manifest.name == "airdock-metrics" or manifest.kind == "PodMonitor",
     ),
+    "autoscaling": Component(
+        "Workers of the component mode-kubernetes by demand, from none on. It needs KEDA in the namespace\n"
+        "`keda`; for another namespace, patch the NetworkPolicy airdock-autoscaler.",
+        AUTOSCALING,
+        lambda manifest: manifest.name.endswith("-autoscaler") or manifest.kind == "ScaledObject",
+    ),
 }
 
 _SPREAD = {
@@ -245,19 +266,6 @@ OVERLAYS: Mapping[str, Overlay] = {
         PRODUCTION,
     ),
 }
-
-
-def merged(*layers: Values) -> dict[str, Any]:
-    """Values over one another: maps deep, all else replaced. A null stays, for Helm, but that of NO_GROUP."""
-    result: dict[str, Any] = {}
-    for layer in layers:
-        for key, value in layer.items():
-            if key == NO_GROUP and value is None:
-                result.pop(key, None)
-                continue
-            both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-            result[key] = merged(result[key], value) if both else value
-    return result
 
 
 def paired_values(overlay: str) -> dict[str, Any]:

@@ -299,6 +299,10 @@ def _replace(key: str, *targets: dict[str, Any]) -> dict[str, Any]:
     return {"source": source, "targets": list(targets)}
 
 
+def _follow(kind: str, name: str, *targets: dict[str, Any]) -> dict[str, Any]:
+    return {"source": {"kind": kind, "name": name, "fieldPath": "metadata.name"}, "targets": list(targets)}
+
+
 def _target(select: dict[str, str], *paths: str, **options: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"select": select, "fieldPaths": list(paths)}
     return {**found, "options": options} if options else found
@@ -311,8 +315,23 @@ def _bindings(*names: str) -> list[dict[str, Any]]:
     ]
 
 
+def _renamed(*policies: str) -> list[dict[str, Any]]:
+    """The namespace at the beginning of the names of policies and of their bindings."""
+    start = {"delimiter": "-", "index": 0}
+    return [
+        target
+        for name in policies
+        for target in (
+            _target({"kind": BINDING, "name": name}, "spec.policyName", "metadata.name", **start),
+            _target({"kind": POLICY, "name": name}, "metadata.name", **start),
+        )
+    ]
+
+
 POLICIES = tuple(f"airdock-airdock-task-{part}" for part in ("pods", "connections", "leases"))
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
+AUTOSCALER = f"{RELEASE}-{RELEASE}-autoscaler"
+WORKER = f"{RELEASE}-worker-default"
 TASK_NAMESPACE = f"{RELEASE}-tasks"
 PEER = r"namespaceSelector.matchLabels.airdock\.dev/release"
 LABEL = r"metadata.labels.airdock\.dev/tasks"
@@ -328,7 +347,7 @@ NAMES: Mapping[str, tuple[str, list[dict[str, Any]]]] = {
                 "namespace",
                 _target({"namespace": NAMESPACE}, "metadata.namespace"),
                 _target({"kind": "Namespace", "name": NAMESPACE}, "metadata.name"),
-                *_bindings("create-secrets", "docker-gateway", "task-launcher", "task-watcher"),
+                *_bindings("create-secrets", "docker-gateway", "task-launcher", "task-watcher", "autoscaler"),
             ),
             _replace(
                 "namespace",
@@ -361,32 +380,46 @@ NAMES: Mapping[str, tuple[str, list[dict[str, Any]]]] = {
                 _target({"kind": "Namespace", "name": TASK_NAMESPACE}, "metadata.name"),
                 _target({"kind": "ConfigMap", "name": "airdock-env"}, "data.AIRDOCK_TASK_NAMESPACE"),
             ),
-            {
-                "source": {"kind": "ServiceAccount", "name": "airdock-task", "fieldPath": "metadata.name"},
-                "targets": [
-                    _target({"kind": "ConfigMap", "name": "airdock-env"}, "data.AIRDOCK_TASK_SERVICE_ACCOUNT")
-                ],
-            },
+            _follow(
+                "ServiceAccount",
+                "airdock-task",
+                _target({"kind": "ConfigMap", "name": "airdock-env"}, "data.AIRDOCK_TASK_SERVICE_ACCOUNT"),
+            ),
         ],
     ),
     "fence": (
         "For the component admission-fence: names of its own, and the namespace that it holds.",
         [
             *(
-                {
-                    "source": {"kind": POLICY, "name": name, "fieldPath": "metadata.name"},
-                    "targets": [_target({"kind": BINDING, "name": name}, "spec.policyName")],
-                }
+                _follow(POLICY, name, _target({"kind": BINDING, "name": name}, "spec.policyName"))
                 for name in POLICIES
             ),
             _replace(
                 "namespace",
-                _target({"kind": BINDING}, SCOPE, delimiter=".", index=0),
-                _target({"kind": BINDING}, "spec.policyName", "metadata.name", delimiter="-", index=0),
                 *(
-                    _target({"kind": POLICY, "name": name}, "metadata.name", delimiter="-", index=0)
+                    _target({"kind": BINDING, "name": name}, SCOPE, delimiter=".", index=0)
                     for name in POLICIES
                 ),
+                *_renamed(*POLICIES),
+            ),
+        ],
+    ),
+    "autoscaling": (
+        "For the component autoscaling: its admission policy, and what its ScaledObject names. With a\n"
+        "prefix, patch the host in the ScaledObject's URL.",
+        [
+            _follow(POLICY, AUTOSCALER, _target({"kind": BINDING, "name": AUTOSCALER}, "spec.policyName")),
+            _follow(
+                "ServiceAccount",
+                f"{RELEASE}-autoscaler",
+                _target({"kind": BINDING, "name": AUTOSCALER}, "spec.paramRef.name"),
+            ),
+            _follow("Deployment", WORKER, _target({"kind": "ScaledObject"}, "spec.scaleTargetRef.name")),
+            _replace(
+                "namespace",
+                *_renamed(AUTOSCALER),
+                _target({"kind": BINDING, "name": AUTOSCALER}, "spec.paramRef.namespace"),
+                _target({"kind": "ScaledObject"}, "spec.triggers.*.metadata.url", delimiter=".", index=1),
             ),
         ],
     ),

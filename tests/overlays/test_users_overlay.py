@@ -253,3 +253,30 @@ def test_kubectls_own_errors_are_passed_on(tmp_path: Path, capsys: pytest.Captur
     assert "gone.yaml" in capsys.readouterr().err
     with pytest.raises(BuildError, match="has no kustomization"):
         problems(tmp_path)
+
+
+def test_autoscaling_follows(tmp_path: Path) -> None:
+    """The policy would hold nobody if it named the account of another installation."""
+    top = copied(tmp_path)
+    shutil.copy(EXAMPLE / "names.yaml", kustomization(tmp_path / "team"))
+    folder = kustomization(
+        tmp_path / "team",
+        resources=["../overlays/kubernetes", "names.yaml"],
+        components=["../overlays/components/autoscaling"],
+        transformers=[f"../overlays/names/{name}" for name in ("release", "tasks", "fence", "autoscaling")],
+        namePrefix="data-",
+    )
+    assert top.is_dir()
+    manifests = build(folder)
+    assert not list(problems(folder))
+    (binding,) = (
+        each
+        for each in manifests.all("ValidatingAdmissionPolicyBinding")
+        if each.name.endswith("-autoscaler")
+    )
+    account = binding.get("spec", "paramRef")
+    assert manifests.one("ServiceAccount", namespace=account["namespace"], name=account["name"])
+    assert binding.name == binding.get("spec", "policyName") == "team-data-airdock-airdock-autoscaler"
+    scaled = manifests.one("ScaledObject")
+    assert manifests.one("Deployment", name=scaled.get("spec", "scaleTargetRef", "name"))
+    assert ".team-data.svc:8080/" in scaled.get("spec", "triggers")[0]["metadata"]["url"]
