@@ -36,7 +36,7 @@ NO_PROBE = {
         "workerDefaults",
         "workers.*",
     ),
-    "startupProbe": ("broker.embedded",),
+    "startupProbe": ("broker.embedded", "controlPlane.autoscaler"),
 }
 NUMBERS = ("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThreshold")
 SILENT |= {
