@@ -144,6 +144,8 @@ def test_components_by_cpu(scaled: Manifests) -> None:
     assert spec["metrics"][0]["resource"]["target"]["averageUtilization"] == 80
     assert "replicas" not in target.get("spec")
     assert scaled.one("Deployment", component="scheduler").get("spec", "replicas") == 1
+    budgets = {each.name for each in scaled.all("PodDisruptionBudget")}
+    assert budgets == {"airdock-api-server", "airdock-worker-default", "airdock-worker-docker"}
     on = {"autoscaling": {"enabled": True}}
     names = ("apiServer", "scheduler", "dagProcessor", "triggerer")
     manifests = render({"controlPlane": dict.fromkeys(names, on)})
