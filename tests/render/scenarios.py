@@ -81,6 +81,7 @@ class Scenario:
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario("default"),
     Scenario("modes", MODES),
+    Scenario("tests", overlaid(MODES, {"tests": {"enabled": True}})),
     Scenario("dind", DIND),
     Scenario("dind-variants", DIND_VARIANTS),
     Scenario("dind-full", DIND_FULL, external=DIND_FULL_EXTERNAL),

@@ -220,7 +220,7 @@ def test_config_maps_and_their_readers() -> None:
             read = {ours[r.name] for r in pod.references if r.kind == "ConfigMap" and r.name in ours}
             if workload.kind == "PodTemplate":
                 read.clear()
-            wanted = {f"checksum/{name}" for name in read if name not in ("example-dags", "git")}
+            wanted = {f"checksum/{name}" for name in read if name not in ("example-dags", "git", "tests")}
             found = {key for key in pod.annotations if key.startswith("checksum/")}
             assert found == wanted, f"{scenario}: {workload} reads {sorted(read)} and has {sorted(found)}"
 

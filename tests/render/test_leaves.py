@@ -73,6 +73,7 @@ BASES: dict[str, dict[str, Any]] = {
     "executors-reversed": {**EXECUTORS, "executor": "KubernetesExecutor,CeleryExecutor"},
     "dind": DIND,
     "rootless": overlaid(DIND, {"workers": {"docker": {"dind": {"variant": "rootless"}}}}),
+    "tests": {"tests": {"enabled": True}},
     "readers": {"networkPolicy": {"metricsFrom": [{"podSelector": {}}]}},
     "elsewhere": {"workers": {"sample": {"queues": ["sample"], "namespace": "elsewhere"}}},
     "socket": SOCKET,

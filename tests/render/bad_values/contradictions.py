@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from tests.render.bad_values.model import Bad, group, pooler
-from tests.render.values import DIND, EXTERNAL_STORES, SOCKET, TLS_STORES, overlaid
+from tests.render.values import ATTACHED, DIND, EXTERNAL_STORES, SOCKET, TLS_STORES, overlaid
 
 CONTRADICTIONS = (
+    Bad(
+        "a test of workers without an API",
+        overlaid(ATTACHED, {"tests": {"enabled": True}}),
+        ("tests.enabled", "check-airflow"),
+    ),
+    Bad(
+        "a test without a user",
+        {"tests": {"enabled": True}, "auth": {"manager": "own.Manager"}},
+        ("tests.existingSecret", "own.Manager"),
+    ),
     Bad(
         "socket without its gid", overlaid(SOCKET, {"workers": {"node": {"socket": {"gid": None}}}}), ("gid",)
     ),

@@ -70,9 +70,9 @@ workers:
   max_failed_heartbeats: 60
   execution_api_retries: 10
   execution_api_retry_wait_max: 15
-{{- if or .Values.dags.bundles .Values.dags.git }}
+{{- with include "airdock.allBundles" . | fromJsonArray }}
 dag_processor:
-  dag_bundle_config_list: {{ include "airdock.bundles" . | quote }}
+  dag_bundle_config_list: {{ toJson . | quote }}
 {{- end }}
 {{- if eq .Values.auth.manager "fab" }}
 fab:

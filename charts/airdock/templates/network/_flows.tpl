@@ -10,6 +10,9 @@
 {{- end }}
 {{- end }}
 - {from: [api-server], to: triggerer, port: 8794}
+{{- if .Values.tests.enabled }}
+- {from: [test], to: api-server, port: 8080}
+{{- end }}
 {{- end }}
 {{- if include "airdock.pooled" . }}
 - {from: {{ include "airdock.databaseClients" . }}, to: pooler, port: 6432}
@@ -66,6 +69,9 @@ autoscaler: [dns, apiServer]
 {{- end }}
 {{- if .Values.database.cleanup.enabled }}
 database-cleanup: [dns]
+{{- end }}
+{{- if .Values.tests.enabled }}
+test: [dns]
 {{- end }}
 triggerer: [dns, world{{ if include "airdock.queuesServing" (dict "root" . "what" "kubernetes") }}, apiServer{{ end }}]
 {{- end }}

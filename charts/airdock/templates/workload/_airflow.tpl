@@ -22,7 +22,8 @@ without an image. Additional keys of the component:
 {{- $_ := set $c "initContainers" (concat (include "airdock.trustContainers" $root | fromYamlArray) ($c.initContainers | default list)) -}}
 {{- $logs := eq true $c.logs | ternary (include "airdock.logVolumes" $root | fromYaml) dict -}}
 {{- $dags := eq true $c.dags | ternary (include "airdock.dagVolumes" $root | fromYaml) dict -}}
-{{- $_ := set $c "volumes" (include "airdock.overlay" (list $common.volumes $trust.volumes $logs.volumes $dags.volumes $c.volumes) | fromJson) -}}
+{{- $tests := and (eq true $c.dags) $root.Values.tests.enabled | ternary (include "airdock.testsVolume" $root | fromYaml) dict -}}
+{{- $_ := set $c "volumes" (include "airdock.overlay" (list $common.volumes $trust.volumes $logs.volumes $dags.volumes $tests.volumes $c.volumes) | fromJson) -}}
 {{- if and $c.grooms (include "airdock.groomsLogs" (dict "root" $root "name" $c.name)) -}}
 {{- $_ := set $c "initContainers" (append ($c.initContainers | default list) (include "airdock.logGroomer" $root | fromYaml)) -}}
 {{- end -}}
@@ -39,7 +40,7 @@ without an image. Additional keys of the component:
 {{- $_ := set $container "volumeMounts" (include "airdock.overlay" (list $common.volumeMounts $trust.volumeMounts $tls.volumeMounts $container.volumeMounts) | fromJson) -}}
 {{- end -}}
 {{- end -}}
-{{- $_ := set $c.container "volumeMounts" (include "airdock.overlay" (list $c.container.volumeMounts $logs.volumeMounts $dags.volumeMounts) | fromJson) -}}
+{{- $_ := set $c.container "volumeMounts" (include "airdock.overlay" (list $c.container.volumeMounts $logs.volumeMounts $dags.volumeMounts $tests.volumeMounts) | fromJson) -}}
 {{- $checksums := dict "checksum/config" (include "airdock.configData" $root | sha256sum) "checksum/env" (include "airdock.envData" (dict "root" $root "namespace" ($c.namespace | default $root.Release.Namespace)) | sha256sum) "checksum/scripts" (include "airdock.scriptsData" $root | sha256sum) -}}
 {{- $_ := set $c "podAnnotations" (include "airdock.overlay" (list $checksums $c.podAnnotations) | fromJson) -}}
 {{- end }}

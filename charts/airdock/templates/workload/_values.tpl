@@ -30,6 +30,7 @@ The key that sets a value, for messages: the block that is merged last, of those
 {{- if .Values.database.cleanup.enabled -}}
 {{- $_ := set $blocks "database.cleanup" (include "airdock.mergePods" (list $.Values.podDefaults $.Values.database.cleanup) | fromJson) -}}
 {{- end -}}
+{{- if .Values.tests.enabled }}{{ $_ := set $blocks "tests" (include "airdock.mergePods" (list $.Values.podDefaults $.Values.tests) | fromJson) }}{{ end -}}
 {{- if include "airdock.pooled" . -}}
 {{- $_ := set $blocks "database.pooler" (include "airdock.mergePods" (list $.Values.podDefaults $.Values.database.pooler) | fromJson) -}}
 {{- end -}}

@@ -18,6 +18,13 @@
 {{- if and .Values.logs.retention.maxSize (not (include "airdock.logsShared" .)) (ge (include "airdock.quantity" .Values.logs.retention.maxSize | float64) (include "airdock.quantity" .Values.logs.sizeLimit | float64)) -}}
 {{- $problems = append $problems (printf "logs.retention.maxSize: %s is not below logs.sizeLimit (%s), at which the kubelet evicts the pod. Set a smaller size, or remove it." (toString .Values.logs.retention.maxSize) (toString .Values.logs.sizeLimit)) -}}
 {{- end -}}
+{{- if .Values.tests.enabled -}}
+{{- if not .Values.controlPlane.enabled -}}
+{{- $problems = append $problems "tests.enabled: with controlPlane.enabled: false the release has no API that could start the test DAGs. Set it to false: the init container check-airflow tests these workers." -}}
+{{- else if not (or .Values.tests.existingSecret (include "airdock.hasAdmin" .)) -}}
+{{- $problems = append $problems (printf "tests.existingSecret: is missing. auth.manager %s has users that the chart does not know: name a Secret with the keys username and password of a user who may start DAGs." .Values.auth.manager) -}}
+{{- end -}}
+{{- end -}}
 {{- toJson $problems -}}
 {{- end }}
 
