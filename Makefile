@@ -65,8 +65,8 @@ check: .venv/installed ## find out which modes a cluster can serve, before insta
 	@$(run) scripts.check --format $(FORMAT) $(if $(VALUES),--values $(VALUES)) $(if $(CONTEXT),--context $(CONTEXT)) \
 	  $(if $(NAMESPACE),--namespace $(NAMESPACE))
 
-from-official: .venv/installed ## convert a values file of the official Airflow chart: VALUES=values.yaml > airdock.yaml
-	@$(run) scripts.from_official $(VALUES)
+from-official: .venv/installed ## convert a values file of the official Airflow chart: VALUES=values.yaml [ATTACH=RELEASE] > airdock.yaml
+	@$(run) scripts.from_official $(if $(ATTACH),--attach $(ATTACH)) $(VALUES)
 
 overlays: .venv/installed ## regenerate the Kustomize overlays from the chart
 	@$(run) scripts.overlays

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.chart import RenderError, render
+from scripts.from_official.attach import attached
 from scripts.from_official.convert import convert
 from scripts.from_official.result import Result
 from scripts.from_official.source import SourceError
@@ -24,10 +25,16 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m scripts.
     parser.add_argument(
         "values", metavar="FILE", help="values file of the official chart; - is standard input"
     )
-    name = parser.parse_args(arguments).values
+    parser.add_argument(
+        "--attach",
+        metavar="RELEASE",
+        help="convert what worker groups need that join this release of the official chart, and nothing else",
+    )
+    options = parser.parse_args(arguments)
+    name = options.values
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text()
-        result = convert(text)
+        result = attached(text, options.attach) if options.attach else convert(text)
     except (OSError, UnicodeDecodeError, SourceError) as error:
         print(f"from-official: {name}: {error}", file=sys.stderr)
         return 2

@@ -9,7 +9,8 @@ import yaml
 
 from scripts.chart import CHART, load_yaml, official
 from scripts.from_official import dags, exposure, stores, workers
-from scripts.from_official.pods import FOR_ALL, Pods, environment
+from scripts.from_official.pods import FOR_ALL, Pods
+from scripts.from_official.pods import environment as variables
 from scripts.from_official.result import Result, has
 from scripts.from_official.source import Path, Source, listed, sets, templated
 
@@ -60,8 +61,8 @@ def convert(text: str) -> Result:
         if source.take(key):
             result.put(key, source.take(key), (key,))
     _executor(source, result)
-    _images(source, result)
-    _environment(source, result)
+    images(source, result)
+    environment(source, result)
     stores.database(source, result, pods)
     stores.broker(source, result, pods)
     stores.secret_keys(source, result)
@@ -70,7 +71,7 @@ def convert(text: str) -> Result:
     dags.logs(source, result)
     _components(source, result, pods)
     workers.groups(source, result, pods)
-    _config(source, result)
+    config(source, result)
     _network(source, result)
     _others(source, result)
     for path in source.unread():
@@ -91,7 +92,8 @@ def _executor(source: Source, result: Result) -> None:
     result.put("executor", wanted, ("executor",))
 
 
-def _images(source: Source, result: Result) -> None:
+def images(source: Source, result: Result) -> None:
+    """Images, and the Secrets that pull them."""
     for name, key in (("Repository", "repository"), ("Tag", "tag"), ("Digest", "digest")):
         for path in ((f"defaultAirflow{name}",), ("images", "airflow", key)):
             value = source.take(*path)
@@ -133,10 +135,11 @@ def _name(secret: Any) -> str:
     return str(secret.get("name") if isinstance(secret, dict) else secret)
 
 
-def _environment(source: Source, result: Result) -> None:
+def environment(source: Source, result: Result) -> None:
+    """Variables, local settings and labels of all components."""
     for key in ("env", "extraEnv"):
         if sets(source.look(key)):
-            environment(source, result, (key,), "airflow.env")
+            variables(source, result, (key,), "airflow.env")
     for variable in source.take("secret") or []:
         reference = {"name": variable.get("secretName"), "key": variable.get("secretKey", "value")}
         result.put(
@@ -188,7 +191,8 @@ def _components(source: Source, result: Result, pods: Pods) -> None:
         source.take("webserver")
 
 
-def _config(source: Source, result: Result) -> None:
+def config(source: Source, result: Result) -> None:
+    """Options of airflow.cfg."""
     statsd = templated(source.look("config", "metrics", "statsd_on"))  # The official chart's own server.
     for section, options in source.block("config").items():
         if not isinstance(options, dict):

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts.chart import load_yaml
+from scripts import tools
+from scripts.chart import ROOT, load_yaml
 from scripts.chart.helm import CHART
 from scripts.live import RELEASE, Airflow, CommandError, Target
 from scripts.live.airflow_api import PortForward
@@ -46,8 +52,24 @@ with DAG("attached", schedule=None):
 ADDRESS = f"http://{OTHER}-api-server:8080"
 
 
+PAGE = (ROOT / "docs" / "attach.md").read_text()
+#: A values file of the official chart, after the page's first step.
+OFFICIAL = """
+executor: CeleryExecutor
+data: {resultBackendSecretName: airflow-broker-url}
+dags: {persistence: {enabled: true, existingClaim: airflow-dags}}
+"""
+
+
+def block(section: str, language: str) -> str:
+    """The only code block of a language in a section of the page."""
+    (text,) = re.findall(rf"(?ms)^## {section}$.*?(?=^## |\Z)", PAGE)
+    (found,) = re.findall(rf"(?ms)^```{language}\n(.*?)^```$", text)
+    return str(found)
+
+
 def example() -> dict[str, Any]:
-    """The values that docs/attach.md is about."""
+    """The values that the page names."""
     path = EXAMPLES / "values" / "attach-official-chart.yaml"
     values: dict[str, Any] = load_yaml(path.read_text(), path.name)[0]
     return values
@@ -59,7 +81,7 @@ def others_values() -> dict[str, Any]:
     values: dict[str, Any] = {
         "fullnameOverride": OTHER,
         **{name: example()[name] for name in ("broker", "secrets")},
-        "dags": {"volume": {"configMap": {"name": "dags"}}},
+        "dags": example()["dags"],
         "controlPlane": {"apiServer": {"podLabels": labels}},
         "networkPolicy": {"enabled": False},
         # Airflow does not start without a group; its queue is nobody's.
@@ -68,15 +90,49 @@ def others_values() -> dict[str, Any]:
     return merged(QUICK, values)
 
 
-def attached_values() -> dict[str, Any]:
-    """The example's, with the third mode, and what a node of two CPUs needs."""
-    values: dict[str, Any] = {
+#: The third mode, and what a node of two CPUs needs: after the page's values.
+MORE: dict[str, Any] = merged(
+    SMALL,
+    {
         "tasks": {"keepNamespace": False},
         "workerDefaults": {"dind": NATIVE_DIND},
         "workers": {"socket": {"mode": "socket", "queues": ["socket"], "socket": {"gid": 999}}},
-    }
-    dags = {"dags": {"volume": {"configMap": {"name": "dags"}}}}
-    return {**merged(SMALL, example(), values), **dags}
+    },
+)
+
+
+class Reader:
+    """Who follows the page, in a directory of their own."""
+
+    def __init__(self, target: Target, directory: Path):
+        self.directory = directory
+        (directory / "charts").symlink_to(ROOT / "charts")
+        (directory / "values.yaml").write_text(OFFICIAL)
+        program = directory / "bin" / "airdock"
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m scripts.cli "$@"\n')
+        program.chmod(0o755)
+        path = f"{program.parent}:{tools.path('helm').parent}:{os.environ['PATH']}"
+        self.environment = {**os.environ, "PATH": path, "HELM_KUBECONTEXT": target.context}
+        if target.kubeconfig:
+            self.environment["KUBECONFIG"] = str(target.kubeconfig)
+
+    def follow(self, section: str, more: dict[str, Any] | None = None) -> None:
+        """Run the command of a section, with further values if it installs something."""
+        command = block(section, "console").strip()
+        assert f"--namespace {OTHER}" in command or "helm" not in command
+        command = command.replace(f"--namespace {OTHER}", f"--namespace {NAMESPACE}")
+        if more is not None:
+            (self.directory / "more.yaml").write_text(json.dumps(more))
+            command += " --timeout 420s --values more.yaml"
+        done = subprocess.run(
+            ["bash", "-euc", command],
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
 
 def install(target: Target, release: str, values: dict[str, Any]) -> None:
@@ -89,6 +145,35 @@ def install(target: Target, release: str, values: dict[str, Any]) -> None:
 def config(kind: str, name: str, data: dict[str, str]) -> dict[str, Any]:
     field = "stringData" if kind == "Secret" else "data"
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, field: data}
+
+
+def dags() -> list[dict[str, Any]]:
+    """The claim of DAG files, and a pod that writes them there."""
+    metadata = {"name": f"{OTHER}-dags", "namespace": NAMESPACE}
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Mi"}}}
+    moved = "\n".join(
+        [
+            "from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator",
+            "from airflow.providers.docker.operators.docker import DockerOperator",
+            "from airflow.sdk import DAG",
+            'with DAG("moved", schedule=None):',
+            *(f"    {line}" for line in block("4. Move a DAG", "python").splitlines()),
+        ]
+    )
+    copy = 'printf "%s" "$ATTACHED" > /dags/attached.py; printf "%s" "$MOVED" > /dags/moved.py; sleep 3600'
+    writer = {
+        "name": "writer",
+        "image": "busybox:1.37",
+        "command": ["sh", "-c", copy],
+        "env": [{"name": "ATTACHED", "value": DAG}, {"name": "MOVED", "value": moved}],
+        "volumeMounts": [{"name": "dags", "mountPath": "/dags"}],
+    }
+    volume = {"name": "dags", "persistentVolumeClaim": {"claimName": metadata["name"]}}
+    spec = {"containers": [writer], "volumes": [volume], "terminationGracePeriodSeconds": 1}
+    return [
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": claim},
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {**metadata, "name": "writer"}, "spec": spec},
+    ]
 
 
 def redis() -> list[dict[str, Any]]:
@@ -115,7 +200,7 @@ def other(target: Target) -> Iterator[Airflow]:
         target.apply(
             config("Secret", f"{OTHER}-broker-url", {"connection": url}),
             config("Secret", f"{OTHER}-api-secret-key", {"api-secret-key": "e2e-only" * 4}),
-            config("ConfigMap", "dags", {"attached.py": DAG}),
+            *dags(),
             *redis(),
         )
         with starting():
@@ -123,8 +208,9 @@ def other(target: Target) -> Iterator[Airflow]:
         admin = target.secret(f"{OTHER}-admin", NAMESPACE)
         with PortForward(target.kubectl_command, NAMESPACE, f"svc/{OTHER}-api-server", 8080) as forward:
             airflow = Airflow(forward.url, admin["username"], admin["password"])
-            wait_until(lambda: "attached" in airflow.dags(), 120, "the DAG is parsed")
+            airflow.wait_for_dags(["attached", "moved"], 120)
             airflow.unpause("attached")
+            airflow.unpause("moved")
             yield airflow
     finally:
         for release in (RELEASE, OTHER):
@@ -134,9 +220,15 @@ def other(target: Target) -> Iterator[Airflow]:
 
 
 @pytest.fixture(scope="module")
-def attached(target: Target, other: Airflow) -> Airflow:
+def reader(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    return Reader(target, tmp_path_factory.mktemp("attach"))
+
+
+@pytest.fixture(scope="module")
+def attached(reader: Reader, other: Airflow) -> Airflow:
+    reader.follow("2. Convert your values")
     with starting():
-        install(target, RELEASE, attached_values())
+        reader.follow("3. Attach", MORE)
     return other
 
 
@@ -167,9 +259,20 @@ def test_tasks_of_three_modes_run_and_their_logs_are_read(attached: Airflow) -> 
     all_succeed(attached)
 
 
-def test_each_side_is_upgraded_alone(target: Target, attached: Airflow) -> None:
+def test_the_page_has_the_example(reader: Reader, attached: Airflow) -> None:
+    assert load_yaml((reader.directory / "airdock.yaml").read_text(), "airdock.yaml")[0] == example()
+
+
+def test_a_dag_is_moved(attached: Airflow) -> None:
+    run = attached.trigger("moved")
+    assert attached.wait("moved", run, 300) == "success"
+    queues = {task.task_id: task.queue for task in attached.tasks("moved", run)}
+    assert queues == {"report": "docker", "clean": "kubernetes", "load": "kubernetes"}
+
+
+def test_each_side_is_upgraded_alone(target: Target, reader: Reader, attached: Airflow) -> None:
     with starting():
-        install(target, RELEASE, merged(attached_values(), {"workerDefaults": {"concurrency": 3}}))
+        reader.follow("5. Upgrade either side", merged(MORE, {"workerDefaults": {"concurrency": 3}}))
     all_succeed(attached)
     with starting():
         changed = {"airflow": {"config": {"core": {"max_map_length": 1025}}}}
@@ -218,8 +321,8 @@ def test_newer_workers_are_refused(target: Target, attached: Airflow) -> None:
         target.kubectl("exec", *options, "python", "-c", code)
 
 
-def test_detach_leaves_nothing(target: Target, attached: Airflow) -> None:
-    target.helm("uninstall", RELEASE, f"--namespace={NAMESPACE}", "--wait", "--timeout=300s")
+def test_detach_leaves_nothing(target: Target, reader: Reader, attached: Airflow) -> None:
+    reader.follow("6. Remove")
     label = f"app.kubernetes.io/instance={RELEASE}"
     kinds = (
         "deployments,statefulsets,services,configmaps,secrets,roles,rolebindings,networkpolicies,pvc,leases"

@@ -12,6 +12,7 @@ import yaml
 
 from scripts.chart import official, render
 from scripts.from_official.__main__ import main, report
+from scripts.from_official.attach import attached
 from scripts.from_official.convert import convert
 from scripts.from_official.result import Result
 from scripts.from_official.source import SourceError
@@ -406,3 +407,41 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(file)]) == 1
     assert "/fullnameOverride" in capsys.readouterr().err
     assert main([str(tmp_path / "none.yaml")]) == 2
+
+
+def test_attach() -> None:
+    """What workers need, under the names of the other release's objects; nothing of its control plane."""
+    result = attached(files.CELERY, "af")
+    values = yaml.safe_load(result.text())
+    assert values["controlPlane"] == {
+        "enabled": False,
+        "executionApiUrl": "http://af-api-server:8080/execution/",
+    }
+    keys = {"brokerUrl": "connection", "resultBackend": "connection"}
+    assert values["broker"] == {"existingSecret": "own-redis", "keys": keys}
+    assert values["secrets"] == {"apiSecretKey": "own-api"}
+    assert values["images"]["airflow"]["tag"] == "3.2.2-7"
+    assert values["airflow"]["env"]["AIRFLOW__CORE__PARALLELISM"] == "64"
+    assert not {"database", "auth", "ingress", "podDisruptionBudget"} & values.keys()
+    assert any("data.resultBackendSecretName: set it to own-redis" in text for text in result.decisions)
+    assert render(values)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_chart_accepts_attached_values(name: str) -> None:
+    assert render(yaml.safe_load(attached(FILES[name], "airflow").text()))
+
+
+def test_attach_keeps_the_bundle_of_the_dag_folder() -> None:
+    """A worker asks for the bundle that the other side's dag-processor names."""
+    git = "dags: {gitSync: {enabled: true, repo: 'https://git.example.com/dags.git', subPath: flows}}"
+    found = attached(git, "airflow").values["dags"]["git"]
+    assert found["dags-folder"]["subdir"] == "flows"
+    own = attached("dags: {persistence: {enabled: true}}", "af")
+    assert own.values["dags"]["volume"] == {"persistentVolumeClaim": {"claimName": "af-dags"}}
+    assert not any(text.startswith("dags.persistence:") for text in own.decisions)
+
+
+def test_attach_needs_celery() -> None:
+    result = attached("executor: KubernetesExecutor", "airflow")
+    assert any(text.startswith("executor: worker groups") for text in result.decisions)
