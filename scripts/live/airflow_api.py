@@ -190,7 +190,8 @@ class Airflow:
             raise ApiError(f"The login of {self._user['username']} was refused: {answer.text[:300]}")
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
-    def _all(self, path: str, key: str, **params: Any) -> list[dict[str, Any]]:
+    def all(self, path: str, key: str, **params: Any) -> list[dict[str, Any]]:
+        """Give all entries of a list that the API answers page by page."""
         found: list[dict[str, Any]] = []
         while True:
             page = self.call("GET", path, params={"limit": 100, "offset": len(found), **params})
@@ -200,12 +201,12 @@ class Airflow:
 
     def dags(self) -> dict[str, dict[str, Any]]:
         """Give the DAGs that files define now, by id."""
-        return {dag["dag_id"]: dag for dag in self._all("/dags", "dags")}
+        return {dag["dag_id"]: dag for dag in self.all("/dags", "dags")}
 
     def import_errors(self) -> dict[str, str]:
         """Give the stack trace of each DAG file that does not parse."""
         return {
-            error["filename"]: error["stack_trace"] for error in self._all("/importErrors", "import_errors")
+            error["filename"]: error["stack_trace"] for error in self.all("/importErrors", "import_errors")
         }
 
     def wait_for_dags(
@@ -261,7 +262,7 @@ class Airflow:
 
     def tasks(self, dag_id: str, run_id: str) -> list[TaskInstance]:
         """Give the task instances of a run, in the order in which they ran."""
-        bodies = self._all(f"{_run(dag_id, run_id)}/taskInstances", "task_instances")
+        bodies = self.all(f"{_run(dag_id, run_id)}/taskInstances", "task_instances")
         found = [TaskInstance.of(body) for body in bodies]
         return sorted(found, key=lambda task: (task.ended is None, str(task.ended), task.name))
 

@@ -20,6 +20,7 @@ FLOWS = {
     ("api-server", "worker", 8793),
     ("api-server", "triggerer", 8794),
     *((source, "postgres", 5432) for source in ("api-server", "scheduler", "dag-processor", "triggerer")),
+    ("database-backup", "postgres", 5432),
     *((source, "redis", 6379) for source in ("scheduler", "worker")),
 }
 #: In place of those to postgres, with database.pooler.
@@ -27,6 +28,7 @@ POOLED = {
     *((source, "pooler", 6432) for source in ("api-server", "scheduler", "dag-processor", "triggerer")),
     ("database-cleanup", "pooler", 6432),
     ("pooler", "postgres", 5432),
+    ("database-backup", "postgres", 5432),
 }
 #: With workers.<name>.autoscaling.
 AUTOSCALED = {("autoscaler", "postgres", 5432), ("autoscaler", "pooler", 6432)}

@@ -12,6 +12,7 @@ from scripts.chart import CHART, HELM4, KUBE_VERSIONS, Manifests, load_yaml, ren
 from tests.render.values import (
     ATTACHED,
     AUTOSCALED,
+    BACKUP,
     BOTH_EXECUTORS,
     DIND,
     DIND_FULL,
@@ -204,6 +205,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         external=OIDC_SECRETS,
     ),
     Scenario("autoscaling", AUTOSCALED),
+    Scenario("backup", BACKUP),
+    Scenario("backup-pooler", overlaid(BACKUP, POOLER)),
     Scenario("pooler", {**POOLER, "podDisruptionBudget": {"enabled": True}}),
     Scenario("pooler-url", overlaid(EXTERNAL_STORES, POOLER), external=STORES_SECRETS),
     Scenario(

@@ -74,11 +74,12 @@ def test_pods_have_the_same_keys() -> None:
     assert keys | of_workloads | {"autoscaling"} == set(defs["component"]["properties"])
     assert set(defs["podDefaults"]["properties"]) < keys
     assert keys | {"storage"} == set(defs["store"]["properties"])
+    assert keys | {"storage", "backup"} == set(defs["embeddedDatabase"]["properties"])
     assert keys <= set(defs["workerGroup"]["properties"])
     sizes = {"enabled", "replicas", "poolSize", "maxClientConnections", "config"}
     assert keys | of_workloads | sizes == set(defs["pooler"]["properties"])
     assert keys | of_workloads | {"admission"} == set(defs["autoscaler"]["properties"])
-    for name in ("component", "store", "workerGroup", "pooler", "autoscaler"):
+    for name in ("component", "store", "embeddedDatabase", "workerGroup", "pooler", "autoscaler"):
         for key in keys:
             reference = defs[name]["properties"][key].get("$ref", "")
             assert reference.endswith(f"/properties/{key}"), f"{name}.{key}: refer to pod's"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.render.bad_values.model import Bad, group, pooler
 from tests.render.values import ATTACHED, DIND, EXTERNAL_STORES, SOCKET, TLS_STORES, overlaid
+from tests.render.values import BACKUP, DIND, EXTERNAL_STORES, SOCKET, TLS_STORES, overlaid
 
 CONTRADICTIONS = (
     Bad(
@@ -212,6 +213,11 @@ CONTRADICTIONS = (
             },
         },
         ("tasks.admission.exemptUsers", "tasks.admission.exemptGroups", "elsewhere"),
+    ),
+    Bad(
+        "a backup of an external database",
+        overlaid(EXTERNAL_STORES, BACKUP),
+        ("database.embedded.backup.enabled", "database.existingSecret names an external one"),
     ),
     Bad(
         "two Secrets for the database",

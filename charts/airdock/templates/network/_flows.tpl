@@ -32,9 +32,10 @@
 {{- .Values.database.cleanup.enabled | ternary (append $clients "database-cleanup") $clients | toJson -}}
 {{- end }}
 
-{{- /* Those that connect to PostgreSQL itself: the pooler alone, if there is one. */ -}}
+{{- /* Those that connect to PostgreSQL itself: of Airflow's, the pooler alone, if there is one. */ -}}
 {{- define "airdock.serverClients" -}}
-{{- if include "airdock.pooled" . }}["pooler"]{{ else }}{{ include "airdock.databaseClients" . }}{{ end -}}
+{{- $clients := include "airdock.pooled" . | empty | ternary (include "airdock.databaseClients" . | fromJsonArray) (list "pooler") -}}
+{{- include "airdock.backsUp" . | empty | ternary $clients (append $clients "database-backup") | toJson -}}
 {{- end }}
 
 {{- /* The components that use the broker, as a JSON list. */ -}}
@@ -80,6 +81,9 @@ pooler: [dns]
 {{- end }}
 {{- if include "airdock.embedded" (dict "root" . "store" "database") }}
 postgres: []
+{{- end }}
+{{- if include "airdock.backsUp" . }}
+database-backup: [dns]
 {{- end }}
 {{- if include "airdock.embedded" (dict "root" . "store" "broker") }}
 redis: []

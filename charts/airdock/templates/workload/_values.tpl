@@ -40,6 +40,9 @@ The key that sets a value, for messages: the block that is merged last, of those
 {{- $_ := set $blocks (printf "%s.embedded" $store) (include "airdock.mergePods" (list $.Values.podDefaults (get $.Values $store).embedded) | fromJson) -}}
 {{- end -}}
 {{- end -}}
+{{- if include "airdock.backsUp" . -}}
+{{- $_ := set $blocks "database.embedded.backup" (include "airdock.mergePods" (list $.Values.podDefaults $.Values.database.embedded.backup) | fromJson) -}}
+{{- end -}}
 {{- range $name, $group := include "airdock.workers" . | fromJson }}{{ $_ := set $blocks (printf "workers.%s" $name) $group }}{{ end -}}
 {{- toJson $blocks -}}
 {{- end }}

@@ -1,0 +1,48 @@
+"""database.embedded.backup: what the CronJob may do, and who has which password."""
+
+from __future__ import annotations
+
+from scripts.chart import render
+from scripts.lint import reach
+from tests.render.values import BACKUP, POOLER, overlaid
+
+
+def test_off_is_as_without_it() -> None:
+    assert "database-backup" not in render().text
+
+
+def test_runs_do_not_overlap_and_end() -> None:
+    job = render(BACKUP).one("CronJob", component="database-backup")
+    assert job.get("spec", "concurrencyPolicy") == "Forbid"
+    assert job.get("spec", "jobTemplate", "spec", "activeDeadlineSeconds") == 3600
+    assert job.pod
+    assert job.pod.raw["restartPolicy"] == "Never"
+
+
+def test_reaches_the_database_and_nothing_else() -> None:
+    for values in (BACKUP, overlaid(BACKUP, POOLER)):
+        manifests = render(values)
+        ends = {manifest.component: reach.endpoint(manifest, pod) for manifest, pod in manifests.pods}
+        found = {
+            (component, port)
+            for component, end in ends.items()
+            for port in (5432, 6379, 6432, 8080, 8793)
+            if component != "database-backup"
+            and reach.connects(manifests, ends["database-backup"], end, port)
+        }
+        assert found == {("postgres", 5432)}
+        outside = reach.Endpoint("elsewhere", {}, "10.1.2.3")
+        assert not reach.allowed(manifests, ends["database-backup"], outside, 443, "Egress")
+
+
+def test_a_claim_of_the_users_replaces_the_charts() -> None:
+    created = render(BACKUP)
+    (claim,) = created.all("PersistentVolumeClaim", component="database-backup")
+    assert claim.annotations["helm.sh/resource-policy"] == "keep"
+    given = overlaid(BACKUP, {"database": {"embedded": {"backup": {"claim": {"existingClaim": "nfs"}}}}})
+    manifests = render(given)
+    assert not manifests.all("PersistentVolumeClaim", component="database-backup")
+    job = manifests.one("CronJob", component="database-backup")
+    assert job.pod
+    (volume,) = job.pod.raw["volumes"]
+    assert volume["persistentVolumeClaim"]["claimName"] == "nfs"
