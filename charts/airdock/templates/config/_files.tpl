@@ -9,6 +9,8 @@ airdock_docker_watch.py: |
   {{- .Files.Get "files/airdock_docker_watch.py" | nindent 2 }}
 airdock_docker_memory.py: |
   {{- .Files.Get "files/airdock_docker_memory.py" | nindent 2 }}
+airdock_rotation.py: |
+  {{- .Files.Get "files/airdock_rotation.py" | nindent 2 }}
 airdock_trust.py: |
   {{- .Files.Get "files/airdock_trust.py" | nindent 2 }}
 {{- range include "airdock.executors" . | fromJson }}
