@@ -6,6 +6,7 @@ Builds all workloads. A component is a map, written as YAML in its file:
   namespace         default: the release namespace
   kind              Deployment (default) or StatefulSet
   strategy          a Deployment's strategy
+  single            true: there is never more than one pod
   podManagementPolicy  a StatefulSet's
   labels            further labels of object, selector and pod
   annotations       annotations of the workload
@@ -29,7 +30,8 @@ unless `name` is given).
 {{- $values := $c.values -}}
 {{- $scope := dict "root" $root "component" ($c.component | default $c.name) "name" $c.name "namespace" $c.namespace -}}
 {{- $selector := include "airdock.overlay" (list (include "airdock.selectorLabels" $scope | fromYaml) $c.labels) | fromJson -}}
-{{- if include "airdock.replicated" $values }}{{ $_ := set $c "affinity" (include "airdock.spread" $selector | fromJson) }}{{ end -}}
+{{- /* Whatever the number of replicas is now: another number must not restart them. */ -}}
+{{- if not $c.single }}{{ $_ := set $c "affinity" (include "airdock.spread" $selector | fromJson) }}{{ end -}}
 {{- include "airdock.serviceAccount" (merge (dict "values" $values) $scope) -}}
 ---
 apiVersion: apps/v1
