@@ -14,6 +14,7 @@ from tests.render.scenarios import Scenario
 #: Paths that the images have; everything else that is named must be mounted.
 IN_IMAGE: Mapping[str, str] = {
     "/opt/airflow/dags": "without dags.*, DAG files are in a user's own image, at dags.path",
+    "/dev/null": "every container has it",
     "/home/airflow": "Airflow's image has the home of its user, which an assigned uid of OpenShift gets, too",
 }
 #: Containers that need no temporary directory.
