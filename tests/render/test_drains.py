@@ -92,6 +92,7 @@ def test_the_fence_admits_what_the_gateway_sets() -> None:
         ({}, set()),
         ({"workers": {"default": {"replicas": 2}}}, {"airdock-worker-default"}),
         ({"controlPlane": {"apiServer": {"replicas": None}}}, {"airdock-api-server"}),
+        ({"workers": {"default": {"autoscaling": {"enabled": True}}}}, {"airdock-worker-default"}),
         (
             overlaid(POOLER, {"database": {"pooler": {"replicas": 2}}, **SEVERAL}),
             {

@@ -7,7 +7,7 @@
 
 {{- /* "true" if a workload has several pods, or an unknown number of them. Call with its block of values. */ -}}
 {{- define "airdock.replicated" -}}
-{{- if or (kindIs "invalid" .replicas) (gt (int .replicas) 1) }}true{{ end -}}
+{{- if or (kindIs "invalid" .replicas) (gt (int .replicas) 1) (.autoscaling | default dict).enabled }}true{{ end -}}
 {{- end }}
 
 {{- /* An affinity that spreads the pods of a selector over nodes where it can, as JSON. Call with the selector's labels. */ -}}
