@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from tests.render.bad_values.model import Bad, group, pooler
-from tests.render.values import ATTACHED, DIND, EXTERNAL_STORES, SOCKET, TLS_STORES, overlaid
-from tests.render.values import BACKUP, DIND, EXTERNAL_STORES, SOCKET, TLS_STORES, overlaid
+from tests.render.values import ATTACHED, BACKUP, DIND, EXTERNAL_STORES, SOCKET, TLS_STORES, overlaid
 
 CONTRADICTIONS = (
     Bad(
