@@ -82,4 +82,4 @@ package: .venv/installed ## write the packaged chart, its SBOM and the Python pa
 
 publish: .venv/installed ## the same, and push it to an OCI registry: TO=oci://registry.example.com/charts
 	@test -n "$(TO)" || { echo "publish: set TO=oci://registry.example.com/charts" >&2; exit 1; }
-	@$(release) --to "$(TO)"
+	@$(release) --to "$(TO)" $(if $(PLAIN_HTTP),--plain-http)

@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sign-key", default="", metavar="NAME", help="user ID of the key that signs")
     parser.add_argument("--keyring", type=Path, metavar="FILE", help="keyring with the secret key")
     parser.add_argument("--to", default="", metavar="oci://REGISTRY/PATH", help="push it there")
+    parser.add_argument("--plain-http", action="store_true", help="push without TLS")
     parser.add_argument("--destination", type=Path, default=ROOT / "dist", metavar="DIR")
     options = parser.parse_args(arguments)
     try:
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(archive)
         print(wheel(released, options.destination / "python"))
         if options.to:
-            print(push(archive, options.to))
+            print(push(archive, options.to, options.plain_http))
     except (ReleaseError, RenderError, ToolError) as error:
         print(f"release: {error}", file=sys.stderr)
         return 1

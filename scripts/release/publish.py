@@ -9,11 +9,12 @@ from tempfile import TemporaryDirectory
 from scripts.release.helm import ReleaseError, helm
 
 
-def push(archive: Path, to: str) -> str:
+def push(archive: Path, to: str, plain_http: bool = False) -> str:
     """Push the archive to oci://REGISTRY/PATH; returns what Helm says: reference and digest.
 
     A version that is there stays: others may have pinned its digest. Logins are those of
-    `helm registry login` or `docker login`. A registry on this machine is reached without TLS.
+    `helm registry login` or `docker login`. A registry on this machine is reached without TLS, and any other
+    with `plain_http`.
 
     Raises:
         ReleaseError: if that is no registry, the version is there with other content, or Helm fails.
@@ -23,7 +24,8 @@ def push(archive: Path, to: str) -> str:
         raise ReleaseError(
             f"TO={to} is no OCI registry with a path, such as oci://registry.example.com/charts."
         )
-    plain = ["--plain-http"] if re.fullmatch(r"(localhost|127\.0\.0\.1)(:\d+)?", host[1]) else []
+    local = re.fullmatch(r"(localhost|127\.0\.0\.1)(:\d+)?", host[1])
+    plain = ["--plain-http"] if plain_http or local else []
     name, _, version = archive.name.removesuffix(".tgz").partition("-")
     with TemporaryDirectory() as scratch:
         pull = ["pull", f"{to}/{name}", "--version", version, "--destination", scratch, *plain]
