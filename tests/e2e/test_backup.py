@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
 from scripts.live import RELEASE, Target
 from tests.e2e.conftest import wait_until
@@ -26,7 +27,7 @@ def {DAG_ID}():
 {DAG_ID}()
 """
 VALUES = {
-    "database": {"embedded": {"backup": {"enabled": True, "keep": 1, "claim": {"size": "1Gi"}}}},
+    "database": {"embedded": {"backup": {"enabled": True, "keep": 1, "claim": "airflow-backups"}}},
     "controlPlane": {"triggerer": {"replicas": 0}},
     "workers": {"default": {"dockerGateway": {"enabled": False}, "kubernetesOperators": False}},
 }
@@ -35,7 +36,10 @@ VALUES = {
 @pytest.fixture(scope="module")
 def release(target: Target) -> Iterator[OwnRelease]:
     """A release that backs its database up."""
-    with own_release(target, NAMESPACE, VALUES, {"history.py": DAG}) as release:
+    claim, _ = commands("databases.md", "Back up the embedded database")
+    body = yaml.safe_load(claim.partition("\n")[2].rpartition("END")[0])
+    body["metadata"]["namespace"] = NAMESPACE
+    with own_release(target, NAMESPACE, VALUES, {"history.py": DAG}, body) as release:
         release.airflow.wait_for_dags([DAG_ID], 240)
         release.airflow.unpause(DAG_ID)
         yield release
@@ -49,7 +53,7 @@ def run(release: OwnRelease) -> str:
 
 def test_what_is_deleted_comes_back(release: OwnRelease) -> None:
     """The steps to the next major version of PostgreSQL, which are those of a lost claim, too."""
-    (dump,) = commands("databases.md", "Back up the embedded database")
+    _, dump = commands("databases.md", "Back up the embedded database")
     (restore,) = commands("databases.md", "Restore a dump")
     (delete,) = commands("databases.md", "The next major version of PostgreSQL")
     stop = restore[: restore.index("kubectl", 1)]

@@ -13,6 +13,7 @@ from tests.render.values import (
     ATTACHED,
     AUTOSCALED,
     BACKUP,
+    BACKUP_CLAIM,
     BOTH_EXECUTORS,
     DIND,
     DIND_FULL,
@@ -205,8 +206,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         external=OIDC_SECRETS,
     ),
     Scenario("autoscaling", AUTOSCALED),
-    Scenario("backup", BACKUP),
-    Scenario("backup-pooler", overlaid(BACKUP, POOLER)),
+    Scenario("backup", BACKUP, external=BACKUP_CLAIM),
+    Scenario("backup-pooler", overlaid(BACKUP, POOLER), external=BACKUP_CLAIM),
     Scenario("pooler", {**POOLER, "podDisruptionBudget": {"enabled": True}}),
     Scenario("pooler-url", overlaid(EXTERNAL_STORES, POOLER), external=STORES_SECRETS),
     Scenario(

@@ -35,14 +35,11 @@ def test_reaches_the_database_and_nothing_else() -> None:
         assert not reach.allowed(manifests, ends["database-backup"], outside, 443, "Egress")
 
 
-def test_a_claim_of_the_users_replaces_the_charts() -> None:
-    created = render(BACKUP)
-    (claim,) = created.all("PersistentVolumeClaim", component="database-backup")
-    assert claim.annotations["helm.sh/resource-policy"] == "keep"
-    given = overlaid(BACKUP, {"database": {"embedded": {"backup": {"claim": {"existingClaim": "nfs"}}}}})
-    manifests = render(given)
-    assert not manifests.all("PersistentVolumeClaim", component="database-backup")
+def test_the_claim_is_the_users() -> None:
+    """One of the chart's would be bound by the first run only, and `helm install --wait` waits for it."""
+    manifests = render(BACKUP)
+    assert not manifests.all("PersistentVolumeClaim")
     job = manifests.one("CronJob", component="database-backup")
     assert job.pod
     claims = [each["persistentVolumeClaim"] for each in job.pod.raw["volumes"] if "emptyDir" not in each]
-    assert [claim["claimName"] for claim in claims] == ["nfs"]
+    assert [claim["claimName"] for claim in claims] == ["backups"]

@@ -142,7 +142,7 @@ BASES: dict[str, dict[str, Any]] = {
         },
     },
     "autoscaled-group": {"workers": {"sample": {"autoscaling": {"enabled": True, "max": 900}}}},
-    "backup": {"database": {"embedded": {"backup": {"enabled": True}}}},
+    "backup": {"database": {"embedded": {"backup": {"enabled": True, "claim": "a"}}}},
     "pools": {"airflow": {"pools": {"sample": {"slots": 1}}}},
     "dns": {
         "podDefaults": {"dnsPolicy": "Default", "dnsConfig": {"nameservers": ["10.0.0.1"]}},

@@ -215,7 +215,8 @@ AUTOSCALED: dict[str, Any] = {
     },
     "controlPlane": {"apiServer": {"autoscaling": {"enabled": True, "min": 2, "max": 6}}},
 }
-BACKUP: dict[str, Any] = {"database": {"embedded": {"backup": {"enabled": True}}}}
+BACKUP: dict[str, Any] = {"database": {"embedded": {"backup": {"enabled": True, "claim": "backups"}}}}
+BACKUP_CLAIM = {("PersistentVolumeClaim", "backups"): frozenset[str]()}
 POOLER: dict[str, Any] = {"database": {"pooler": {"enabled": True}, "cleanup": {"enabled": True}}}
 GIVEN_SECRETS: dict[str, Any] = {
     "secrets": {

@@ -214,6 +214,11 @@ CONTRADICTIONS = (
         ("tasks.admission.exemptUsers", "tasks.admission.exemptGroups", "elsewhere"),
     ),
     Bad(
+        "a backup without a claim",
+        {"database": {"embedded": {"backup": {"enabled": True}}}},
+        ("database.embedded.backup.enabled: needs a claim", "database.embedded.backup.claim"),
+    ),
+    Bad(
         "a backup of an external database",
         overlaid(EXTERNAL_STORES, BACKUP),
         ("database.embedded.backup.enabled", "database.existingSecret names an external one"),
