@@ -71,6 +71,28 @@ def test_a_denied_right_names_its_value(
     assert value in line
 
 
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (denied("patch", "jobs", "batch", "gpu-tasks"), "set tasks.rbac.jobs, and to apply `make rbac-for"),
+        (denied("create", "pods", namespace="tasks"), "Remove the argument namespace (default: gpu-tasks)."),
+    ],
+    ids=["a right", "the own cluster's namespace"],
+)
+def test_another_cluster(
+    error: Exception, says: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = {"kube_config_path": "/run/airdock-clusters/gpu/kubeconfig", "namespace": "gpu-tasks"}
+    monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_GPU", json.dumps({"extra": extra}))
+    task = KubernetesPodOperator()
+    task.kubernetes_conn_id = "kubernetes_gpu"  # type: ignore[attr-defined]
+    (line,) = said(error, caplog, task)
+    assert says in line
+    # A connection of the values' own is not the chart's.
+    monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_GPU", "kubernetes://")
+    assert says not in said(error, caplog, task)[0]
+
+
 def test_it_is_found_behind_other_errors(caplog: pytest.LogCaptureFixture) -> None:
     """As a cause, in the list of create_from_yaml's error, and in a text with escaped quotes."""
     behind = RuntimeError("the operator failed")

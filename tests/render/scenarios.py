@@ -180,6 +180,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         },
     ),
     Scenario(
+        "other-clusters",
+        load_yaml((EXAMPLES / "values" / "other-clusters.yaml").read_text(), "other-clusters.yaml")[0],
+        external={("Secret", "gpu-kubeconfig"): frozenset({"kubeconfig"})},
+    ),
+    Scenario(
         "behind-an-ingress",
         load_yaml((EXAMPLES / "values" / "behind-an-ingress.yaml").read_text(), "behind-an-ingress.yaml")[0],
         external=INGRESS_SECRETS | {("Secret", "airflow-org-tls"): frozenset({"tls.crt", "tls.key"})},

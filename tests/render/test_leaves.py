@@ -111,6 +111,7 @@ BASES: dict[str, dict[str, Any]] = {
         "workerDefaults": {"securityContextConstraints": "privileged"},
         "workers": {"sample": {"queues": ["sample"]}},
     },
+    "clusters": {"tasks": {"clusters": {"sample": {"kubeconfigSecret": "sample"}}}},
     "git": {
         "dags": {
             "git": {

@@ -129,6 +129,7 @@ def known_samples(number: int) -> dict[str, Any]:
             {"name": f"bundles{number}", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle"}
         ],
         "claims": [{"name": f"gpus{number}"}],
+        "clusters": {f"samples{number}": {"kubeconfigSecret": f"samples{number}"}},
         "daemon": {"max-concurrent-downloads": number},
         "minApiVersion": "1.41",
         "manager": f"samples{number}.Manager",

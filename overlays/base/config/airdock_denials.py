@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -50,21 +51,33 @@ def explain(context: Any) -> None:
             texts[id(error)] = f"{error} {getattr(error, 'body', '')}"
             todo += [error.__cause__, error.__context__, *getattr(error, "api_exceptions", ())]
     for denied in dict.fromkeys(_DENIED.findall(" ".join(texts.values()))):
-        _log.error("Workers may not %s %s in %s. %s", *way_out(*denied))
+        _log.error("Workers may not %s %s in %s. %s", *way_out(*denied, there=_other_namespace(task)))
 
 
-def way_out(verb: str, resource: str, group: str, namespace: str) -> tuple[str, str, str, str]:
-    """Give the verb, the full name of the resource, the place, and what to do."""
-    own = os.environ.get("AIRDOCK_TASK_NAMESPACE", "")
-    extra = os.environ.get("AIRDOCK_TASK_EXTRA_NAMESPACES", "").split(",")
+def _other_namespace(task: Any) -> str:
+    """Give the task namespace of the cluster of tasks.clusters that the task uses; empty for the own one."""
+    name = f"AIRFLOW_CONN_{getattr(task, 'kubernetes_conn_id', None) or ''}".upper()
+    connection = os.environ.get(name, "")
+    return json.loads(connection)["extra"]["namespace"] if "/run/airdock-clusters/" in connection else ""
+
+
+def way_out(verb: str, resource: str, group: str, namespace: str, there: str) -> tuple[str, str, str, str]:
+    """Give the verb, the full name of the resource, the place, and what to do.
+
+    `there`: the task namespace in the other cluster, if it is one.
+    """
+    own = there or os.environ.get("AIRDOCK_TASK_NAMESPACE", "")
+    extra = [] if there else os.environ.get("AIRDOCK_TASK_EXTRA_NAMESPACES", "").split(",")
     name = f"{resource}.{group}" if group else resource
     if not namespace:
         return verb, name, "the whole cluster", "No value of the chart gives rights outside namespaces."
     place = f"namespace {namespace}"
     if namespace not in (own, *extra):
-        way = f"Remove the argument namespace (default: {own}), or ask the administrator to add it to"
-        return verb, name, place, f"{way} tasks.extraNamespaces."
+        way = f"Remove the argument namespace (default: {own})"
+        more = "" if there else ", or ask the administrator to add it to tasks.extraNamespaces"
+        return verb, name, place, f"{way}{more}."
     value = RIGHTS.get(resource) if group in ("", "batch") else "tasks.rbac.rules" if "." in group else None
     if value is None or group in KUBERNETES_GROUPS:
         return verb, name, place, "No value of the chart gives this right."
-    return verb, name, place, f"Ask the administrator to set {value}."
+    more = ", and to apply `make rbac-for-cluster` in the other cluster again" if there else ""
+    return verb, name, place, f"Ask the administrator to set {value}{more}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.render.bad_values.autoscaling import AUTOSCALING
+from tests.render.bad_values.clusters import CLUSTERS
 from tests.render.bad_values.collisions import COLLISIONS
 from tests.render.bad_values.contradictions import CONTRADICTIONS
 from tests.render.bad_values.git import GIT
@@ -12,4 +13,14 @@ from tests.render.bad_values.schema import INJECTION, RANGES, SHAPE
 
 __all__ = ["ALL", "Bad"]
 
-ALL: tuple[Bad, ...] = (*SHAPE, *RANGES, *COLLISIONS, *INJECTION, *CONTRADICTIONS, *PODS, *GIT, *AUTOSCALING)
+ALL: tuple[Bad, ...] = (
+    *SHAPE,
+    *RANGES,
+    *COLLISIONS,
+    *INJECTION,
+    *CONTRADICTIONS,
+    *PODS,
+    *GIT,
+    *CLUSTERS,
+    *AUTOSCALING,
+)

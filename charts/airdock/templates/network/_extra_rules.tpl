@@ -1,6 +1,6 @@
 {{- /*
 The rules of a component beyond the release's own connections, as a JSON map with ingress and egress: networkPolicy.<component>,
-networkPolicy.metadata, the collectors that airflow.config names, and the service mesh. Call with (dict "root" $ "component" "worker").
+networkPolicy.metadata, the collectors that airflow.config names, the triggerer's tasks.clusters, and the service mesh. Call with (dict "root" $ "component" "worker").
 */ -}}
 {{- define "airdock.extraRules" -}}
 {{- $policy := .root.Values.networkPolicy -}}
@@ -21,6 +21,9 @@ networkPolicy.metadata, the collectors that airflow.config names, and the servic
 {{- if or (eq .component "scheduler") (ne $policy.egress "open") -}}
 {{- $egress = concat $egress (include "airdock.collectors" .root | fromJsonArray) | default list -}}
 {{- end -}}
+{{- end -}}
+{{- if eq .component "triggerer" -}}
+{{- $egress = concat $egress (include "airdock.clusterEgress" (dict "root" .root "clusters" (include "airdock.clustersOfTriggerer" .root | fromJson)) | fromJsonArray) | default list -}}
 {{- end -}}
 {{- dict "ingress" (concat ($given.ingress | default list) $mesh.ingress | default list) "egress" $egress | toJson -}}
 {{- end }}

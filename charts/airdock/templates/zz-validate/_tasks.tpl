@@ -16,7 +16,7 @@
 {{- range $name, $group := include "airdock.workers" . | fromJson -}}
 {{- if $group.facts.taskPods -}}
 {{- $tasks := $group.tasks -}}
-{{- $shared := omit $tasks "user" "userNamespaces" "resources" "checkSeconds" "networks" "pod" "podLabels" "podAnnotations" "blockNodeScaleDown" "gpuResource" "gpusPerContainer" "ulimits" "tmp" "ttlSeconds" "timeouts" | toJson -}}
+{{- $shared := omit $tasks "user" "userNamespaces" "resources" "checkSeconds" "networks" "clusters" "pod" "podLabels" "podAnnotations" "blockNodeScaleDown" "gpuResource" "gpusPerContainer" "ulimits" "tmp" "ttlSeconds" "timeouts" | toJson -}}
 {{- range $namespace := prepend $tasks.extraNamespaces $tasks.namespace | uniq -}}
 {{- $other := get $owners $namespace | default (dict "group" $name "settings" $shared) -}}
 {{- if ne $other.settings $shared -}}
