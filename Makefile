@@ -7,7 +7,7 @@ sources := scripts tests charts/airdock/files
 # With the seconds that a tier may take on two cores with warm caches (tests/support/budget.py).
 within := .venv/bin/pytest --budget
 
-.PHONY: help up down test test-api e2e e2e-cgroup2 attack fuzz bench lint check images from-official overlays docs package publish
+.PHONY: help up down test test-api e2e e2e-cgroup2 attack fuzz bench lint check images rbac-for-cluster from-official overlays docs package publish
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
@@ -64,6 +64,10 @@ images: .venv/installed ## print the images that your values need: VALUES=... [T
 check: .venv/installed ## find out which modes a cluster can serve, before installing: [VALUES=...] [CONTEXT=...] [NAMESPACE=...] [FORMAT=text|json]
 	@$(run) scripts.check --format $(FORMAT) $(if $(VALUES),--values $(VALUES)) $(if $(CONTEXT),--context $(CONTEXT)) \
 	  $(if $(NAMESPACE),--namespace $(NAMESPACE))
+
+rbac-for-cluster: .venv/installed ## print what another cluster's administrator applies: CLUSTER=gpu VALUES=... [NAMESPACE=airdock] [RELEASE=airdock]
+	@$(run) scripts.other_cluster $(CLUSTER) $(if $(VALUES),--values $(VALUES)) $(if $(NAMESPACE),--namespace $(NAMESPACE)) \
+	  $(if $(RELEASE),--release $(RELEASE))
 
 from-official: .venv/installed ## convert a values file of the official Airflow chart: VALUES=values.yaml [ATTACH=RELEASE] > airdock.yaml
 	@$(run) scripts.from_official $(if $(ATTACH),--attach $(ATTACH)) $(VALUES)

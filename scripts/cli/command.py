@@ -4,6 +4,7 @@ commands:
   lint             check values or any manifests: schemas and security policies
   from-official    convert a values file of the official Airflow chart
   overlays check   find what is stale or without effect in your Kustomize overlay
+  rbac-for-cluster print what the administrator of another cluster applies
   images           print the images that values need, or copy them to another registry
   check            find out which modes a cluster can serve, before anything is installed
 
@@ -55,6 +56,12 @@ def _overlays(arguments: list[str], prog: str) -> int:
     return check(arguments, prog)
 
 
+def _rbac_for_cluster(arguments: list[str], prog: str) -> int:
+    from scripts.other_cluster.__main__ import main
+
+    return main(arguments, prog)
+
+
 def _images(arguments: list[str], prog: str) -> int:
     from scripts.mirror.__main__ import main
 
@@ -72,6 +79,7 @@ COMMANDS: dict[str, Callable[[list[str], str], int]] = {
     "lint": _lint,
     "from-official": _from_official,
     "overlays": _overlays,
+    "rbac-for-cluster": _rbac_for_cluster,
     "images": _images,
     "check": _check,
 }

@@ -17,6 +17,7 @@ TEXT = (
     "scripts.lint",
     "scripts.from_official",
     "scripts.mirror",
+    "scripts.other_cluster",
     "scripts.cli",
     "scripts.release",
 )
