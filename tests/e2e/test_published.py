@@ -45,7 +45,7 @@ with DAG("long", schedule=None):
 VALUES: dict[str, Any] = merged(
     QUICK,
     {
-        "dags": {"volume": {"configMap": {"name": "dags"}}},
+        "dags": {"examples": False, "volume": {"configMap": {"name": "dags"}}},
         "tasks": {"keepNamespace": False},
         "workerDefaults": {"dind": NATIVE_DIND},
         "workers": {
@@ -59,6 +59,7 @@ EMPTY: dict[str, Any] = {
     "controlPlane": {"enabled": False, "executionApiUrl": "http://nobody:8080/execution/"},
     "broker": {"existingSecret": "nobody"},
     "secrets": {"apiSecretKey": "nobody"},
+    "tests": {"enabled": False},
     "tasks": {"keepNamespace": False},
     "workers": {"default": {"mode": "kubernetes", "queues": ["default"], "replicas": 0}},
 }
