@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scripts import tools
 from scripts.chart import versions
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -116,6 +117,7 @@ DOCKER_ROOTLESS = Layer("docker-rootless", DOCKER, packages=("rootlesskit", "sli
 POSTGRES = Layer("postgres", BASE, packages=("gosu", "less", "libnss-wrapper", "locales", "xz-utils", "zstd"))
 VALKEY = Layer("valkey", BASE)
 PGBOUNCER = Layer("pgbouncer", BASE, packages=("pgbouncer",))
+STATSD_EXPORTER = Layer("statsd-exporter", BASE, tools=("statsd_exporter",))
 BUSYBOX = Layer("busybox", BASE, packages=("busybox-static",), alone=True)
 
 IMAGES: tuple[Image, ...] = (
@@ -160,6 +162,16 @@ IMAGES: tuple[Image, ...] = (
             "Env": [f"PATH={_PATH}"],
             "Entrypoint": ["/usr/bin/pgbouncer", "-u", "nobody", "/etc/pgbouncer/pgbouncer.ini"],
             "ExposedPorts": {"6432/tcp": {}},
+        },
+    ),
+    Image(
+        f"prom/statsd-exporter:{tools.version_of('statsd_exporter')}",
+        STATSD_EXPORTER,
+        {
+            "User": "65534",
+            "Env": [f"PATH={_PATH}"],
+            "Entrypoint": ["/bin/statsd_exporter"],
+            "ExposedPorts": {"9102/tcp": {}, "9125/tcp": {}, "9125/udp": {}},
         },
     ),
     Image(

@@ -189,6 +189,21 @@ TOOLS: tuple[Tool, ...] = (
         weight=52,
         set_version=_KUBERNETES_VERSION,
     ),
+    # Airflow's metrics: in the stand-in of an image.
+    Tool(
+        "statsd_exporter",
+        {"statsd_exporter": "github.com/prometheus/statsd_exporter"},
+        weight=2,
+        set_version=("github.com/prometheus/common/version.Version",),
+    ),
+    # What the alerts are tested with, and what reads the metrics in e2e: without its user interface, and with
+    # one service discovery.
+    Tool(
+        "prometheus",
+        {name: f"github.com/prometheus/prometheus/cmd/{name}" for name in ("prometheus", "promtool")},
+        weight=35,
+        tags=("remove_all_sd", "enable_kubernetes_sd"),
+    ),
     # The identity provider of a test.
     Tool("dex", {"dex": "github.com/dexidp/dex/cmd/dex"}, weight=30),
     Tool(

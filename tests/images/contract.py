@@ -205,6 +205,12 @@ CONTRACTS: dict[str, Contract] = {
             "sh -c 'kill -0 1' && echo there": "^there$",
         },
     ),
+    "statsd-exporter": Contract(
+        entrypoint=["/bin/statsd_exporter"],
+        ports=frozenset({"9102/tcp", "9125/tcp", "9125/udp"}),
+        user=("65534",),
+        commands={"/bin/statsd_exporter --help": "--statsd.mapping-config"},
+    ),
     "python": Contract(
         cmd=["python3"],
         env={"PYTHON_VERSION": None, "PATH": None},

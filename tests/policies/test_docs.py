@@ -32,6 +32,11 @@ POOLED = {
 }
 #: With workers.<name>.autoscaling.
 AUTOSCALED = {("autoscaler", "postgres", 5432), ("autoscaler", "pooler", 6432)}
+#: Of metrics.airflow, by UDP.
+METRICS = {
+    (source, "statsd", 9125)
+    for source in ("api-server", "scheduler", "dag-processor", "triggerer", "worker", "kubernetes-executor")
+}
 FENCED = [scenario for scenario in ALL if scenario.effective["networkPolicy"]["enabled"]]
 
 
@@ -48,19 +53,24 @@ def test_flows_are_exact(scenario: Scenario) -> None:
     manifests = scenario.render()
     pods = [(manifest.component, reach.endpoint(manifest, pod)) for manifest, pod in manifests.pods]
     there = {component for component, _ in pods}
-    flows = FLOWS
+    flows = FLOWS | METRICS
     if "pooler" in there:
-        flows = {flow for flow in FLOWS if flow[1] != "postgres"} | POOLED
+        flows = {flow for flow in flows if flow[1] != "postgres"} | POOLED
     flows |= {flow for flow in AUTOSCALED if ("pooler" in there) == (flow[1] == "pooler")}
     if "test" in there:
         flows = flows | {("test", "api-server", 8080)}
-    ports = {port for _, _, port in FLOWS | POOLED} | {2375, 80}
+    ports = {port: "TCP" for _, _, port in FLOWS | POOLED} | {
+        2375: "TCP",
+        80: "TCP",
+        9102: "TCP",
+        9125: "UDP",
+    }
     found = {
         (source, target, port)
         for source, start in pods
         for target, end in pods
-        for port in ports
-        if start is not end and reach.connects(manifests, start, end, port)
+        for port, protocol in ports.items()
+        if start is not end and reach.connects(manifests, start, end, port, protocol)
     }
     strangers = [Endpoint("elsewhere", {"app": "other"}, "10.1.2.3")]
     strangers += [Endpoint(each.namespace, {}, "10.1.2.4") for each in manifests.all("ServiceAccount") if
@@ -69,8 +79,8 @@ def test_flows_are_exact(scenario: Scenario) -> None:
         {
             (target, port)
             for target, end in pods
-            for port in ports
-            if reach.connects(manifests, stranger, end, port)
+            for port, protocol in ports.items()
+            if reach.connects(manifests, stranger, end, port, protocol)
         }
         for stranger in strangers
     ]

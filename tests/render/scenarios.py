@@ -30,6 +30,7 @@ from tests.render.values import (
     LONG,
     MAXIMAL,
     MAXIMAL_EXTERNAL,
+    METRICS,
     MIRROR,
     MIRROR_SECRETS,
     MODES,
@@ -213,6 +214,9 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("autoscaling", AUTOSCALED),
     Scenario("backup", BACKUP, external=BACKUP_CLAIM),
     Scenario("backup-pooler", overlaid(BACKUP, POOLER), external=BACKUP_CLAIM),
+    Scenario("metrics", overlaid(MODES, METRICS)),
+    Scenario("metrics-of-namespaces", overlaid(NAMESPACES, METRICS)),
+    Scenario("metrics-of-attached", overlaid(ATTACHED, METRICS), external={**STORES_SECRETS, **GIVEN}),
     Scenario("pooler", {**POOLER, "podDisruptionBudget": {"enabled": True}}),
     Scenario("pooler-url", overlaid(EXTERNAL_STORES, POOLER), external=STORES_SECRETS),
     Scenario(

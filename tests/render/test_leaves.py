@@ -36,7 +36,7 @@ NO_PROBE = {
         "workerDefaults",
         "workers.*",
     ),
-    "startupProbe": ("broker.embedded", "controlPlane.autoscaler"),
+    "startupProbe": ("broker.embedded", "controlPlane.autoscaler", "metrics.airflow"),
 }
 NUMBERS = ("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThreshold")
 SILENT |= {
@@ -144,6 +144,7 @@ BASES: dict[str, dict[str, Any]] = {
     },
     "autoscaled-group": {"workers": {"sample": {"autoscaling": {"enabled": True, "max": 900}}}},
     "backup": {"database": {"embedded": {"backup": {"enabled": True, "claim": "a"}}}},
+    "exporter": {"metrics": {"airflow": {"enabled": True}}},
     "pools": {"airflow": {"pools": {"sample": {"slots": 1}}}},
     "dns": {
         "podDefaults": {"dnsPolicy": "Default", "dnsConfig": {"nameservers": ["10.0.0.1"]}},

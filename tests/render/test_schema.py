@@ -22,6 +22,7 @@ FREE_FORM = {
     "airflow.variables.*": "a variable may be any JSON",
     "dags.bundles.[].kwargs": "the arguments of any bundle class",
     "dags.bundles.[]": "Airflow's own form of bundles",
+    "metrics.airflow.mappings.[]": "statsd_exporter's own form of mappings",
     "extraObjects.[]": "any Kubernetes object: the API server, or `make lint`, checks it",
 }
 
@@ -79,7 +80,9 @@ def test_pods_have_the_same_keys() -> None:
     sizes = {"enabled", "replicas", "poolSize", "maxClientConnections", "config"}
     assert keys | of_workloads | sizes == set(defs["pooler"]["properties"])
     assert keys | of_workloads | {"admission"} == set(defs["autoscaler"]["properties"])
-    for name in ("component", "store", "embeddedDatabase", "workerGroup", "pooler", "autoscaler"):
+    exporter = {"enabled", "seriesTtl", "mappings", "strategy", "revisionHistoryLimit"}
+    assert keys | exporter == set(defs["exporter"]["properties"])
+    for name in ("component", "store", "embeddedDatabase", "workerGroup", "pooler", "autoscaler", "exporter"):
         for key in keys:
             reference = defs[name]["properties"][key].get("$ref", "")
             assert reference.endswith(f"/properties/{key}"), f"{name}.{key}: refer to pod's"

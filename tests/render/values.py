@@ -217,6 +217,12 @@ AUTOSCALED: dict[str, Any] = {
 }
 BACKUP: dict[str, Any] = {"database": {"embedded": {"backup": {"enabled": True, "claim": "backups"}}}}
 BACKUP_CLAIM = {("PersistentVolumeClaim", "backups"): frozenset[str]()}
+METRICS: dict[str, Any] = {
+    "metrics": {"airflow": {"enabled": True}, "podMonitor": {"enabled": True}},
+    "networkPolicy": {
+        "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    },
+}
 POOLER: dict[str, Any] = {"database": {"pooler": {"enabled": True}, "cleanup": {"enabled": True}}}
 GIVEN_SECRETS: dict[str, Any] = {
     "secrets": {
@@ -432,7 +438,14 @@ MAXIMAL: dict[str, Any] = {
             {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
         ],
     },
-    "metrics": {"podMonitor": {"enabled": True, "interval": "1m", "labels": {"release": "prometheus"}}},
+    "metrics": {
+        "airflow": {
+            "enabled": True,
+            "seriesTtl": "2h",
+            "mappings": [{"match": "airflow.rows.*", "name": "rows_total", "labels": {"table": "$1"}}],
+        },
+        "podMonitor": {"enabled": True, "interval": "1m", "labels": {"release": "prometheus"}},
+    },
     "podDisruptionBudget": {"enabled": True, "maxUnavailable": "50%"},
     "logs": {
         "claim": {"size": "20Gi", "storageClassName": "shared"},

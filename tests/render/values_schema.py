@@ -190,6 +190,8 @@ def known_samples(number: int) -> dict[str, Any]:
         "autoscaling.min": 7,
         "autoscaling.max": 777,
         "interval": f"{number}s",
+        "mappings": [{"match": f"airflow.samples{number}", "name": "samples"}],
+        "seriesTtl": f"{number}s",
         "maxUnavailable": number,
         "dind.volumes": ["dags"],
         "quota.hard": {f"count/samples{number}": str(number)},

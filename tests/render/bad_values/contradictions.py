@@ -378,7 +378,19 @@ CONTRADICTIONS = (
     Bad(
         "a PodMonitor of nothing",
         group(mode="dind") | {"metrics": {"podMonitor": {"enabled": True}}},
-        ("metrics.podMonitor.enabled", "Docker gateway"),
+        ("metrics.podMonitor.enabled: false", "Docker gateway", "metrics.airflow.enabled: true"),
+    ),
+    Bad(
+        "metrics to two servers",
+        {
+            "metrics": {"airflow": {"enabled": True}},
+            "airflow": {"config": {"metrics": {"statsd_host": "statsd.monitoring.svc", "otel_on": True}}},
+        },
+        (
+            "airflow.config.metrics.statsd_host",
+            "airflow.config.metrics.otel_on",
+            "metrics.airflow.enabled: false",
+        ),
     ),
     Bad(
         "a request above the limit that workerDefaults give",

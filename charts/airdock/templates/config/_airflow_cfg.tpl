@@ -82,6 +82,10 @@ fab:
   session_max_lifetime_minutes: 720
   {{- end }}
 {{- end }}
+{{- if include "airdock.exported" . }}
+metrics:
+  {{- include "airdock.statsdConfig" . | nindent 2 }}
+{{- end }}
 {{- with .Values.logs.remote }}
 {{- if .baseLogFolder }}
 logging:

@@ -14,6 +14,9 @@ AIRDOCK_{{ $name | snakecase | upper }}_HOST: {{ include "airdock.serviceHost" (
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if include "airdock.exported" . }}
+AIRDOCK_STATSD_HOST: {{ include "airdock.serviceHost" (merge (dict "name" "statsd") $scope) }}
+{{- end }}
 {{- if include "airdock.anyTaskPods" . }}
 AIRDOCK_TASK_NAMESPACE: {{ include "airdock.taskNamespace" . | quote }}
 AIRDOCK_TASK_SERVICE_ACCOUNT: {{ include "airdock.fullname" . }}-task
@@ -57,6 +60,9 @@ AIRFLOW__CORE__EXECUTION_API_SERVER_URL: http://$(AIRDOCK_API_SERVER_HOST):8080$
 {{- else }}
 AIRFLOW__CORE__EXECUTION_API_SERVER_URL: {{ .Values.controlPlane.executionApiUrl | quote }}
 {{- end }}
+{{- end }}
+{{- if include "airdock.exported" . }}
+AIRFLOW__METRICS__STATSD_HOST: $(AIRDOCK_STATSD_HOST)
 {{- end }}
 # The init container has already checked the connections; the image's entrypoint would spend seconds of CPU on it.
 CONNECTION_CHECK_MAX_COUNT: "0"

@@ -92,7 +92,12 @@ Linkerd: https://linkerd.io/2/common-errors/network-policy/; the control plane's
 {{- toJson $rules -}}
 {{- end }}
 
-{{- /* The ports of a connection between pods, as a JSON list: its own and the mesh's. Call with (dict "root" $ "port" 8080). */ -}}
+{{- /* The ports of a connection between pods, as a JSON list: its own and the mesh's. Call with (dict "root" $ "port" 8080), and "protocol" UDP. */ -}}
 {{- define "airdock.ports" -}}
-{{- prepend (include "airdock.mesh" .root | fromJson).ports (dict "port" .port) | toJson -}}
+{{- $port := dict "port" .port -}}
+{{- if .protocol -}}
+{{- list (set $port "protocol" .protocol) | toJson -}}
+{{- else -}}
+{{- prepend (include "airdock.mesh" .root | fromJson).ports $port | toJson -}}
+{{- end -}}
 {{- end }}

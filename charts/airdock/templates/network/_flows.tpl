@@ -23,6 +23,16 @@
 {{- if include "airdock.embedded" (dict "root" . "store" "broker") }}
 - {from: {{ include "airdock.brokerClients" . }}, to: redis, port: 6379}
 {{- end }}
+{{- if include "airdock.exported" . }}
+- {from: {{ include "airdock.measuredComponents" . }}, to: statsd, port: 9125, protocol: UDP}
+{{- end }}
+{{- end }}
+
+{{- /* The components that send metrics, as a JSON list. */ -}}
+{{- define "airdock.measuredComponents" -}}
+{{- $components := .Values.controlPlane.enabled | ternary (list "api-server" "scheduler" "dag-processor" "triggerer") list -}}
+{{- range include "airdock.executors" . | fromJson }}{{ $components = append $components .component }}{{ end -}}
+{{- toJson $components -}}
 {{- end }}
 
 {{- /* The components that use the database, as a JSON list. */ -}}
@@ -78,6 +88,9 @@ triggerer: [dns, world{{ if include "airdock.queuesServing" (dict "root" . "what
 {{- end }}
 {{- if include "airdock.pooled" . }}
 pooler: [dns]
+{{- end }}
+{{- if include "airdock.exported" . }}
+statsd: []
 {{- end }}
 {{- if include "airdock.embedded" (dict "root" . "store" "database") }}
 postgres: []

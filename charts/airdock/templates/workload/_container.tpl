@@ -29,7 +29,11 @@ env:
 {{- with $c.ports }}
 ports:
   {{- range $name, $port := . }}
+  {{- if kindIs "map" $port }}
+  - {{ merge (dict "name" $name) $port | toJson }}
+  {{- else }}
   - {name: {{ $name }}, containerPort: {{ $port }}}
+  {{- end }}
   {{- end }}
 {{- end }}
 {{- range $key := list "startupProbe" "readinessProbe" "livenessProbe" "lifecycle" }}

@@ -35,6 +35,9 @@ The key that sets a value, for messages: the block that is merged last, of those
 {{- $_ := set $blocks "database.pooler" (include "airdock.mergePods" (list $.Values.podDefaults $.Values.database.pooler) | fromJson) -}}
 {{- end -}}
 {{- end -}}
+{{- if include "airdock.exported" . -}}
+{{- $_ := set $blocks "metrics.airflow" (include "airdock.mergePods" (list .Values.podDefaults .Values.metrics.airflow) | fromJson) -}}
+{{- end -}}
 {{- range $store := list "database" "broker" -}}
 {{- if include "airdock.embedded" (dict "root" $ "store" $store) -}}
 {{- $_ := set $blocks (printf "%s.embedded" $store) (include "airdock.mergePods" (list $.Values.podDefaults (get $.Values $store).embedded) | fromJson) -}}

@@ -19,7 +19,8 @@ Builds all workloads. A component is a map, written as YAML in its file:
   volumes           map of name to volume source
   claims            map of name to {size, storageClassName}, a StatefulSet's
 
-A container is a map: name, image (a key of .Values.images), command, args, env (map of name to string or {valueFrom}), envFrom, ports (map),
+A container is a map: name, image (a key of .Values.images), command, args, env (map of name to string or {valueFrom}), envFrom, ports (map of
+name to number or {containerPort, protocol}),
 startupProbe, readinessProbe, livenessProbe, lifecycle, resources, securityContext, volumeMounts (map; the key is the volume's name
 unless `name` is given).
 */ -}}

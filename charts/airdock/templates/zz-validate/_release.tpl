@@ -93,21 +93,6 @@
 {{- toJson $problems -}}
 {{- end }}
 
-{{- define "airdock.problems.metrics" -}}
-{{- $problems := list -}}
-{{- $groups := include "airdock.workers" . | fromJson -}}
-{{- if .Values.metrics.podMonitor.enabled -}}
-{{- $measured := false -}}
-{{- range $groups }}{{ if and (not .executorFacts.podPerTask) (include "airdock.serves" (dict "group" . "what" "gateway")) }}{{ $measured = true }}{{ end }}{{ end -}}
-{{- if not $measured -}}
-{{- $problems = append $problems "metrics.podMonitor.enabled: no persistent worker has a Docker gateway, so there are no metrics. Set it to false." -}}
-{{- else if and .Values.networkPolicy.enabled (not .Values.networkPolicy.metricsFrom) -}}
-{{- $problems = append $problems "networkPolicy.metricsFrom: is empty, so the network policies keep Prometheus from the metrics that metrics.podMonitor.enabled publishes. Select its pods, for example [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]." -}}
-{{- end -}}
-{{- end -}}
-{{- toJson $problems -}}
-{{- end }}
-
 {{- define "airdock.problems.network" -}}
 {{- $problems := list -}}
 {{- /* The pooler's own rules can name the database. */ -}}

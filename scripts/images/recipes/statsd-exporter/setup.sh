@@ -1,0 +1,1 @@
+install -m 755 /mnt/tools/statsd_exporter /bin/
