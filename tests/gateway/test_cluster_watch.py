@@ -76,3 +76,27 @@ def test_a_pod_of_another_life_is_adopted_and_has_no_exit_code(
     assert container.ended is not None
     assert container.ended.code is None
     assert "restarted" in container.ended.message
+
+
+def test_times_of_a_container(watch: Watch, containers: Containers[Container]) -> None:
+    """The cluster tells how long the pod waited for a node, and for its image."""
+    container = Container(
+        ID, Create(image="a", labels={"airdock.dev/dag-id": "sales"}), f"p-{ID[:12]}", begun=1.0
+    )
+    containers.add(container)
+    times = {"PodScheduled": "2025-12-31T23:59:30Z", "PodReadyToStartContainers": "2025-12-31T23:59:56Z"}
+    conditions = [
+        {"type": kind, "status": "True", "lastTransitionTime": time} for kind, time in times.items()
+    ]
+    seen = pod(conditions=conditions)
+    seen["metadata"]["creationTimestamp"] = "2025-12-31T23:59:10Z"
+    watch._relist([seen])
+    watch._relist([seen])
+    lines = watch._metrics.text().splitlines()
+    assert 'airdock_gateway_phase_seconds_sum{phase="schedule"} 20.0' in lines
+    assert 'airdock_gateway_phase_seconds_sum{phase="pull"} 4.0' in lines
+    assert 'airdock_gateway_phase_seconds_count{phase="pull"} 1' in lines
+    watch._relist([])
+    lines = watch._metrics.text().splitlines()
+    assert 'airdock_gateway_ended_total{outcome="infrastructure",dag_id="sales"} 1' in lines
+    assert 'airdock_gateway_phase_seconds_count{phase="run"} 1' in lines

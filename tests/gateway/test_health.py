@@ -39,7 +39,9 @@ def test_metrics(port: int) -> None:
     health_port.serve("127.0.0.1", port, metrics, str, str)
     metrics.refused('a"b\\c\nd')
     metrics.refused("privileged")
-    metrics.ended("success")
+    metrics.ended("success", "sales")
+    metrics.phase_seconds("pull", 3)
+    metrics.delayed("quota")
     metrics.start_seconds(0.7)
     metrics.start_seconds(7000)
     metrics.opened("streams")
@@ -49,12 +51,17 @@ def test_metrics(port: int) -> None:
     for line in (
         'airdock_gateway_refusals_total{reason="a\\"b\\\\c\\nd"} 1',
         'airdock_gateway_refusals_total{reason="privileged"} 1',
-        'airdock_gateway_ended_total{outcome="success"} 1',
+        'airdock_gateway_ended_total{outcome="success",dag_id="sales"} 1',
         'airdock_gateway_start_seconds_bucket{le="0.5"} 0',
         'airdock_gateway_start_seconds_bucket{le="1.0"} 1',
         'airdock_gateway_start_seconds_bucket{le="+Inf"} 2',
         "airdock_gateway_start_seconds_count 2",
         'airdock_gateway_open{kind="streams"} 0',
+        'airdock_gateway_delays_total{reason="quota"} 1',
+        'airdock_gateway_phase_seconds_bucket{phase="pull",le="2.0"} 0',
+        'airdock_gateway_phase_seconds_bucket{phase="pull",le="5.0"} 1',
+        'airdock_gateway_phase_seconds_count{phase="pull"} 1',
+        'airdock_gateway_probe_failing{probe="ready"} 0',
         'airdock_gateway_containers{state="running"} 2',
     ):
         assert line in lines, line
@@ -67,3 +74,16 @@ def test_metrics(port: int) -> None:
                 name in described
                 or name.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count") in described
             )
+
+
+def test_dags_have_a_limit_of_series() -> None:
+    metrics = health.Metrics()
+    for number in range(500):
+        metrics.ended("failure", f"dag{number}")
+    metrics.ended("failure", "dag7")
+    metrics.ended("success", None)
+    lines = [line for line in metrics.text().splitlines() if line.startswith("airdock_gateway_ended_total")]
+    assert 'airdock_gateway_ended_total{outcome="failure",dag_id="dag7"} 2' in lines
+    assert 'airdock_gateway_ended_total{outcome="failure",dag_id="(other)"} 300' in lines
+    assert 'airdock_gateway_ended_total{outcome="success",dag_id="(other)"} 1' in lines
+    assert len(lines) == 202

@@ -8,6 +8,7 @@ cluster ended it. Otherwise the end has no exit code, and its message quotes the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 Object = dict[str, Any]
@@ -160,6 +161,26 @@ def trouble(pod: Object) -> Trouble | None:
     if sandbox["status"] != "True":
         return Trouble("the node prepares the pod's volumes and network", "mountSeconds", MOUNTS + SANDBOX)
     return Trouble("the node pulls the image", "")
+
+
+def phases(pod: Object) -> dict[str, float]:
+    """Give the seconds that a pod waited for its node, and then for its image, by the cluster's clock."""
+    status = pod.get("status") or {}
+    conditions = {each["type"]: each.get("lastTransitionTime") for each in status.get("conditions") or []}
+    state = _main(status).get("state") or {}
+    begun = (state.get("running") or state.get("terminated") or {}).get("startedAt")
+    scheduled = conditions.get("PodScheduled")
+    # Older clusters do not tell when volumes and network were there.
+    prepared = conditions.get("PodReadyToStartContainers") or scheduled
+    created = pod["metadata"].get("creationTimestamp")
+    spans = {"schedule": (created, scheduled), "pull": (prepared, begun)}
+    return {
+        name: max(0.0, _time(end) - _time(start)) for name, (start, end) in spans.items() if start and end
+    }
+
+
+def _time(text: str) -> float:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def _main(status: Object) -> Object:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from .cluster_api import ApiStatus, KubernetesApi, Object, pods_path
 from .cluster_container import Container
-from .cluster_judgement import Ended, judge
+from .cluster_judgement import Ended, judge, phases
 from .cluster_pods import Pods
 from .cluster_removal import Removal
 from .cluster_replacement import Replacement
@@ -150,6 +150,8 @@ class Watch:
             if container.has_output and not container.running:
                 container.running = time.monotonic()
                 self._metrics.start_seconds(container.running - container.begun)
+                for phase, seconds in phases(pod).items():
+                    self._metrics.phase_seconds(phase, seconds)
             container.end(judge(container.pod, deleted, container.fate), self._metrics)
             container.changed.notify_all()
         self._removal.look_at(container)

@@ -23,6 +23,12 @@ def serve(host: str, port: int, metrics: Metrics, ready: Callable[[], str], aliv
     family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
     sock = socket.create_server((host, port), family=family, dualstack_ipv6=both, backlog=512)
     answers: dict[str, Callable[[], str]] = {"/readyz": ready, "/healthz": alive}
+    metrics.gauge(
+        "probe_failing",
+        "1 while a probe fails: ready or alive.",
+        lambda: {"ready": int(bool(ready())), "alive": int(bool(alive()))},
+        "probe",
+    )
 
     def answer(sock: socket.socket) -> None:
         with contextlib.suppress(OSError, Closed, WireError):

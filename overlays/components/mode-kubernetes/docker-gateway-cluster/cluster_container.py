@@ -126,7 +126,10 @@ class Container:
         self.changed.notify_all()
         self.wake_inputs()
         self.tell("die", exitCode=str(_NO_CODE if ended.code is None else ended.code))
-        metrics.ended("infrastructure" if ended.code is None else "success" if ended.code == 0 else "failure")
+        outcome = "infrastructure" if ended.code is None else "failure" if ended.code else "success"
+        metrics.ended(outcome, self.request.labels.get(DAG))
+        if self.running:
+            metrics.phase_seconds("run", self.ended_at - self.running)
         log("container-ended", exit_code=ended.code, error=ended.message or None,
             seconds=round(self.ended_at - self.begun, 3), **self.names())  # fmt: skip
 

@@ -7,6 +7,7 @@ in their logs, and for tasks.timeouts.createSeconds at most.
 from __future__ import annotations
 
 import threading
+import time
 
 from . import cluster_quota
 from .backend import ApiError
@@ -42,13 +43,13 @@ class Creation:
         """Create a pod, now or later. Raises ApiError if it can never be created."""
         with self._changed:
             if self._queue:
-                self._join(container, _BEHIND)
+                self._join(container, _BEHIND, "behind")
                 return
         try:
             self._create(container, _PATIENCE)
         except Delayed as delayed:
             with self._changed:
-                self._join(container, delayed.trouble)
+                self._join(container, delayed.trouble, "quota" if delayed.resources else "api")
 
     def close(self, seconds: float) -> bool:
         """Create nothing any more; False if a request may be under way still."""
@@ -60,7 +61,8 @@ class Creation:
             self._creating.release()
         return ended
 
-    def _join(self, container: Container, trouble: Trouble) -> None:
+    def _join(self, container: Container, trouble: Trouble, reason: str) -> None:
+        self._metrics.delayed(reason)
         container.delayed = trouble
         self._queue.append(container)
         self._queue.sort(key=lambda each: each.begun)
@@ -120,6 +122,8 @@ class Creation:
         # With a uid, the watch has shown it: only the answer was lost.
         if not _left(container) and not container.uid:
             pod = self._pods.post(container.manifest, container.request, patience)
+            if container.delayed:
+                self._metrics.phase_seconds("create", time.monotonic() - container.begun)
             with container.changed:
                 if pod["metadata"]["uid"] not in container.replaced:
                     container.uid, container.gone = container.uid or pod["metadata"]["uid"], False

@@ -37,7 +37,7 @@ from .daemon_storage import Storage
 from .daemon_watch import Watch
 from .events import Events
 from .health import Metrics, log
-from .labels import OWNER
+from .labels import DAG, OWNER
 from .listing import Entry
 from .model import BadBody, Create
 from .references import registry_of
@@ -129,7 +129,13 @@ class Daemon:
         """Pull one image, with credentials of known fields."""
         known = self._images.check_pull(image)
         self._images.use(image)
-        return daemon_images.pull(self._api, known, registry_auth, self._images.trusts(known.registry))
+        told = self._images.trusts(known.registry)
+        return self._timed(daemon_images.pull(self._api, known, registry_auth, told))
+
+    def _timed(self, messages: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        begun = time.monotonic()
+        yield from messages
+        self._metrics.phase_seconds("pull", time.monotonic() - begun)
 
     def login(self, registry: str, body: Mapping[str, str]) -> None:
         """Take credentials for a registry that the values name; they are tried when something is pulled.
@@ -233,7 +239,9 @@ class Daemon:
         if not container.reported:
             container.reported = True
             seconds = round(container.ended_at - (container.begun or container.ended_at), 3)
-            self._metrics.ended("infrastructure" if reason else "failure" if code else "success")
+            outcome = "infrastructure" if reason else "failure" if code else "success"
+            self._metrics.ended(outcome, container.labels.get(DAG))
+            self._metrics.phase_seconds("run", seconds)
             log("container-ended", exit_code=None if reason else code, error=reason or None, seconds=seconds,
                 **container.names())  # fmt: skip
         if reason or code is None:
