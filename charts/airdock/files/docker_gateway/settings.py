@@ -4,6 +4,7 @@ AIRDOCK_GATEWAY_CONFIG  path of the file; without it every setting has its defau
 AIRDOCK_GATEWAY_OWNER   uid of the worker's pod (the downward API's metadata.uid)
 AIRDOCK_TASK_NAMESPACE, AIRDOCK_TASK_SERVICE_ACCOUNT, AIRDOCK_XCOM_SIDECAR_IMAGE,
 AIRDOCK_XCOM_SIDECAR_PULL_POLICY
+AIRDOCK_ADMISSION_FENCE without it there are no policies, and tasks/forbiddenPods has no effect
                         take precedence over tasks/namespace, tasks/serviceAccount, tasks/retrieveImage and
                         tasks/retrievePullPolicy: a deployment tool that renames objects changes variables,
                         and not the content of the file
@@ -102,9 +103,10 @@ class Tasks:
     sources of bind mounts by their path, `networks` are networks by name. `pod` is merged into the pod's spec
     (nodeSelector, tolerations, ...). `env` are variables of every container. `reserved_labels` are keys that
     no author may set. `images` are allowed images, as the admission policy lists them; empty for any.
-    `trust` is mounted in every container; `env` has the variables that name its file.
-    `egress_policy` is the NetworkPolicy that restricts egress, empty if none does. `stdin`: clients may send
-    input to pods. `result_max_size` is that of a file that a task retrieves. `max_grace_seconds` is the
+    `trust` is mounted in every container; `env` has the variables that name its file. `forbidden_pods` are
+    names of pods that the admission policies reject. `egress_policy` is the NetworkPolicy that restricts
+    egress, empty if none does. `stdin`: clients may send input to pods. `result_max_size` is that of a file
+    that a task retrieves. `max_grace_seconds` is the
     longest grace period of a pod that admission allows. `ttl_seconds` are for pods of containers,
     `ttl_seconds_after_finished` for others, 0 to keep them. Times are in seconds.
     """
@@ -126,6 +128,7 @@ class Tasks:
     binds: dict[str, Volume] = field(default_factory=dict)
     networks: dict[str, Network] = field(default_factory=dict)
     images: list[str] = field(default_factory=list)
+    forbidden_pods: list[str] = field(default_factory=list)
     egress_policy: str = ""
     gpu_resource: str = "nvidia.com/gpu"
     gpus_per_container: int = 1
@@ -236,6 +239,7 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         settings.tasks,
         namespace=environment.get("AIRDOCK_TASK_NAMESPACE") or settings.tasks.namespace,
         service_account=environment.get("AIRDOCK_TASK_SERVICE_ACCOUNT") or settings.tasks.service_account,
+        forbidden_pods=settings.tasks.forbidden_pods if environment.get("AIRDOCK_ADMISSION_FENCE") else [],
         retrieve_image=environment.get("AIRDOCK_XCOM_SIDECAR_IMAGE") or settings.tasks.retrieve_image,
         retrieve_pull_policy=environment.get("AIRDOCK_XCOM_SIDECAR_PULL_POLICY")
         or settings.tasks.retrieve_pull_policy,

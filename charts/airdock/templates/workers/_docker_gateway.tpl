@@ -30,6 +30,7 @@ The settings file of a group's gateway, as JSON. The names of the release's obje
 {{- $_ := set $tasks "createTimeoutSeconds" $given.timeouts.createSeconds -}}
 {{- /* The admission policy judges images; where it exists, the gateway refuses the same ones, before it creates a pod. */ -}}
 {{- $_ := set $tasks "images" (eq true $given.admission.enabled | ternary $given.admission.images list) -}}
+{{- $_ := set $tasks "forbiddenPods" (include "airdock.forbiddenPods" (dict "root" .root "tasks" $given) | fromJson | values | sortAlpha) -}}
 {{- if and .root.Values.networkPolicy.enabled (ne $given.networkPolicy.egress "open") }}{{ $_ := set $tasks "egressPolicy" (printf "%s-tasks-egress" (include "airdock.fullname" .root)) }}{{ end -}}
 {{- if $lease }}{{ $_ := set $tasks "leaseSeconds" $lease }}{{ end -}}
 {{- $settings = merge $settings (dict "backend" "cluster" "tasks" $tasks) -}}

@@ -7,6 +7,7 @@ names: it includes (printf "airdock.mode.%s.facts" $group.mode). All parts but t
   airdock.mode.<name>.facts       a YAML map:
     serves        a list of what tasks can use: docker (the Docker API), kubernetes (the Kubernetes operators), gateway (the Docker API
                   is served by a Docker gateway), clusterGateway (by one that creates pods)
+    daemon        true if the pods have a Docker daemon of their own
     podSecurity   the strictest Pod Security level that admits the group's pods
     apiServer     true if the pods may connect to the API server
     taskPods      true if the group starts task pods: the chart then creates its task namespace

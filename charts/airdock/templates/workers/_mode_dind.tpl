@@ -101,6 +101,7 @@ initContainers:
 
 {{- define "airdock.mode.dind.facts" -}}
 serves: [docker]
+daemon: true
 podSecurity: {{ (include "airdock.dindVariant" . | fromYaml).podSecurity }}
 apiServer: false
 taskPods: false

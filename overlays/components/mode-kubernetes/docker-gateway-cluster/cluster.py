@@ -35,6 +35,7 @@ from .cluster_api import KubernetesApi
 from .cluster_cleanup import Cleanup
 from .cluster_container import Container, image_id
 from .cluster_creation import Creation
+from .cluster_fence import Fence
 from .cluster_input import Input, Inputs
 from .cluster_judgement import STOPPED
 from .cluster_leases import Leases
@@ -92,10 +93,9 @@ class Cluster:
             self._pods, waiting, self._watch, self._leases, self._replacement, self._removal, settings,
             self.containers, metrics,
         )  # fmt: skip
+        self._fence = Fence(self._api, settings.tasks, metrics)
         metrics.gauge("containers", "Containers by state.", lambda: self.containers.states(lambda c: c.state))
-        metrics.counter(
-            "kubernetes_requests_total", "Requests to the Kubernetes API.", lambda: self._api.requests
-        )
+        metrics.counter("kubernetes_requests_total", "Requests to Kubernetes.", lambda: self._api.requests)
 
     # ---- life of the backend
 
@@ -104,6 +104,7 @@ class Cluster:
         self._watch.loop.start()
         self._cleanup.loop.start()
         self._creation.loop.start()
+        self._fence.start()
 
     def ready(self) -> str:
         """Empty when pods can be created and watched, and another gateway would delete what this one left."""
