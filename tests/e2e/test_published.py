@@ -21,6 +21,7 @@ from scripts.release.archive import Release, pack
 from scripts.release.publish import push
 from scripts.release.signing import Signer
 from tests.e2e.conftest import QUICK, starting, wait_until
+from tests.e2e.test_upgrade import ROLLOUT_SECONDS, end, ticking
 from tests.release.conftest import Keys, generate
 from tests.support import former
 
@@ -30,15 +31,13 @@ NAMESPACE = "airdock-e2e-published"
 VERSION = str(load_yaml((CHART / "Chart.yaml").read_text(), "Chart.yaml")[0]["version"])
 OLD = "0.1.0"
 QUEUES = ("default", "dind")
-#: Longer than an upgrade takes until the old workers are told to go.
-SECONDS = 180
 DAG = f"""
 from airflow.providers.docker.operators.docker import DockerOperator
 from airflow.sdk import DAG
 
 with DAG("long", schedule=None):
     for queue in {QUEUES}:
-        command = ["sh", "-c", "sleep {SECONDS}; echo the end"]
+        command = ["sh", "-c", {ticking(ROLLOUT_SECONDS)!r}]
         DockerOperator(task_id=queue, image="busybox:1.37", command=command, queue=queue)
 """
 #: Values of a release of 0.1.0; the upgrade gets them unchanged.
@@ -136,12 +135,18 @@ def test_upgrade_from_the_first_version(
         def states() -> set[str | None]:
             return {task.state for task in airflow.tasks("long", run)}
 
-        wait_until(lambda: states() == {"running"}, 120, "the tasks run")
+        wait_until(
+            lambda: states() == {"running"}
+            and all("tick 2" in airflow.log(task) for task in airflow.tasks("long", run)),
+            120,
+            "the containers run",
+        )
         with starting():
             target.helm(
                 "upgrade", RELEASE, *published.verified(published.keys), *options, stdin=json.dumps(VALUES)
             )
-        assert states() == {"running"}, "the tasks ended before the upgrade: raise SECONDS"
+        assert states() == {"running"}, "the tasks ended before the upgrade"
+        end(target)
         assert airflow.wait("long", run, 420) == "success"
         assert {task.task_id: task.try_number for task in airflow.tasks("long", run)} == dict.fromkeys(
             QUEUES, 1

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from scripts import up
-from scripts.live import NAMESPACE, RELEASE
+from scripts.live import NAMESPACE, RELEASE, Target
 from tests.e2e.conftest import Release, Run, wait_until
 
 pytestmark = pytest.mark.touches("release")
@@ -37,9 +37,9 @@ def ticking(seconds: int) -> str:
     )
 
 
-def end(release: Release) -> None:
+def end(target: Target) -> None:
     """End the containers that tick, whatever runs them. On clusters other than the native one, time does."""
-    for file in Path("/proc").glob("[0-9]*/cmdline") if release.target.native else ():
+    for file in Path("/proc").glob("[0-9]*/cmdline") if target.native else ():
         with contextlib.suppress(OSError):  # It has ended.
             words = file.read_text().split("\0")
             if words[0] == "sh" and MARK in " ".join(words):
@@ -108,7 +108,7 @@ def test_a_worker_rollout_loses_no_task_and_no_log(dags: Release) -> None:
         )
         assert old[task.hostname or ""] in leaving()
         assert "tick 2" in run.log, "the log of a worker that drains"
-    end(dags)
+    end(dags.target)
     assert_all_succeed(runs)
     wait_until(lambda: not leaving(), 120, "the old workers gone after their last task")
 
@@ -140,7 +140,7 @@ print(json.dumps({"count": count, "failures": failures}))
         time.sleep(2)
         dags.restart("deployment/airdock-api-server")
         wait_until(lambda: len(dags.pods("api-server")) == 1, 120, "the old API server gone")
-        end(dags)
+        end(dags.target)
         time.sleep(5)
         dags.inside(worker, "worker", "touch", stop)
         answer = json.loads(asked.result())
@@ -167,5 +167,5 @@ def test_an_outage_of_a_minute_loses_no_task(dags: Release, workload: str) -> No
     assert all(run.task.state in ("running", "deferred") for run in runs), (
         "a task ended before the outage did"
     )
-    end(dags)
+    end(dags.target)
     assert_nothing_lost(short + runs)
