@@ -8,7 +8,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -325,7 +325,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report: pytest.TestReport = outcome.get_result()  # type: ignore[attr-defined]
     chosen = getattr(item, "funcargs", {}).get("target") or _release_target(item)
     if report.failed and chosen is not None:
-        report.sections.append(("cluster", dump(chosen)))
+        own = getattr(item.module, "NAMESPACE", NAMESPACE)  # type: ignore[attr-defined]
+        report.sections.append(("cluster", dump(chosen, dict.fromkeys((own, NAMESPACE, TASKS)))))
 
 
 def _release_target(item: pytest.Item) -> Target | None:
@@ -336,7 +337,7 @@ def _release_target(item: pytest.Item) -> Target | None:
     return None
 
 
-def dump(target: Target) -> str:
+def dump(target: Target, namespaces: Iterable[str] = (NAMESPACE, TASKS)) -> str:
     """Give pods, events, descriptions of what is not ready, and the last lines of every log."""
     sections = []
 
@@ -347,7 +348,7 @@ def dump(target: Target) -> str:
             text = error.stderr
         sections.append(f"$ kubectl {' '.join(command)}\n{text}")
 
-    for namespace in (NAMESPACE, TASKS):
+    for namespace in namespaces:
         add("get", "pods", "-o", "wide", "-n", namespace)
         add("get", "events", "-n", namespace, "--sort-by=.lastTimestamp")
         try:
@@ -359,5 +360,5 @@ def dump(target: Target) -> str:
             conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", [])}
             if conditions.get("Ready") != "True":
                 add("describe", "pod", name, "-n", namespace)
-            add("logs", name, "-n", namespace, "--all-containers", "--prefix", "--tail=15")
+            add("logs", name, "-n", namespace, "--all-containers", "--prefix", "--tail=40")
     return "\n".join(sections)
