@@ -7,6 +7,7 @@
 OVERLAY=kubernetes|dind|socket installs an overlay with kubectl in place of the chart with Helm.
 CLUSTER=native|current chooses the cluster. By default it is the current kube context's if its name is that of
 a local one (kind, k3d, ...), or a single node on this Linux host if there is no current context.
+AIRFLOW=3.1, or another line in scripts/images/recipes, installs that Airflow instead of the newest.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from scripts.chart import CHART, ROOT
 from scripts.check import probe
 from scripts.check.cluster import KubeError
 from scripts.cluster import REGISTRY
+from scripts.images.catalog import AIRFLOW_LINES
 from scripts.live import (
     NAMESPACE,
     NATIVE_DIND,
@@ -61,9 +63,24 @@ def start(target: Target) -> None:
         say(f"cluster: current kube context {target.context}")
         return
     say(f"cluster: native, kubeconfig {target.kubeconfig}")
-    for module, *arguments in (("scripts.cluster", "up"), ("scripts.images", "push", REGISTRY)):
+    commands = [("scripts.cluster", "up"), ("scripts.images", "push", REGISTRY)]
+    if line := older_airflow():
+        commands.append(("scripts.images", "push", REGISTRY, f"airflow-{line}"))
+    for module, *arguments in commands:
         if subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT).returncode:
             raise UpError(f"`python -m {module} {' '.join(arguments)}` failed; what it said is above.")
+
+
+def older_airflow() -> str:
+    """Give the older line of Airflow that AIRFLOW asks for, such as 3.1; empty for the chart's own version.
+
+    Raises:
+        UpError: there is no image of such a line.
+    """
+    line = os.environ.get("AIRFLOW", "")
+    if line and line not in AIRFLOW_LINES:
+        raise UpError(f"AIRFLOW={line}: use one of {', '.join(AIRFLOW_LINES)}, or none for the newest.")
+    return line
 
 
 def create_namespace(target: Target) -> None:
@@ -97,6 +114,8 @@ def values(target: Target) -> tuple[dict[str, Any], dict[str, str]]:
         if group["mode"] == "dind" and target.native:
             group["dind"] = dict(NATIVE_DIND)
     chosen["workers"] = groups
+    if line := older_airflow():
+        chosen["images"] = {"airflow": {"tag": AIRFLOW_LINES[line]}}
     if target.native:
         chosen.setdefault("airflow", {})["connections"] = {"example_registry": overlays.CONNECTION}
         # Pods cannot pull with a task's login, but with a Secret of their namespace.
@@ -287,8 +306,13 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m scripts.up [up|install|down]", file=sys.stderr)
         return 2
     try:
+        line = older_airflow()
         if overlay := os.environ.get("OVERLAY"):
             overlays.known(overlay)
+            if line:
+                raise UpError(
+                    f"AIRFLOW={line}: an overlay has the chart's own version. Leave out one of both."
+                )
         if command == "down":
             native = native_cluster()
             started = native.kubeconfig is not None and native.kubeconfig.parent.exists()

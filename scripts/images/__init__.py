@@ -6,8 +6,8 @@ python -m scripts.images push REGISTRY  # all of them to a plain HTTP registry, 
 """
 
 from scripts.images.build import build, choose_official
-from scripts.images.catalog import IMAGES, Image
+from scripts.images.catalog import DEFAULTS, IMAGES, Image
 from scripts.images.errors import ImageError
 from scripts.images.push import push
 
-__all__ = ["IMAGES", "Image", "ImageError", "build", "choose_official", "push"]
+__all__ = ["DEFAULTS", "IMAGES", "Image", "ImageError", "build", "choose_official", "push"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from scripts.images import IMAGES, Image, ImageError, build, choose_official, push
+from scripts.images import DEFAULTS, IMAGES, Image, ImageError, build, choose_official, push
 from scripts.images.cache import image_path
 from scripts.images.oci import Layout
 from scripts.tools import ToolError
@@ -23,11 +23,11 @@ def _list() -> None:
 
 
 def _chosen(names: list[str]) -> tuple[Image, ...]:
-    """The images of these short names; all of them for none."""
+    """The images of these short names; for none, those that the chart's defaults name."""
     known = {image.name: image for image in IMAGES}
     if unknown := [name for name in names if name not in known]:
         raise ImageError(f"There is no image {unknown[0]!r}; there are {', '.join(known)}.")
-    return tuple(known[name] for name in names) or IMAGES
+    return tuple(known[name] for name in names) or DEFAULTS
 
 
 def main() -> int:

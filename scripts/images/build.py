@@ -23,13 +23,13 @@ from scripts.images.cache import (
     prune,
     prune_unpacked,
 )
-from scripts.images.catalog import IMAGES, Image, Layer
+from scripts.images.catalog import DEFAULTS, Image, Layer
 from scripts.images.errors import ImageError
 
 _ROOT = Path(__file__).parents[2]
 
 
-def build(images: tuple[Image, ...] = IMAGES) -> dict[Image, Path]:
+def build(images: tuple[Image, ...] = DEFAULTS) -> dict[Image, Path]:
     """Provide images; returns their OCI layouts. What the cache has is not made again.
 
     Raises:

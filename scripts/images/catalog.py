@@ -7,6 +7,7 @@ from Debian 13, PyPI and Go modules. tests/images states the contract and checks
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,11 +36,13 @@ class Layer:
     wheels: bool = False
     #: The layer is what setup.sh puts into /srv, on top of nothing; ``parent`` is where it is built.
     alone: bool = False
+    #: The layer whose recipe this one uses, if not its own.
+    like: str = ""
 
     @property
     def recipe(self) -> Path:
         """The directory whose files setup.sh finds in /mnt/recipe."""
-        return RECIPES / self.name
+        return RECIPES / (self.like or self.name)
 
     def stack(self) -> Iterator[Layer]:
         """The layers of an image that ends with this one, lowest first."""
@@ -74,23 +77,32 @@ class Image:
 
 BASE = Layer("base", packages=("ca-certificates", "netbase", "tzdata"))
 PYTHON = Layer("python", BASE, packages=("python3", "python3-venv"))
-# Apart from its scripts: they change more often than 600 MB of packages.
-AIRFLOW_PACKAGES = Layer(
-    "airflow-packages",
-    PYTHON,
-    packages=(
-        "curl",
-        "dumb-init",
-        "git",
-        "libstdc++6",
-        "netcat-openbsd",
-        "openssh-client",
-        "procps",
-        "sqlite3",
-    ),
-    wheels=True,
-)
-AIRFLOW = Layer("airflow", AIRFLOW_PACKAGES)
+
+
+def _airflow(line: str = "") -> Layer:
+    """Airflow's layer; of a line such as 3.1, or of the newest one.
+
+    Apart from its scripts: they change more often than 600 MB of packages.
+    """
+    packages = Layer(
+        f"airflow-packages-{line}" if line else "airflow-packages",
+        PYTHON,
+        packages=(
+            "curl",
+            "dumb-init",
+            "git",
+            "libstdc++6",
+            "netcat-openbsd",
+            "openssh-client",
+            "procps",
+            "sqlite3",
+        ),
+        wheels=True,
+    )
+    return Layer(f"airflow-{line}" if line else "airflow", packages, like="airflow" if line else "")
+
+
+AIRFLOW = _airflow()
 DOCKER = Layer(
     "docker",
     BASE,
@@ -120,7 +132,53 @@ PGBOUNCER = Layer("pgbouncer", BASE, packages=("pgbouncer",))
 STATSD_EXPORTER = Layer("statsd-exporter", BASE, tools=("statsd_exporter",))
 BUSYBOX = Layer("busybox", BASE, packages=("busybox-static",), alone=True)
 
-IMAGES: tuple[Image, ...] = (
+
+def _airflow_image(version: str, layer: Layer) -> Image:
+    """The image of all Airflow components, of one version such as 3.1.0."""
+    return Image(
+        f"apache/airflow:{version}",
+        layer,
+        {
+            "User": "50000",
+            "Env": [
+                f"PATH=/root/bin:/home/airflow/.local/bin:{_PATH}",
+                "VIRTUAL_ENV=/home/airflow/.local",
+                "LANG=C.UTF-8",
+                "LC_ALL=C.UTF-8",
+                "DEBIAN_FRONTEND=noninteractive",
+                "PIP_CACHE_DIR=/tmp/.cache/pip",
+                "GUNICORN_CMD_ARGS=--worker-tmp-dir /dev/shm",
+                "AIRFLOW_UID=50000",
+                "AIRFLOW_USER_HOME_DIR=/home/airflow",
+                "AIRFLOW_HOME=/opt/airflow",
+                f"AIRFLOW_VERSION={version}",
+                "AIRFLOW__CORE__LOAD_EXAMPLES=false",
+                "DUMB_INIT_SETSID=1",
+                "PS1=(airflow)",
+            ],
+            "Entrypoint": ["/usr/bin/dumb-init", "--", "/entrypoint"],
+            "Cmd": [],
+            "WorkingDir": "/opt/airflow",
+            "ExposedPorts": {"8080/tcp": {}},
+        },
+    )
+
+
+def _version(line: str) -> str:
+    """The version of a line, from the line's requirements.in."""
+    requirements = (RECIPES / f"airflow-packages-{line}" / "requirements.in").read_text()
+    found = re.search(r"^apache-airflow==(\S+)$", requirements, re.MULTILINE)
+    assert found, line
+    return found[1]
+
+
+#: Older lines of Airflow, such as 3.1, and the version of each.
+AIRFLOW_LINES = {
+    (line := path.name.removeprefix("airflow-packages-")): _version(line)
+    for path in sorted(RECIPES.glob("airflow-packages-*"))
+}
+#: The images that the chart's defaults name, and the variants of mode dind.
+DEFAULTS: tuple[Image, ...] = (
     Image(
         "library/python:3.13-slim",
         PYTHON,
@@ -174,33 +232,7 @@ IMAGES: tuple[Image, ...] = (
             "ExposedPorts": {"9102/tcp": {}, "9125/tcp": {}, "9125/udp": {}},
         },
     ),
-    Image(
-        f"apache/airflow:{versions.AIRFLOW}",
-        AIRFLOW,
-        {
-            "User": "50000",
-            "Env": [
-                f"PATH=/root/bin:/home/airflow/.local/bin:{_PATH}",
-                "VIRTUAL_ENV=/home/airflow/.local",
-                "LANG=C.UTF-8",
-                "LC_ALL=C.UTF-8",
-                "DEBIAN_FRONTEND=noninteractive",
-                "PIP_CACHE_DIR=/tmp/.cache/pip",
-                "GUNICORN_CMD_ARGS=--worker-tmp-dir /dev/shm",
-                "AIRFLOW_UID=50000",
-                "AIRFLOW_USER_HOME_DIR=/home/airflow",
-                "AIRFLOW_HOME=/opt/airflow",
-                f"AIRFLOW_VERSION={versions.AIRFLOW}",
-                "AIRFLOW__CORE__LOAD_EXAMPLES=false",
-                "DUMB_INIT_SETSID=1",
-                "PS1=(airflow)",
-            ],
-            "Entrypoint": ["/usr/bin/dumb-init", "--", "/entrypoint"],
-            "Cmd": [],
-            "WorkingDir": "/opt/airflow",
-            "ExposedPorts": {"8080/tcp": {}},
-        },
-    ),
+    _airflow_image(versions.AIRFLOW, AIRFLOW),
     Image(
         "library/docker:29-dind",
         DOCKER,
@@ -225,3 +257,5 @@ IMAGES: tuple[Image, ...] = (
         },
     ),
 )
+#: With those of the older lines of Airflow. Nothing builds them unless it names them.
+IMAGES = (*DEFAULTS, *(_airflow_image(version, _airflow(line)) for line, version in AIRFLOW_LINES.items()))

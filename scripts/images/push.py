@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 
 from scripts.images.build import build
-from scripts.images.catalog import IMAGES, Image
+from scripts.images.catalog import DEFAULTS, Image
 from scripts.images.oci import Layout
 from scripts.images.registry import Registry
 
 
-def push(address: str, images: tuple[Image, ...] = IMAGES) -> None:
+def push(address: str, images: tuple[Image, ...] = DEFAULTS) -> None:
     """Provide images and push them to the plain HTTP registry at ``host:port`` under docker.io's names.
 
     Raises:

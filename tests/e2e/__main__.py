@@ -4,8 +4,10 @@ python -m tests.e2e [pytest's options]
 
 Without these variables all lanes and tests run; what is left out is listed:
 
-    LANES    lanes to run, separated by spaces
-    TESTS    files or folders to run, separated by spaces
+    LANES      lanes to run, separated by spaces
+    TESTS      files or folders to run, separated by spaces
+    AIRFLOW    an older line of Airflow, such as 3.1: only the tests that compare lines run, unless TESTS says
+               otherwise
 """
 
 from __future__ import annotations
@@ -25,9 +27,18 @@ BUDGET = {"look": 1500, "release": 2700, "node": 420}
 WORKERS = {"look": 2, "release": 2, "node": 0}
 
 
+#: The example DAGs, and what the Docker provider of each line makes of a gateway and of Docker itself.
+EACH_LINE = "tests/e2e/test_examples.py tests/e2e/test_gateway_differential.py"
+
+
+def chosen_tests() -> str:
+    """Give the files and folders that run, separated by spaces; empty for all."""
+    return os.environ.get("TESTS") or (EACH_LINE if os.environ.get("AIRFLOW") else "")
+
+
 def run(lane: str, options: list[str]) -> bool:
     """Run a lane and tell whether all its tests passed."""
-    paths = os.environ.get("TESTS", "").split() or ["tests/images", "tests/e2e"]
+    paths = chosen_tests().split() or ["tests/images", "tests/e2e"]
     # In this order: what xdist would do first by itself is what has most tests, not what takes longest.
     spread = [f"--numprocesses={WORKERS[lane]}"]
     if WORKERS[lane]:
@@ -58,8 +69,8 @@ def main(options: list[str]) -> int:
     print(f"{'all':8}{_shown(sum(seconds.values())):>10}{_shown(total):>10}")
     if left_out := [lane for lane in LANES if lane not in chosen]:
         print(f"left out by LANES: {', '.join(left_out)}")
-    if tests := os.environ.get("TESTS"):
-        print(f"left out by TESTS: all but {tests}")
+    if tests := chosen_tests():
+        print(f"left out by {'TESTS' if os.environ.get('TESTS') else 'AIRFLOW'}: all but {tests}")
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from scripts.images import IMAGES
+from scripts.images import DEFAULTS
 from tests.images.conftest import Run, layout
 from tests.images.contract import CONTRACTS, Contract, Directory
 
-NAMES = [image.name for image in IMAGES]
+NAMES = [image.name for image in DEFAULTS]
 #: Nobody in particular, and of no group that owns anything (but Airflow asks for group 0).
 STRANGER = {"airflow": (50000, 0)}
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts.images import IMAGES, choose_official
+from scripts.images import DEFAULTS, choose_official
 from tests.images.conftest import Run, layout
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.skipif(choose_official(), reason="official images are built elsewhere")
-NAMES = [image.name for image in IMAGES]
+NAMES = [image.name for image in DEFAULTS]
 DEBIAN = [name for name in NAMES if name != "busybox"]
 #: Where the build mounts things, and what pip and apt leave.
 _NOT_HERE = (

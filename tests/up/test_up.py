@@ -47,6 +47,25 @@ class TestChoice:
         assert "CLUSTER=kind is not known" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
+        ("variables", "said"),
+        [
+            ({"AIRFLOW": "2.11"}, "AIRFLOW=2.11: use one of 3.1, 3.2, or none for the newest."),
+            ({"AIRFLOW": "3.1", "OVERLAY": "dind"}, "AIRFLOW=3.1: an overlay has the chart's own version."),
+        ],
+    )
+    def test_a_line_of_airflow_must_be_known(
+        self,
+        variables: dict[str, str],
+        said: str,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        assert up.main(["up"]) == 1
+        assert said in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
         ("context", "address", "used"),
         [
             ("kind-airdock", "127.0.0.1", True),
