@@ -17,7 +17,7 @@ help: ## list the targets
 	@.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	@touch $@
 
-up: .venv/installed ## run the example DAGs in every mode, on the current cluster or on one of its own (CLUSTER=native|current; AIRFLOW=3.1: an older line)
+up: .venv/installed ## run the example DAGs in every mode, on the current cluster or on one of its own (CLUSTER=native|current; AIRFLOW=3.1: an older line, in a new cluster)
 	@$(run) scripts.up
 
 down: .venv/installed ## remove what `make up` brought
@@ -37,7 +37,7 @@ test-api: .venv/installed ## the manifests against a real API server, without a 
 	@$(run) scripts.tools etcd kube-apiserver kube-controller-manager helm
 	$(within) 480 --numprocesses 2 --dist loadfile tests/api
 
-e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images (LANES=..., TESTS=...: some; AIRFLOW=3.1: on an older line)
+e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images (LANES=..., TESTS=...: some; AIRFLOW=3.1: on an older line, in a new cluster)
 	@$(run) tests.e2e
 
 e2e-cgroup2: .venv/installed ## mode dind on cgroup v2, in an emulated machine: slow

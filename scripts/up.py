@@ -187,6 +187,23 @@ def refuse_another(target: Target, overlay: str) -> None:
         )
 
 
+def refuse_older(target: Target) -> None:
+    """Let no older Airflow be installed over a database that a newer one has migrated.
+
+    Raises:
+        UpError: the release has another version than AIRFLOW asks for.
+    """
+    if line := older_airflow():
+        label = "app.kubernetes.io/version"
+        workloads = target.items("deployments", "-n", NAMESPACE, "-l", f"app.kubernetes.io/name={RELEASE}")
+        found = {workload["metadata"]["labels"][label] for workload in workloads} - {AIRFLOW_LINES[line]}
+        if found:
+            raise UpError(
+                f"AIRFLOW={line}: namespace {NAMESPACE} has a release of Airflow {found.pop()}, and its "
+                "database does not go back. Run `make down` first."
+            )
+
+
 def unlock(target: Target) -> None:
     """Clean up after a killed helm: it leaves the release pending, and no other helm touches that."""
     pending = json.loads(target.helm("list", f"--namespace={NAMESPACE}", "--pending", "--output=json"))
@@ -222,6 +239,7 @@ def up(target: Target, run_examples: bool) -> int:
     skipped: dict[str, str] = {}
     overlay = os.environ.get("OVERLAY", "")
     refuse_another(target, overlay)
+    refuse_older(target)
     if overlay:
         say(f"applying overlays/{overlay} in namespace {NAMESPACE}")
         gid = None
