@@ -5,9 +5,9 @@ That registry must hold `library/busybox:1.37`. Without the connection the pull 
 
 import os
 
+from airflow.exceptions import AirflowNotFoundException
 from airflow.providers.docker.operators.docker import DockerOperator
 from airflow.sdk import DAG, Connection, task
-from airflow.sdk.exceptions import AirflowNotFoundException
 
 
 @task.short_circuit
