@@ -179,7 +179,12 @@ BASES: dict[str, dict[str, Any]] = {
     "elsewhere-by-default": {"workerDefaults": {"namespace": "elsewhere"}},
     "strict": {"networkPolicy": {"egress": "strict", "apiServerCIDR": "10.0.0.1/32"}},
     "watched": {
-        "metrics": {"podMonitor": {"enabled": True}},
+        "metrics": {
+            "airflow": {"enabled": True},
+            "podMonitor": {"enabled": True},
+            "rules": {"enabled": True},
+            "dashboard": {"enabled": True},
+        },
         "networkPolicy": {"metricsFrom": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]},
         "podDisruptionBudget": {"enabled": True},
     },

@@ -159,7 +159,8 @@ def test_without_the_operator_one_sentence_says_so() -> None:
     assert "metrics.podMonitor.enabled: the cluster does not have the kind PodMonitor. Install" in str(
         caught.value
     )
-    template(METRICS, api_versions=(*cluster, "monitoring.coreos.com/v1/PodMonitor"))
+    kinds = ("monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/PrometheusRule")
+    template(METRICS, api_versions=(*cluster, *kinds))
     template(METRICS)
 
 

@@ -218,7 +218,12 @@ AUTOSCALED: dict[str, Any] = {
 BACKUP: dict[str, Any] = {"database": {"embedded": {"backup": {"enabled": True, "claim": "backups"}}}}
 BACKUP_CLAIM = {("PersistentVolumeClaim", "backups"): frozenset[str]()}
 METRICS: dict[str, Any] = {
-    "metrics": {"airflow": {"enabled": True}, "podMonitor": {"enabled": True}},
+    "metrics": {
+        "airflow": {"enabled": True},
+        "podMonitor": {"enabled": True},
+        "rules": {"enabled": True},
+        "dashboard": {"enabled": True},
+    },
     "networkPolicy": {
         "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
     },
@@ -445,6 +450,8 @@ MAXIMAL: dict[str, Any] = {
             "mappings": [{"match": "airflow.rows.*", "name": "rows_total", "labels": {"table": "$1"}}],
         },
         "podMonitor": {"enabled": True, "interval": "1m", "labels": {"release": "prometheus"}},
+        "dashboard": {"enabled": True, "labels": {"dashboards": "airflow"}},
+        "rules": {"enabled": True, "labels": {"release": "prometheus"}, "queueWaitMinutes": 30},
     },
     "podDisruptionBudget": {"enabled": True, "maxUnavailable": "50%"},
     "logs": {

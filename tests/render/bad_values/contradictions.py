@@ -381,6 +381,17 @@ CONTRADICTIONS = (
         ("metrics.podMonitor.enabled: false", "Docker gateway", "metrics.airflow.enabled: true"),
     ),
     Bad(
+        "alerts about metrics that nobody reads",
+        {
+            "metrics": {
+                "airflow": {"enabled": True},
+                "rules": {"enabled": True},
+                "dashboard": {"enabled": True},
+            }
+        },
+        ("metrics.rules.enabled: false", "metrics.podMonitor.enabled: true", "metrics.dashboard.enabled"),
+    ),
+    Bad(
         "metrics to two servers",
         {
             "metrics": {"airflow": {"enabled": True}},

@@ -10,6 +10,11 @@
 {{- $problems = append $problems "networkPolicy.metricsFrom: is empty, so the network policies keep Prometheus from the metrics that metrics.podMonitor.enabled publishes. Select its pods, for example [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]." -}}
 {{- end -}}
 {{- end -}}
+{{- range $value := list "rules" "dashboard" -}}
+{{- if and (get $metrics $value).enabled (not $metrics.podMonitor.enabled) -}}
+{{- $problems = append $problems (printf "metrics.%s.enabled: reads metrics as the PodMonitors name them. Set metrics.podMonitor.enabled: true, or metrics.%s.enabled: false." $value $value) -}}
+{{- end -}}
+{{- end -}}
 {{- if include "airdock.exported" . -}}
 {{- range $key, $_ := .Values.airflow.config.metrics -}}
 {{- if or (regexMatch "^statsd_(on|host|port|prefix|influxdb_enabled|datadog_enabled|custom_client_path)$" $key) (eq "otel_on" $key) -}}
@@ -27,7 +32,7 @@ is then not asked.
 {{- define "airdock.missingKinds" -}}
 {{- $problems := list -}}
 {{- $metrics := .Values.metrics -}}
-{{- range $value, $kind := dict "podMonitor" "PodMonitor" -}}
+{{- range $value, $kind := dict "podMonitor" "PodMonitor" "rules" "PrometheusRule" -}}
 {{- if and (get $metrics $value).enabled ($.Capabilities.APIVersions.Has "apiregistration.k8s.io/v1") (not ($.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" $kind))) -}}
 {{- $problems = append $problems (printf "metrics.%s.enabled: the cluster does not have the kind %s. Install the CRDs of the Prometheus operator first, or set it to false." $value $kind) -}}
 {{- end -}}
