@@ -39,8 +39,9 @@ FIXED = {
     "tasks.retrieveImage",
     "tasks.retrievePullPolicy",
 }
-#: Those whose absence, which no chart renders, is safer than the chart's default.
-SAFER = {"tasks.user", "tasks.userNamespaces", "tasks.stdin"}
+#: Those whose absence, which no chart renders, is safer than the chart's default; or, of forbiddenPods, all
+#: that there can be without the chart's admission policies.
+SAFER = {"tasks.user", "tasks.userNamespaces", "tasks.stdin", "tasks.forbiddenPods"}
 #: Every value that sets one, each to another than its default.
 TASKS: dict[str, Any] = {
     "user": 7,

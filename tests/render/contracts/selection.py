@@ -16,6 +16,9 @@ RECOMMENDED = {
     "app.kubernetes.io/version",
     "helm.sh/chart",
 }
+#: A policy names it although it may be absent: the Kustomize component that adds it then changes no policy
+#: that another component removes.
+MAY_BE_ABSENT = "autoscaler"
 
 
 @contract
@@ -66,6 +69,8 @@ def network_peers(manifests: Manifests, scenario: Scenario) -> Iterator[str]:
                 for peer in rule.get("from", rule.get("to")) or ():
                     labels = (peer.get("podSelector") or {}).get("matchLabels") or {}
                     if labels.get("app.kubernetes.io/instance") != scenario.release:
+                        continue
+                    if labels.get("app.kubernetes.io/component") == MAY_BE_ABSENT:
                         continue
                     where = (peer.get("namespaceSelector") or {}).get("matchLabels") or {}
                     namespace = where.get("kubernetes.io/metadata.name", policy.namespace)
