@@ -48,10 +48,12 @@ ACCEPTED: tuple[Acceptance, ...] = (
         Acceptance(
             "group-zero",
             f"{_IMAGE_GROUP}. Here the root file system is read-only.",
-            mode=mode,
-            kind=kind,
+            component=component,
         )
-        for mode, kind in (("", "Deployment"), ("dind", "StatefulSet"), ("", "PodTemplate"), ("", "CronJob"))
+        for component in (
+            *("api-server", "autoscaler", "dag-processor", "database-cleanup", "pooler", "scheduler"),
+            *("triggerer", "worker"),
+        )
     ),
     *(
         Acceptance(

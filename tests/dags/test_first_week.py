@@ -136,7 +136,10 @@ def test_the_refusals_are_real(monkeypatch: pytest.MonkeyPatch) -> None:
     security = load_yaml((CHART / "values.yaml").read_text())[0]["tasks"]["podSecurity"]
     real = [
         refusal(host={"Mounts": [{"Type": "bind", "Source": "/data", "Target": "/data"}]}),
-        *("Workers may not {} {} in {}. {}".format(*airdock_denials.way_out(*each)) for each in denied),
+        *(
+            "Workers may not {} {} in {}. {}".format(*airdock_denials.way_out(*each, there=""))
+            for each in denied
+        ),
         _by_the_fence(),
         'violates PodSecurity "{level}:{version}"'.format(**security),
         str(typo.value),

@@ -60,7 +60,7 @@ PLANTED = {
         "            if False", "timed out",
     ),
     "what loses its output as the daemon ends runs on": (
-        "daemon", "daemon_watch.py", "self._lose_all(", "str(", "has stayed",
+        "daemon", "daemon_watch.py", "self._lose_all(", "str(", "timed out",
     ),
     "a client that leaves during the start is forgotten": (
         "daemon", "daemon.py", "        if container.fate:  # the client left in the meantime\n",

@@ -25,8 +25,9 @@ ELSEWHERE = {
     "cluster_waiting", "cluster_websocket", "daemon", "daemon_api", "daemon_cgroup", "daemon_images",
     "daemon_inspect", "daemon_output", "health_port", "server", "wire",
 }  # fmt: skip
-#: But these, which take an error before, or more connections than a process may have.
+#: But these, which take an error before, more connections than a process may have, or admission policies.
 UNREACHED = (
+    "cluster_fence:",
     "cluster_cleanup:stream.close", "cluster_cleanup:result.close", "cluster_leases:self._api.request#5",
     "cluster_pods:self._api.request#2",
     "listener:resource.setrlimit", "listener:resource.getrlimit#2", "listener:sock.close#1",

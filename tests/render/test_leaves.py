@@ -144,7 +144,15 @@ BASES: dict[str, dict[str, Any]] = {
     },
     "autoscaled-group": {"workers": {"sample": {"autoscaling": {"enabled": True, "max": 900}}}},
     "backup": {"database": {"embedded": {"backup": {"enabled": True, "claim": "a"}}}},
+    "backup-without-switch": {"database": {"embedded": {"backup": {"claim": "a"}}}},
     "exporter": {"metrics": {"airflow": {"enabled": True}}},
+    "pod-monitors": {"metrics": {"podMonitor": {"enabled": True}}},
+    "dns-of-off-parts": {
+        "podDefaults": {"dnsPolicy": "Default", "dnsConfig": {"nameservers": ["10.0.0.1"]}},
+        "workers": {"default": {"autoscaling": {"enabled": True, "max": 900}}},
+        "controlPlane": {"autoscaler": {}},
+        "metrics": {"airflow": {"enabled": True}},
+    },
     "pools": {"airflow": {"pools": {"sample": {"slots": 1}}}},
     "dns": {
         "podDefaults": {"dnsPolicy": "Default", "dnsConfig": {"nameservers": ["10.0.0.1"]}},

@@ -235,12 +235,31 @@ def _open_admission(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
             )
         if not any(binding.get("spec", "policyName") == policy.name for binding in bindings):
             yield policy, Found("metadata.name", "no binding refers to the policy, so it never applies")
+        for number, rule in enumerate(policy.get("spec", "matchConstraints", "resourceRules") or ()):
+            seen = set(rule.get("operations") or ())
+            if _judges_pods(rule) and not seen & {"CREATE", "UPDATE", "*"}:
+                field = f"spec.matchConstraints.resourceRules[{number}].operations"
+                yield policy, Found(field, "the policy does not see pods that are created or changed")
         for number, validation in enumerate(policy.get("spec", "validations") or ()):
             if str(validation.get("expression", "")).strip() in ("", "true"):
                 yield (
                     policy,
                     Found(f"spec.validations[{number}].expression", "the expression admits every pod"),
                 )
+
+
+def _judges_pods(rule: Mapping[str, Any]) -> bool:
+    """Whether an entry of resourceRules is about all pods."""
+    return "pods" in (rule.get("resources") or ()) and not rule.get("resourceNames")
+
+
+def _is_for_one_user(policy: Manifest) -> bool:
+    """Whether a policy judges the requests of a single user or service account."""
+    conditions = policy.get("spec", "matchConditions", default=[]) or ()
+    return any(
+        str(each.get("expression", "")).lstrip().startswith("request.userInfo.username ==")
+        for each in conditions
+    )
 
 
 def _unfenced(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
@@ -262,9 +281,9 @@ def _unfenced(manifests: Manifests) -> Iterator[tuple[Manifest, Found]]:
         operations = {
             operation
             for policy in manifests.all("ValidatingAdmissionPolicy")
-            if policy.name in bound
+            if policy.name in bound and not _is_for_one_user(policy)
             for rule in policy.get("spec", "matchConstraints", "resourceRules") or ()
-            if "pods" in (rule.get("resources") or ()) and not rule.get("resourceNames")
+            if _judges_pods(rule)
             for operation in rule.get("operations") or ()
         }
         if not {"CREATE", "UPDATE"} <= operations:
