@@ -109,7 +109,7 @@ class Reader:
                 yield self.row(f"{path}.{name}", inner, own)
                 items = [(f".{ITEM}", item) for item in map_items(inner)] + [("[]", inner.get("items", {}))]
                 for step, item in ((step, resolved(item)) for step, item in items):
-                    if item.get("type") == "object" and described(item):
+                    if item.get("type") in ("object", ["object", "null"]) and described(item):
                         yield from self.rows(f"{path}.{name}{step}", item, None)
                 continue
             yield (f"`{path}.{name}`", "", "", cell(inner.get("description", "")))

@@ -134,7 +134,7 @@ class Comments:
         """Keys of the objects in a map or list."""
         items = [(".<name>", item) for item in map_items(found)] + [("[]", found.get("items", {}))]
         for step, item in ((step, resolved(item)) for step, item in items):
-            if item.get("type") == "object":
+            if item.get("type") in ("object", ["object", "null"]):
                 for key, inner in properties(item).items():
                     yield from self.entries(
                         f"{name}{step}.{key}".removeprefix("."), inner, f"{at}{step}.{key}"

@@ -237,7 +237,10 @@ def test_two_renders_are_identical(name: str, helm: str) -> None:
 
 
 #: Scenarios whose values name what is shared.
-NAMED = ("maximal", "task-namespaces", "namespaces", "both-executors", "openshift")
+NAMED = (
+    *("maximal", "task-namespaces", "namespaces", "both-executors", "openshift"),
+    *("autoscaling", "metrics-of-namespaces"),
+)
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,10 @@ BASES: dict[str, dict[str, Any]] = {
     "backup": {"database": {"embedded": {"backup": {"enabled": True, "claim": "a"}}}},
     "backup-without-switch": {"database": {"embedded": {"backup": {"claim": "a"}}}},
     "exporter": {"metrics": {"airflow": {"enabled": True}}},
-    "pod-monitors": {"metrics": {"podMonitor": {"enabled": True}}},
+    "pod-monitors": {
+        "metrics": {"podMonitor": {"enabled": True}},
+        "networkPolicy": {"metricsFrom": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]},
+    },
     "dns-of-off-parts": {
         "podDefaults": {"dnsPolicy": "Default", "dnsConfig": {"nameservers": ["10.0.0.1"]}},
         "workers": {"default": {"autoscaling": {"enabled": True, "max": 900}}},

@@ -112,7 +112,7 @@ def test_no_network_policies_no_ciliums() -> None:
 
 def test_metrics_of_every_component_reach_their_server() -> None:
     """With the values of docs/operations.md. The scheduler, which emits most of them, has no way out else."""
-    text = (DOCS / "operations.md").read_text().split("Configure Airflow's own metrics", 1)[1]
+    text = (DOCS / "operations.md").read_text().split("### Your own server", 1)[1]
     (values,) = load_yaml(text.split("```yaml\n")[1].split("```")[0])
     server = Endpoint("monitoring", {"app": "statsd"})
     off = {"airflow": {"config": {"metrics": {**values["airflow"]["config"]["metrics"], "statsd_on": False}}}}

@@ -104,6 +104,7 @@ REMOVABLE = {
     "workers.default": "the way to have no group of this name",
     "workers.default.mode": "workerDefaults.mode",
     "workers.default.queues": "refused by a template, which says what to give",
+    "metrics.dashboard.labels.grafana_dashboard": "the way to remove the label",
     "tasks.quota.hard.*": "the way to lift one limit",
     "workerDefaults.socket.limits.ulimits.*": "the filter refuses an ulimit that has no maximum",
 }

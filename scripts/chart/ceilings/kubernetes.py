@@ -203,8 +203,10 @@ _EXECUTOR_ROWS = (
 
 _WORKERS = (
     Ceiling(
-        "tasks at a time", "scheduler", "{workers.<name>.concurrency} for each pod", "-", "with the task",
-        "tests/render/test_ceilings.py::test_workers_have_their_limits",
+        "tasks at a time", "scheduler",
+        "{workers.<name>.concurrency} for each pod; with autoscaling, up to {workers.<name>.autoscaling.max} pods",
+        "-", "with the task", "tests/render/test_ceilings.py::test_workers_have_their_limits",
+        covers=("workers.<name>.autoscaling.cooldownSeconds", "workers.<name>.autoscaling.min"),
     ),
     Ceiling(
         "CPU and memory of all tasks in a worker", "task processes",

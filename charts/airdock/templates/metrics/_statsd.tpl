@@ -29,7 +29,7 @@ key: metrics.airflow
 values: {{ include "airdock.mergePods" (list .Values.podDefaults .Values.metrics.airflow (dict "replicas" 1)) }}
 runAsUser: 65534
 runAsGroup: 65534
-podAnnotations: {checksum/mappings: {{ include "airdock.statsdMappings" . | sha256sum }}}
+podAnnotations: {checksum/statsd: {{ include "airdock.statsdMappings" . | sha256sum }}}
 container:
   name: statsd-exporter
   image: statsdExporter
