@@ -24,14 +24,14 @@ down: .venv/installed ## remove what `make up` brought
 	@$(run) scripts.up down
 
 test: .venv/installed ## all that needs no cluster
-	@$(run) scripts.tools helm helm3 kubeconform actionlint docker dockerd registry
+	@$(run) scripts.tools helm helm3 kubeconform actionlint docker dockerd promtool registry
 	.venv/bin/ruff check $(sources)
 	.venv/bin/ruff format --check $(sources)
 	.venv/bin/mypy scripts tests/cgroup2/machine charts/airdock/files/docker_gateway charts/airdock/files/scripts
 	.venv/bin/mypy --python-version 3.10 charts/airdock/files/docker_gateway
 	.venv/bin/yamllint --strict .
 	.tools/bin/actionlint -shellcheck= -pyflakes=
-	$(within) 900 --numprocesses auto --maxschedchunk 1 --timeout 900 --ignore tests/api --ignore tests/cgroup2 --ignore tests/e2e --ignore tests/images tests
+	$(within) 1500 --numprocesses auto --maxschedchunk 1 --timeout 900 --ignore tests/api --ignore tests/cgroup2 --ignore tests/e2e --ignore tests/images tests
 
 test-api: .venv/installed ## the manifests against a real API server, without a kubelet
 	@$(run) scripts.tools etcd kube-apiserver kube-controller-manager helm
