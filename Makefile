@@ -35,7 +35,7 @@ test: .venv/installed ## all that needs no cluster
 
 test-api: .venv/installed ## the manifests against a real API server, without a kubelet
 	@$(run) scripts.tools etcd kube-apiserver kube-controller-manager helm
-	$(within) 480 --numprocesses 2 --dist loadfile tests/api
+	$(within) 600 --numprocesses 2 --dist loadfile tests/api
 
 e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images (LANES=..., TESTS=...: some; AIRFLOW=3.1: on an older line, in a new cluster)
 	@$(run) tests.e2e
