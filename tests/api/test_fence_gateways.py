@@ -157,11 +157,16 @@ def test_a_jobs_pod(control_plane: ControlPlane, installed: Installed) -> None:
         assert (f"label {LABEL}" in said(controller, pod)) == (namespace == TASKS)
 
 
+def _similar(uid: str) -> str:
+    """Give a uid with another last digit."""
+    return uid[:-1] + ("1" if uid.endswith("0") else "0")
+
+
 #: Names of pods, by the uid of the one who attaches. An exec through the back door: a shell runs its input.
 OTHERS: dict[str, Callable[[str], str]] = {
     "one of an operator": lambda uid: "weather-abc123",
     "another gateway's": lambda uid: f"shell-{DEAD}-0123456789ab",
-    "another gateway's, with a similar uid": lambda uid: f"shell-{uid[:-1]}0-0123456789ab",
+    "another gateway's, with a similar uid": lambda uid: f"shell-{_similar(uid)}-0123456789ab",
     "one that begins with the uid": lambda uid: f"{uid}-0123456789ab",
 }
 
