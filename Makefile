@@ -33,9 +33,9 @@ test: .venv/installed ## all that needs no cluster
 	.tools/bin/actionlint -shellcheck= -pyflakes=
 	$(within) 900 --numprocesses auto --maxschedchunk 1 --timeout 900 --ignore tests/api --ignore tests/cgroup2 --ignore tests/e2e --ignore tests/images tests
 
-test-api: .venv/installed ## the manifests against a real API server, without a kubelet
+test-api: .venv/installed ## the manifests against a real API server, without a kubelet (VERSIONS="1.30 1.33" or all: of other minors)
 	@$(run) scripts.tools etcd kube-apiserver kube-controller-manager helm
-	$(within) 480 --numprocesses 2 --dist loadfile tests/api
+	$(if $(VERSIONS),$(run) tests.api $(VERSIONS),$(within) 480 --numprocesses 2 --dist loadfile tests/api)
 
 e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images (LANES=..., TESTS=...: some)
 	@$(run) tests.e2e

@@ -58,7 +58,7 @@ _KUBERNETES = (
     "kubelet",
     "kubeadm",
 )
-_KUBERNETES_VERSION = (
+KUBERNETES_VERSION = (
     "k8s.io/component-base/version.gitVersion",
     "k8s.io/client-go/pkg/version.gitVersion",
 )
@@ -106,7 +106,7 @@ TOOLS: tuple[Tool, ...] = (
         {"kubectl": "k8s.io/kubernetes/cmd/kubectl"},
         pins="kubernetes",
         weight=52,
-        set_version=_KUBERNETES_VERSION,
+        set_version=KUBERNETES_VERSION,
         minimum=(1, 34),
         version_command=("version", "--client"),
         oldest=(1, 30),
@@ -187,7 +187,7 @@ TOOLS: tuple[Tool, ...] = (
         "kubernetes",
         {name: f"k8s.io/kubernetes/cmd/{name}" for name in _KUBERNETES},
         weight=52,
-        set_version=_KUBERNETES_VERSION,
+        set_version=KUBERNETES_VERSION,
     ),
     # The identity provider of a test.
     Tool("dex", {"dex": "github.com/dexidp/dex/cmd/dex"}, weight=30),
