@@ -2,12 +2,13 @@
 PYTHON ?= python3
 FORMAT ?= text
 SECONDS ?= 600
+HOURS ?= 1
 run := .venv/bin/python -m
 sources := scripts tests charts/airdock/files
 # With the seconds that a tier may take on two cores with warm caches (tests/support/budget.py).
 within := .venv/bin/pytest --budget
 
-.PHONY: help up down test test-api e2e e2e-cgroup2 attack fuzz bench lint check images from-official overlays docs package publish
+.PHONY: help up down test test-api e2e e2e-cgroup2 attack fuzz soak bench lint check images from-official overlays docs package publish
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
@@ -50,6 +51,9 @@ attack: .venv/installed ## try every attack that the tests know against the rele
 
 fuzz: .venv/installed ## search at random for what breaks the gateway, for SECONDS=600; finds become cases of `make test`
 	@$(run) tests.gateway.fuzz $(SECONDS)
+
+soak: .venv/installed ## HOURS=1 of DAGs in every mode with a fault each minute, on the cluster of `make up` [NODE=--node: its kubelet and API server, too]
+	@$(run) tests.soak $(HOURS) $(NODE)
 
 bench: .venv/installed ## the measured claims of the README
 	@$(run) scripts.bench

@@ -191,6 +191,7 @@ TOOLS: tuple[Tool, ...] = (
     ),
     # The identity provider of a test.
     Tool("dex", {"dex": "github.com/dexidp/dex/cmd/dex"}, weight=30),
+    Tool("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"}, weight=30),
     Tool(
         "helm3",
         {"helm3": "helm.sh/helm/v3/cmd/helm"},

@@ -43,7 +43,7 @@ airdock_user_settings.py: {{ include "airdock.text" . }}
 
 {{- /* The data of the ConfigMap of scripts, mounted at /opt/airdock. */ -}}
 {{- define "airdock.scriptsData" -}}
-{{- include "airdock.filesData" (concat (list . "files/scripts/*.py" "autoscaler.") (.Values.controlPlane.enabled | ternary (list "check_attached.") list) (include "airdock.pooled" . | empty | ternary (list "pooler.py") list)) -}}
+{{- include "airdock.filesData" (concat (list . "files/scripts/*.py" "autoscaler.") (.Values.controlPlane.enabled | ternary (list "check_attached.") list) (include "airdock.pooled" . | empty | ternary (list "pooler.py") list) (include "airdock.shipsLogs" . | empty | ternary (list "ship_logs.py") list)) -}}
 {{- end }}
 
 {{- /* Files of the chart as the data of a ConfigMap. Call with (list $ GLOB), and prefixes of the names to leave out. */ -}}

@@ -19,6 +19,20 @@
 {{- end -}}
 {{- end }}
 
+{{- /* The sidecar of workers that uploads the logs of killed tasks. Its environment is Airflow's, with the connection of logs.remote. */ -}}
+{{- define "airdock.shipsLogs" -}}
+{{- if and .Values.logs.remote.baseLogFolder (not (eq false .Values.logs.remote.uploadOfKilled)) (not (include "airdock.logsShared" .)) }}true{{ end -}}
+{{- end }}
+
+{{- define "airdock.logShipper" -}}
+name: log-shipper
+restartPolicy: Always
+command: [python, /opt/airdock/ship_logs.py]
+lifecycle: {preStop: {exec: {command: [touch, /tmp/ending]}}}
+resources: {{ toJson .Values.logs.remote.resources }}
+volumeMounts: {logs: {mountPath: /opt/airflow/logs}}
+{{- end }}
+
 {{- define "airdock.logGroomer" -}}
 name: log-groomer
 image: airflow
