@@ -49,10 +49,18 @@ ACCEPTED: tuple[Acceptance, ...] = (
             "group-zero",
             f"{_IMAGE_GROUP}. Here the root file system is read-only.",
             component=component,
+            kind=kind,
         )
-        for component in (
-            *("api-server", "autoscaler", "dag-processor", "database-cleanup", "pooler", "scheduler"),
-            *("triggerer", "worker"),
+        for component, kind in (
+            ("api-server", ""),
+            ("autoscaler", ""),
+            ("dag-processor", ""),
+            ("database-cleanup", ""),
+            ("pooler", ""),
+            ("scheduler", ""),
+            ("triggerer", ""),
+            ("worker", ""),
+            ("", "PodTemplate"),
         )
     ),
     *(
