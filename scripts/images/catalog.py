@@ -84,8 +84,9 @@ def _airflow(line: str = "") -> Layer:
 
     Apart from its scripts: they change more often than 600 MB of packages.
     """
+    suffix = f"-{line}" if line else ""
     packages = Layer(
-        f"airflow-packages-{line}" if line else "airflow-packages",
+        f"airflow-packages{suffix}",
         PYTHON,
         packages=(
             "curl",
@@ -99,7 +100,7 @@ def _airflow(line: str = "") -> Layer:
         ),
         wheels=True,
     )
-    return Layer(f"airflow-{line}" if line else "airflow", packages, like="airflow" if line else "")
+    return Layer(f"airflow{suffix}", packages, like="airflow")
 
 
 AIRFLOW = _airflow()

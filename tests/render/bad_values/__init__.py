@@ -7,6 +7,7 @@ from tests.render.bad_values.clusters import CLUSTERS
 from tests.render.bad_values.collisions import COLLISIONS
 from tests.render.bad_values.contradictions import CONTRADICTIONS
 from tests.render.bad_values.git import GIT
+from tests.render.bad_values.metrics import METRICS
 from tests.render.bad_values.model import Bad
 from tests.render.bad_values.pods import PODS
 from tests.render.bad_values.schema import INJECTION, RANGES, SHAPE
@@ -23,4 +24,5 @@ ALL: tuple[Bad, ...] = (
     *GIT,
     *CLUSTERS,
     *AUTOSCALING,
+    *METRICS,
 )

@@ -376,34 +376,6 @@ CONTRADICTIONS = (
         ("workers.other.queues",),
     ),
     Bad(
-        "a PodMonitor of nothing",
-        group(mode="dind") | {"metrics": {"podMonitor": {"enabled": True}}},
-        ("metrics.podMonitor.enabled: false", "Docker gateway", "metrics.airflow.enabled: true"),
-    ),
-    Bad(
-        "alerts about metrics that nobody reads",
-        {
-            "metrics": {
-                "airflow": {"enabled": True},
-                "rules": {"enabled": True},
-                "dashboard": {"enabled": True},
-            }
-        },
-        ("metrics.rules.enabled: false", "metrics.podMonitor.enabled: true", "metrics.dashboard.enabled"),
-    ),
-    Bad(
-        "metrics to two servers",
-        {
-            "metrics": {"airflow": {"enabled": True}},
-            "airflow": {"config": {"metrics": {"statsd_host": "statsd.monitoring.svc", "otel_on": True}}},
-        },
-        (
-            "airflow.config.metrics.statsd_host",
-            "airflow.config.metrics.otel_on",
-            "metrics.airflow.enabled: false",
-        ),
-    ),
-    Bad(
         "a request above the limit that workerDefaults give",
         group(resources={"requests": {"memory": "8Gi"}}),
         ("workers.default.resources.requests.memory: 8Gi is higher than the limit, 4Gi",),
