@@ -255,16 +255,17 @@ def release(target: Target, once: Once) -> Iterator[Release]:
     with target.port_forward() as forward:
         yield Release(target, target.airflow(forward), values, target.groups())
     if NAMESPACE.startswith(lanes.OWN):
-        remove(target)
+        remove(target, NAMESPACE)
 
 
-def remove(target: Target) -> None:
-    """Remove a release that a lane has installed for itself, with its namespaces."""
+def remove(target: Target, namespace: str, wait: bool = False) -> None:
+    """Remove a test's own release with its namespaces, ended or not."""
     # Without a broker, workers would wait for the end of their grace period.
-    target.kubectl("delete", "deployments,replicasets", "--all", "-n", NAMESPACE, "--cascade=orphan")
-    target.kubectl("delete", "pods", "--all", "-n", NAMESPACE, "--grace-period=1", "--wait=false")
-    target.helm("uninstall", RELEASE, f"--namespace={NAMESPACE}", "--ignore-not-found")
-    target.kubectl("delete", "namespace", NAMESPACE, TASKS, "--ignore-not-found", "--wait=false")
+    target.kubectl("delete", "deployments,replicasets", "--all", "-n", namespace, "--cascade=orphan")
+    target.kubectl("delete", "pods", "--all", "-n", namespace, "--grace-period=1", "--wait=false")
+    target.helm("uninstall", RELEASE, f"--namespace={namespace}", "--ignore-not-found")
+    namespaces = (namespace, *(f"{namespace}-{RELEASE}-{suffix}" for suffix in ("tasks", "executor")))
+    target.kubectl("delete", "namespace", *namespaces, "--ignore-not-found", f"--wait={wait}", timeout=300)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from scripts import tools
 from scripts.chart.helm import CHART, ROOT
 from scripts.live import RELEASE, Airflow, CommandError, PortForward, Target
 from scripts.overlays.definitions import merged
-from tests.e2e.conftest import QUICK, starting
+from tests.e2e.conftest import QUICK, remove, starting
 
 TIMEOUT = 600
 
@@ -96,15 +96,6 @@ def commands(page: str, heading: str) -> list[str]:
         textwrap.dedent(block)
         for block in re.findall(r"^ *```(?:bash|console)\n(.*?)^ *```$", section, re.DOTALL | re.MULTILINE)
     ]
-
-
-def remove(target: Target, namespace: str, wait: bool = False) -> None:
-    """Remove a release with its namespaces, ended or not."""
-    target.kubectl("delete", "deployments,replicasets", "--all", "-n", namespace, "--cascade=orphan")
-    target.kubectl("delete", "pods", "--all", "-n", namespace, "--grace-period=1", "--wait=false")
-    target.helm("uninstall", RELEASE, f"--namespace={namespace}", "--ignore-not-found")
-    namespaces = (namespace, *(f"{namespace}-{RELEASE}-{suffix}" for suffix in ("tasks", "executor")))
-    target.kubectl("delete", "namespace", *namespaces, "--ignore-not-found", f"--wait={wait}", timeout=300)
 
 
 @contextmanager
