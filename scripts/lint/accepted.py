@@ -7,7 +7,15 @@ _DAEMON = (
     "The daemon belongs to one worker pod, runs no DAG code, and has no Secret and no token"
 )
 _ROOTFUL = ("privileged", "userNamespace", "sysbox")
-_IMAGE_GROUP = "Airflow's image gives its files to group 0, so that any uid can run it"
+_IMAGE_GROUP = (
+    "Airflow's image gives its files to group 0, so that any uid can run it. Here the root file system is "
+    "read-only."
+)
+#: Components with that group.
+_IN_GROUP_ZERO = (
+    *("api-server", "autoscaler", "dag-processor", "database-cleanup", "pooler", "scheduler"),
+    *("triggerer", "worker"),
+)
 
 ACCEPTED: tuple[Acceptance, ...] = (
     *(
@@ -44,25 +52,8 @@ ACCEPTED: tuple[Acceptance, ...] = (
         container="docker",
         variants=_ROOTFUL,
     ),
-    *(
-        Acceptance(
-            "group-zero",
-            f"{_IMAGE_GROUP}. Here the root file system is read-only.",
-            component=component,
-            kind=kind,
-        )
-        for component, kind in (
-            ("api-server", ""),
-            ("autoscaler", ""),
-            ("dag-processor", ""),
-            ("database-cleanup", ""),
-            ("pooler", ""),
-            ("scheduler", ""),
-            ("triggerer", ""),
-            ("worker", ""),
-            ("", "PodTemplate"),
-        )
-    ),
+    *(Acceptance("group-zero", _IMAGE_GROUP, component=component) for component in _IN_GROUP_ZERO),
+    Acceptance("group-zero", _IMAGE_GROUP, kind="PodTemplate"),
     *(
         Acceptance(
             policy,
