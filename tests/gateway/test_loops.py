@@ -30,6 +30,7 @@ from docker_gateway.model import Create
 
 from tests.gateway.stand_ins.cluster import ClusterWorld
 from tests.gateway.stand_ins.gateway import BACKENDS, running
+from tests.support.own_clock import give_clock
 from tests.support.paths import GATEWAY
 from tests.support.waiting import wait_until
 
@@ -137,7 +138,7 @@ def test_liveness_knows_that_a_loop_has_ended_or_hangs(
                 assert f"{loop._name} has ended" in ask()
             loop._thread = thread
             with monkeypatch.context() as later:  # Its beats come between; one that hangs has none.
-                later.setattr(loops.time, "monotonic", lambda now=time.monotonic: now() + 1e5)
+                give_clock(later, loops, monotonic=lambda: time.monotonic() + 1e5)
                 said = loop.problem()
             assert (f"{loop._name} has been silent" in said) == (loop._name not in SILENT)
         client.close()

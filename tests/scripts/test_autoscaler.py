@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.own_clock import give_clock
 from tests.support.paths import FILES
 
 
@@ -114,7 +115,7 @@ def test_a_count_that_is_too_old_is_an_error(
     counts, url = served
     assert get(f"{url}/demand")[0] == 503, "before the first count"
     now = time.monotonic()
-    monkeypatch.setattr(autoscaler.time, "monotonic", lambda: now)
+    give_clock(monkeypatch, autoscaler, monotonic=lambda: now)
     counts.set({"one": {"demand": 1}})
     now += autoscaler.STALE - 1
     counts.set(None)
