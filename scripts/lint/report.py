@@ -87,7 +87,7 @@ def _open_table(findings: Sequence[Finding], width: int) -> str:
             finding.expired,
         )
         groups.setdefault(key, []).append(finding)
-    header, *rows = _table(
+    header, *rows = columns(
         [("severity", "policy", "object", "container", "field"), *map(_row, groups.values())]
     )
     lines = [header]
@@ -137,7 +137,8 @@ def _row(findings: Sequence[Finding]) -> tuple[str, ...]:
     )
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Give a line for each row, with its cells below those of the row before."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -26,7 +26,7 @@ class Attack:
     says: str = ""
     #: The LimitRange of the created task namespace makes it harmless there.
     needs_no_limit_range: bool = False
-    #: An older Kubernetes drops the field before anybody sees it.
+    #: The first Kubernetes that has the field, if need be by a feature gate (control_plane.py).
     since: tuple[int, int] = (1, 30)
 
     @property
@@ -261,7 +261,7 @@ ATTACKS = (
         "foreign image as a volume",
         "images",
         _volume("v", image={"reference": "evil.example/data:1"}),
-        since=(1, 35),
+        since=(1, 31),
     ),
     # Placement
     Attack("node by name", "nodeName", _spec(nodeName="control-plane")),
@@ -319,7 +319,7 @@ ATTACKS = (
         "resourceClaims",
         _spec(resourceClaims=[{"name": "a", "resourceClaimName": "theirs"}]),
         "theirs",
-        since=(1, 34),
+        since=(1, 31),
     ),
     Attack(
         "device that no quota counts",

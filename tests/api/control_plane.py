@@ -10,7 +10,8 @@ The kernel kills the processes when the one that started them dies, however it d
 a run leaves behind is removed by the next.
 
 The pinned binaries are used. `AIRDOCK_KUBERNETES_BINARIES` names a directory with a kube-apiserver and a
-kube-controller-manager of another version.
+kube-controller-manager of another version. There, feature gates are on whose fields a later version has. An
+API server up to 1.35 can crash while it compiles policies (_LAST_FAULTY): the request is sent again.
 """
 
 from __future__ import annotations
@@ -19,21 +20,24 @@ import ctypes
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import kubernetes.client
 from kubernetes.client import ApiException
+from urllib3.exceptions import HTTPError
 
 from scripts import tools
 from scripts.chart import Manifest
@@ -42,6 +46,24 @@ from tests.support.ports import free_ports
 Object = Mapping[str, Any]
 _PREFIX = "airdock-api-"
 _START_SECONDS = 90
+#: https://github.com/kubernetes/kubernetes/issues/135757: up to 1.35, all policies share one map of the
+#: types of their variables. A policy that is compiled writes it while others are evaluated.
+_LAST_FAULTY = 35
+#: The directory with the programs of another version; empty: the pinned ones.
+OTHER = os.environ.get("AIRDOCK_KUBERNETES_BINARIES", "")
+#: Feature gates that bring a field of pods, claims or Jobs, and the minors that have them, off by default. A
+#: cluster may have them on, so the fence has to judge these fields.
+_GATES = {
+    "ContainerRestartRules": range(34, 35),
+    "DynamicResourceAllocation": range(30, 34),
+    "EnvFiles": range(34, 35),
+    "ImageVolume": range(31, 35),
+    "JobManagedBy": range(30, 32),
+    "PodLevelResources": range(32, 34),
+    "ProcMountType": range(30, 33),
+    "UserNamespacesSupport": range(30, 33),
+    "VolumeAttributesClass": range(30, 34),
+}
 
 
 class ControlPlaneError(Exception):
@@ -61,6 +83,8 @@ class Client:
     """The API as one user sees it. Refusals are raised as Refused, other errors as ApiException."""
 
     api: kubernetes.client.ApiClient
+    #: Called if the connection breaks; tells whether to send the request again.
+    recover: Callable[[], bool] = lambda: False
     _resources: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     def request(
@@ -76,17 +100,24 @@ class Client:
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = type_ or "application/json"
+        call = partial(
+            self.api.call_api,
+            path,
+            method,
+            query_params=list((query or {}).items()),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+            _preload_content=False,
+            _return_http_data_only=True,
+        )
         try:
-            response = self.api.call_api(
-                path,
-                method,
-                query_params=list((query or {}).items()),
-                header_params=headers,
-                body=body,
-                auth_settings=["BearerToken"],
-                _preload_content=False,
-                _return_http_data_only=True,
-            )
+            try:
+                response = call()
+            except HTTPError:
+                if not self.recover():
+                    raise
+                response = call()
         except ApiException as error:
             if not 400 <= (error.status or 0) < 500:
                 raise
@@ -199,6 +230,7 @@ class ControlPlane:
     server: str
     _token: str = field(repr=False)
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, repr=False)
+    _commands: dict[str, tuple[str | Path, ...]] = field(default_factory=dict, repr=False)
 
     @classmethod
     @contextmanager
@@ -263,7 +295,7 @@ class ControlPlane:
         api = kubernetes.client.ApiClient(settings)
         for name, value in (headers or {}).items():
             api.set_default_header(name, value)
-        return Client(api)
+        return Client(api, self._recover)
 
     def _kubeconfig(self, name: str) -> Path:
         authority = str(self.directory / "pki" / "apiserver.crt")
@@ -320,6 +352,7 @@ class ControlPlane:
             "--endpoint-reconciler-type=none",
             # Nodes of clusters allow privileged containers; what forbids them is Pod Security.
             "--allow-privileged",
+            *_gates(),
         )
         self._wait("kube-apiserver", self._ready)
 
@@ -339,7 +372,7 @@ class ControlPlane:
 
     def _ready(self) -> bool:
         with suppress(Exception):
-            return bool(self.admin.request("GET", "/readyz") == "ok")
+            return bool(Client(self.admin.api).request("GET", "/readyz") == "ok")
         return False
 
     def _default_account_is_there(self) -> bool:
@@ -348,10 +381,31 @@ class ControlPlane:
             return bool(self.admin.get(account))
         return False
 
-    def _run(self, name: str, binary: Path, *flags: str) -> None:
+    def _recover(self) -> bool:
+        """Tell whether a request whose connection broke may be sent again, by a fault of the version.
+
+        Raises:
+            ControlPlaneError: if there is no excuse; with the end of the API server's log.
+        """
+        name, running = "kube-apiserver", True
+        with suppress(subprocess.TimeoutExpired):
+            self._processes[name].wait(0.5)
+            running = False
+        what = "closed a connection" if running else "ended"
+        if not OTHER or _minor() > _LAST_FAULTY:
+            raise ControlPlaneError(f"{name} {what}:\n{self._end(name)}")
+        panics = [line for line in self._log(name).splitlines() if re.search("panic|fatal error", line)]
+        print(f"{name} 1.{_minor()} {what}:", *panics[-5:], sep="\n", file=sys.stderr)
+        if not running:
+            self._run(name, *self._commands[name])
+            self._wait(name, self._ready)
+        return True
+
+    def _run(self, name: str, *command: str | Path) -> None:
+        self._commands[name] = command
         with (self.directory / f"{name}.log").open("wb") as log:
             self._processes[name] = subprocess.Popen(
-                [binary, *flags],
+                command,
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -363,13 +417,16 @@ class ControlPlane:
         while not ready():
             for other, process in self._processes.items():
                 if process.poll() is not None:
-                    raise ControlPlaneError(f"{other} ended:\n{self._log(other)}")
+                    raise ControlPlaneError(f"{other} ended:\n{self._end(other)}")
             if time.monotonic() > deadline:
-                raise ControlPlaneError(f"{name} is not ready after {_START_SECONDS} s:\n{self._log(name)}")
+                raise ControlPlaneError(f"{name} is not ready after {_START_SECONDS} s:\n{self._end(name)}")
             time.sleep(0.1)
 
+    def _end(self, name: str) -> str:
+        return self._log(name)[-3000:]
+
     def _log(self, name: str) -> str:
-        return (self.directory / f"{name}.log").read_text(errors="replace")[-3000:]
+        return (self.directory / f"{name}.log").read_text(errors="replace")
 
     def _stop(self) -> None:
         # Nothing of it is kept, so there is nothing to wait for.
@@ -380,8 +437,21 @@ class ControlPlane:
 
 
 def _binary(name: str) -> Path:
-    other = os.environ.get("AIRDOCK_KUBERNETES_BINARIES")
-    return Path(other) / name if other else tools.path(name)
+    return Path(OTHER) / name if OTHER else tools.path(name)
+
+
+def _gates() -> list[str]:
+    if not OTHER:
+        return []
+    on = [f"{gate}=true" for gate, minors in _GATES.items() if _minor() in minors]
+    return [f"--feature-gates={','.join(on)}"] if on else []
+
+
+@cache
+def _minor() -> int:
+    version = [_binary("kube-apiserver"), "--version"]
+    said = subprocess.run(version, check=True, capture_output=True, text=True)
+    return int(said.stdout.split(".")[1])
 
 
 def _die_with_parent() -> None:

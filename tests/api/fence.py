@@ -33,7 +33,7 @@ def refusal(ask: Callable[[], object]) -> str:
 def attempt(client: Client, installed: Installed, attack: Attack, namespace: str) -> str:
     """The refusal of one attack in a namespace, "" if it works."""
     if installed.plane.version < attack.since:
-        pytest.skip(f"Kubernetes {attack.since} knows this first")
+        pytest.skip(f"Kubernetes {attack.since} has this first")
     pod = kpo_pod(installed.manifests, namespace=namespace)
     attack.change(pod)
     return refusal(lambda: client.create(pod, dry_run=True))

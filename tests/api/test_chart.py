@@ -63,8 +63,22 @@ def server_says(client: Client, pod: Mapping[str, Any]) -> str | None:
 
 def we_say(pod: Mapping[str, Any], level: Level, version: tuple[int, int]) -> str:
     """The same in the same words."""
-    found = verdict(pod["metadata"], pod["spec"], level, f"v{version[0]}.{version[1]}")
+    metadata = pod["metadata"] if version >= (1, 34) else _with_app_armor(pod)
+    found = verdict(metadata, pod["spec"], level, f"v{version[0]}.{version[1]}")
     return ", ".join(f"{violation.reason} ({violation.detail})" for violation in found)
+
+
+def _with_app_armor(pod: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata with the annotations that the API server before 1.34 writes for AppArmor's fields."""
+    spec, found = pod["spec"], dict(pod["metadata"].get("annotations") or {})
+    of_pod = (spec.get("securityContext") or {}).get("appArmorProfile")
+    names = {"RuntimeDefault": "runtime/default", "Unconfined": "unconfined"}
+    for container in (*spec["containers"], *spec.get("initContainers", ())):
+        profile = (container.get("securityContext") or {}).get("appArmorProfile") or of_pod or {}
+        value = names.get(profile.get("type"), f"localhost/{profile.get('localhostProfile')}")
+        if profile:
+            found.setdefault(f"container.apparmor.security.beta.kubernetes.io/{container['name']}", value)
+    return {**pod["metadata"], "annotations": found}
 
 
 def distinct_pods() -> Iterator[tuple[Manifest, PodSpec]]:

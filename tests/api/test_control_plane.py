@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from scripts.chart import ROOT
 from tests.api import control_plane as module
-from tests.api.control_plane import ControlPlane, Refused
+from tests.api.control_plane import ControlPlane, ControlPlaneError, Refused
 from tests.support.waiting import wait_until
 
 KILLED = """
@@ -57,3 +58,12 @@ def test_it_is_a_real_one(control_plane: ControlPlane) -> None:
         nobody.request("GET", "/api/v1/secrets")
     assert control_plane.admin.request("GET", "/apis/admissionregistration.k8s.io/v1")["resources"]
     assert control_plane.version >= (1, 30)
+
+
+def test_the_end_of_an_api_server() -> None:
+    """A test that loses its API server says so with its log; one up to 1.35 is started again."""
+    with ControlPlane.started() as plane:
+        old = plane.version <= (1, 35)
+        plane._processes["kube-apiserver"].kill()
+        with nullcontext() if old else pytest.raises(ControlPlaneError, match=r"kube-apiserver ended:\n.*\S"):
+            assert plane.admin.request("GET", "/version")

@@ -40,7 +40,7 @@ def values(enabled: bool, overrides: list[str] | None = None) -> dict[str, Any]:
         "executor": "KubernetesExecutor",
         "kubernetesExecutor": executor,
         "workers": {"default": None, **groups},
-        "tasks": {"admission": {"enabled": False}},
+        "tasks": {"admission": {"enabled": False, "controllers": ["a-network-plugin"]}},
     }
 
 
@@ -226,6 +226,7 @@ def _annotate(key: str, pod: dict[str, Any]) -> None:
     pod["metadata"]["annotations"][key] = "unconfined" if "apparmor" in key else "x"
 
 
+OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "theirs", "uid": "1"}
 ATTACKS: dict[str, Callable[[dict[str, Any]], Any]] = {
     f"spec.{field}": partial(_spec, field) for field in SPEC
 }
@@ -241,14 +242,16 @@ ATTACKS |= {
         {"airdock.dev/worker-group": "docker"}
     ),
     "no group": lambda pod: pod["metadata"]["labels"].pop("airdock.dev/worker-group"),
+    "a label without a value": lambda pod: pod["metadata"]["labels"].update({"sidecar.istio.io/inject": ""}),
+    "an annotation without a value": lambda pod: pod["metadata"]["annotations"].update(
+        {"sidecar.istio.io/inject": ""}
+    ),
     "a component's label": lambda pod: pod["metadata"]["labels"].update(
         {"app.kubernetes.io/component": "postgres"}
     ),
     **{f"annotation {key}": partial(_annotate, key) for key in annotation_keys.REFUSED},
     "finalizers": lambda pod: pod["metadata"].update(finalizers=["example.com/theirs"]),
-    "an owner": lambda pod: pod["metadata"].update(
-        ownerReferences=[{"apiVersion": "v1", "kind": "ConfigMap", "name": "theirs", "uid": "1"}]
-    ),
+    "an owner": lambda pod: pod["metadata"].update(ownerReferences=[OWNER]),
     "the daemon's data in the task": lambda pod: pod["spec"]["containers"][0]["volumeMounts"].append(
         {"name": pod["spec"]["initContainers"][-1]["volumeMounts"][0]["name"], "mountPath": "/theirs"}
     ),
@@ -267,6 +270,8 @@ ATTACKS |= {
 }
 #: In the group of the mode alone.
 ONLY = {"another group's account": "plain", "another group's label": "plain"}
+#: The first version with the field of an attack, if need be by a feature gate (control_plane.py).
+SINCE = {"spec.resourceClaims": (1, 31), "spec.resources": (1, 32), "base.restartPolicy": (1, 34)}
 
 
 @pytest.mark.parametrize(
@@ -275,6 +280,8 @@ ONLY = {"another group's account": "plain", "another group's label": "plain"}
 )
 @pytest.mark.attack(actor=AUTHOR, finding=(1, 2, 11, 12))
 def test_attacks(guarded: Installed, open_release: Installed, group: str, attack: str) -> None:
+    if guarded.plane.version < (since := SINCE.get(attack, (1, 30))):
+        pytest.skip(f"Kubernetes {since} has this first")
     pod = task(guarded, group)
     before = copy.deepcopy(pod)
     ATTACKS[attack](pod)
@@ -325,11 +332,20 @@ def test_a_pod_stays_what_it_is(guarded: Installed) -> None:
     scheduler.create(pod)
     try:
         scheduler.patch(pod, {"metadata": {"labels": {"airflow_executor_done": "True"}}})
+        scheduler.patch(pod, {"metadata": {"annotations": {"note": "of an author"}}}, dry_run=True)
+        node = guarded.plane.user("a-network-plugin", "system:masters")
+        node.patch(pod, {"metadata": {"annotations": {"cni.example.com/address": "10.0.0.1"}}}, dry_run=True)
         for change in (
             {"metadata": {"labels": {"app.kubernetes.io/component": "postgres"}}},
             {"metadata": {"labels": {"airdock.dev/worker-group": "docker"}}},
             {"metadata": {"labels": {"app.kubernetes.io/component": None}}},
             {"metadata": {"labels": {"example.com/theirs": "1"}}},
+            {"metadata": {"labels": {"example.com/theirs": ""}}},
+            {"metadata": {"annotations": {"example.com/theirs": "1"}}},
+            {"metadata": {"annotations": {"example.com/theirs": ""}}},
+            {"metadata": {"annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": None}}},
+            {"metadata": {"finalizers": ["example.com/theirs"]}},
+            {"metadata": {"ownerReferences": [OWNER]}},
             {"spec": {"activeDeadlineSeconds": 5}},
             {"spec": {"containers": [{"name": "base", "image": "registry.example.com/theirs:1"}]}},
         ):

@@ -105,7 +105,13 @@ def test_each_rule_stops_its_attacks_alone(
     said = attempt(control_plane.admin, installed, attack, weakened[""])
     assert attack.says in said
     assert "Airdock release" in said
-    assert attempt(control_plane.admin, installed, attack, weakened[attack.rule]) == ""
+    said = attempt(control_plane.admin, installed, attack, weakened[attack.rule])
+    if "appArmorProfile" in attack.name and control_plane.version < (1, 34):
+        # The API server writes an annotation with the same profile, which has a rule of its own.
+        assert "annotation container.apparmor" in said
+        assert attack.says not in said
+    else:
+        assert said == ""
 
 
 def test_each_line_is_needed(
@@ -114,7 +120,7 @@ def test_each_line_is_needed(
     lines = [part for part in weakened if ":" in part]
     known = [attack for attack in _of_fence() if control_plane.version >= attack.since]
     assert len(lines) >= 12
-    if control_plane.version < (1, 35):
+    if control_plane.version < (1, 31):
         lines = [part for part in lines if "image" not in part]
     idle = [
         part

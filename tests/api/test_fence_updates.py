@@ -33,6 +33,9 @@ def running(installed: Installed) -> dict[str, Pod]:
 UPDATES: dict[str, Any] = {
     "fixedImages": {"spec": {"containers": [{"name": "base", "image": "busybox:1.36"}]}},
     "labels": {"metadata": {"labels": {"airdock.dev/mode": "dind"}}},
+    "labels without a value": {"metadata": {"labels": {"sidecar.istio.io/inject": ""}}},
+    "annotations": {"metadata": {"annotations": {"sidecar.istio.io/inject": "true"}}},
+    "annotations without a value": {"metadata": {"annotations": {"sidecar.istio.io/inject": ""}}},
     # The API server lets none be taken away, so that these come on top.
     "tolerations": {"spec": {"tolerations": [{"operator": "Exists"}]}},
 }

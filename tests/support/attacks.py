@@ -11,7 +11,9 @@ actor all the same: the test shows that it works, and the text is what docs/secu
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,13 +39,15 @@ MARKER = "attack(actor, finding=(), by_design=''): the test is an attack, and wo
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and the report if it is wanted."""
     config.addinivalue_line("markers", MARKER)
-    if config.getoption("--attacks"):
-        config.pluginmanager.register(_Report())
+    if config.getoption("--attacks") or config.getoption("--attacks-to"):
+        config.pluginmanager.register(_Report(config.getoption("--attacks-to")))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--attacks`."""
     parser.addoption("--attacks", action="store_true", help="run only attacks, and print what became of each")
+    text = "write what became of each attack to a file, as a JSON list of actor, test, outcome and number"
+    parser.addoption("--attacks-to", type=Path, metavar="FILE", help=text)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -89,7 +93,8 @@ def _outcome(report: pytest.TestReport, marker: pytest.Mark) -> str:
 class _Report:
     """Counts outcomes where reports arrive, in the process that prints."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: Path | None) -> None:
+        self.file = file
         #: (actor, test, outcome) -> number of attacks.
         self.found: Counter[tuple[str, str, str]] = Counter()
 
@@ -101,7 +106,10 @@ class _Report:
                 self.found[str(actor), str(title), str(outcome)] += 1
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print the table, by actor, and the sum of each outcome."""
+        """Print the table, by actor, and the sum of each outcome; or write the file."""
+        if self.file:
+            self.file.write_text(json.dumps([[*key, number] for key, number in sorted(self.found.items())]))
+            return
         totals: Counter[str] = Counter()
         for actor in ACTORS:
             rows = sorted(

@@ -26,7 +26,7 @@ CLAIM_SPEC: dict[str, Decision] = {
     ),
     "selector": refused({"selector": {"matchLabels": {"a": "b"}}}),
     "storageClassName": by_value({"storageClassName": "theirs"}, ADMISSION + "storageClasses", {}),
-    "volumeAttributesClassName": refused({"volumeAttributesClassName": "fast"}, since=(1, 34)),
+    "volumeAttributesClassName": refused({"volumeAttributesClassName": "fast"}),
     "volumeMode": allowed({"volumeMode": "Block"}, "a pod can mount only listed claims"),
     "volumeName": refused({"volumeName": "theirs"}),
 }

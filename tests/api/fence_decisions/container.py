@@ -103,6 +103,7 @@ CONTAINER = {
     "env[].valueFrom.fileKeyRef": allowed(
         [{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "data", "path": "f", "key": "k"}}}],
         "a file of the pod's own emptyDir",
+        since=(1, 34),
     ),
     "env[].valueFrom.resourceFieldRef": allowed(
         [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}}]

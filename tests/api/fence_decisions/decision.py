@@ -11,7 +11,7 @@ by_value    the same, but a value of the chart (its key) admits some of it: `fin
 pod_security  admitted without the fence; Pod Security refuses it
 server      set, derived or refused by the API server itself, whoever asks
 
-`since` is the Kubernetes version whose API server keeps the example; before, a feature gate drops it.
+`since` is the first Kubernetes version that has the field of the example, if need be by a feature gate.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ class Decision:
     key: str = ""
     why: str = ""
     since: tuple[int, int] = (1, 30)
+    #: The first version that no longer has the field.
+    until: tuple[int, int] = (2, 0)
     #: Fields beside it that the API server wants: path -> value.
     beside: Any = None
 
@@ -61,3 +63,8 @@ def server(why: str) -> Decision:
 
 
 ADMISSION = "tasks.admission."
+
+
+def is_in(decision: Decision, version: tuple[int, int]) -> bool:
+    """Whether a Kubernetes version has the field."""
+    return decision.since <= version < decision.until

@@ -22,7 +22,7 @@ JOB_SPEC: dict[str, Decision] = {
     "backoffLimitPerIndex": allowed({**_INDEXED, "backoffLimitPerIndex": 1}),
     "completionMode": allowed(_INDEXED),
     "completions": allowed({"completions": 2**31 - 1}, "the quota counts pods"),
-    "managedBy": refused({"managedBy": "example.com/elsewhere"}, since=(1, 32)),
+    "managedBy": refused({"managedBy": "example.com/elsewhere"}),
     "manualSelector": refused(_OF_OTHERS),
     "maxFailedIndexes": allowed({**_INDEXED, "backoffLimitPerIndex": 1, "maxFailedIndexes": 1}),
     "parallelism": allowed({"parallelism": 2**31 - 1}, "the quota counts pods"),

@@ -67,13 +67,13 @@ VOLUMES: dict[str, Decision] = {
     },
     "volumes[].image": NESTED,
     "volumes[].image.pullPolicy": allowed(
-        _volume(image={"reference": "busybox:1.37", "pullPolicy": "Always"}), since=(1, 35)
+        _volume(image={"reference": "busybox:1.37", "pullPolicy": "Always"}), since=(1, 31)
     ),
     "volumes[].image.reference": by_value(
         _volume(image={"reference": "evil.example/x"}),
         ADMISSION + "images",
         _volume(image={"reference": "busybox:1.37"}),
-        since=(1, 35),
+        since=(1, 31),
     ),
     "volumes[].persistentVolumeClaim": by_value(
         _volume(persistentVolumeClaim={"claimName": "theirs"}),

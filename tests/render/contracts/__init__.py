@@ -4,12 +4,23 @@ A contract takes (manifests, scenario) and yields one sentence for each fault, n
 and what was expected. CONTRACTS has them all by name.
 """
 
-from tests.render.contracts import names, numbers, ports, references, secrets, selection, sizes, volumes
+from tests.render.contracts import (
+    admission,
+    names,
+    numbers,
+    ports,
+    references,
+    secrets,
+    selection,
+    sizes,
+    volumes,
+)
 from tests.render.contracts.registry import CONTRACTS, Contract
 
 __all__ = [
     "CONTRACTS",
     "Contract",
+    "admission",
     "names",
     "numbers",
     "ports",

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from tests.render.faults import names, numbers, ports, references, secrets, selection, sizes, volumes
+from tests.render.faults import (
+    admission,
+    names,
+    numbers,
+    ports,
+    references,
+    secrets,
+    selection,
+    sizes,
+    volumes,
+)
 from tests.render.faults.model import Fault
 
 FAULTS: tuple[Fault, ...] = (
+    *admission.FAULTS,
     *names.FAULTS,
     *numbers.FAULTS,
     *ports.FAULTS,

@@ -8,11 +8,11 @@ explains them. Call with (dict "root" $ "tasks" $tasks).
 objectLabels: |
   dyn(object).metadata.?labels.orValue(dyn({}))
     .filter(k, k.contains("/") && !({{ include "airdock.celKey" (dict "keys" $a.labels) }}) && !variables.controller
-      && !(k.startsWith("batch.kubernetes.io/") && request.resource.resource == "jobs") && variables.old.?labels[?k].orValue("") != object.metadata.labels[k])
+      && !(k.startsWith("batch.kubernetes.io/") && request.resource.resource == "jobs") && variables.old.?labels[?k] != dyn(object).metadata.?labels[?k])
     .map(k, "label " + k + " (tasks.admission.labels)")
 objectAnnotations: |
   dyn(object).metadata.?annotations.orValue(dyn({}))
-    .filter(k, k.matches("[./]") && !({{ include "airdock.celKey" (dict "keys" $a.annotations) }}) && !variables.controller && variables.old.?annotations[?k].orValue("") != object.metadata.annotations[k])
+    .filter(k, k.matches("[./]") && !({{ include "airdock.celKey" (dict "keys" $a.annotations) }}) && !variables.controller && variables.old.?annotations[?k] != dyn(object).metadata.?annotations[?k])
     .map(k, "annotation " + k + " (tasks.admission.annotations)")
 objectFinalizers: |
   dyn(object).metadata.?finalizers.orValue(dyn([]))

@@ -3,6 +3,12 @@
 {{- has "*" .list | ternary "true" (printf "%s in %s" .name (toJson (.list | default list))) -}}
 {{- end }}
 
+{{- /* A CEL test whether a controller of the cluster or a node asks. Call with the values `tasks`. */ -}}
+{{- define "airdock.celController" -}}
+request.userInfo.username == "system:kube-controller-manager" || request.userInfo.username in {{ toJson .admission.controllers }} ||
+    request.userInfo.?groups.orValue([]).exists(g, g in ["system:serviceaccounts:kube-system", "system:nodes"])
+{{- end }}
+
 {{- /* The variables that the rules use, in order. */ -}}
 {{- define "airdock.fenceTerms" -}}
 # In namespaces that the chart creates, a label contains the name: Kustomize can change a label, but nothing inside an expression.
@@ -10,8 +16,7 @@ account: |
   namespaceObject.metadata.?labels[?"airdock.dev/task-account"].orValue("{{ include "airdock.fullname" .root }}-task")
 # Controllers of the cluster, and nodes. A DAG author is none of them, but a Job's controller copies what an author wrote.
 controller: |
-  request.userInfo.username == "system:kube-controller-manager" || request.userInfo.username in {{ toJson .tasks.admission.controllers }}
-    || request.userInfo.?groups.orValue([]).exists(g, g in ["system:serviceaccounts:kube-system", "system:nodes"])
+  {{ include "airdock.celController" .tasks }}
 {{ include "airdock.fenceCaller" . }}
 changed: |
   request.operation == "CREATE" || object.spec != oldObject.spec

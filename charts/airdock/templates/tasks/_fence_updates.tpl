@@ -14,20 +14,21 @@ labels: |
     .filter(k, k.contains("/") && !({{ include "airdock.celKey" (dict "keys" $labels) }})
         && !(variables.controller && !k.startsWith("airdock.dev/") && (request.operation == "UPDATE" || k.startsWith("batch.kubernetes.io/")))
       || k == "app.kubernetes.io/instance" && object.metadata.labels[k] == {{ toJson .root.Release.Name }})
-    .filter(k, request.operation == "CREATE" || oldObject.metadata.?labels[?k].orValue("") != object.metadata.labels[k])
+    .filter(k, request.operation == "CREATE" || oldObject.metadata.?labels[?k] != object.metadata.?labels[?k])
     .map(k, "label " + k + " (tasks.admission.labels)")
 # It decides which Docker gateway watches a pod and which one deletes it. A gateway changes no label of a pod that exists.
 gateway: |
-  object.metadata.?labels[?"airdock.dev/gateway"].orValue("") in (request.operation == "CREATE" ?
-      ["", variables.caller] : [oldObject.metadata.?labels[?"airdock.dev/gateway"].orValue("")]) ? [] :
+  object.metadata.?labels[?"airdock.dev/gateway"] in (request.operation == "CREATE" ?
+      [optional.none(), optional.of(variables.caller)] : [oldObject.metadata.?labels[?"airdock.dev/gateway"]]) ? [] :
     ["label airdock.dev/gateway, which only the Docker gateway in the pod with this uid may set, with the token of its pod (no value allows this)"]
-# Runtimes, network plugins and webhooks read annotations with a dot or a slash.
+# Runtimes, network plugins and webhooks read annotations with a dot or a slash. Before Kubernetes 1.34 the API server writes one for each AppArmor profile.
 annotations: |
   object.metadata.?annotations.orValue({})
     .filter(k, k.matches("[./]") && !({{ include "airdock.celKey" (dict "keys" $annotations) }}))
     .filter(k, !(variables.controller && (request.operation == "UPDATE" || k.startsWith("batch.kubernetes.io/"))))
-    .filter(k, request.operation == "CREATE" || oldObject.metadata.?annotations[?k].orValue("") != object.metadata.annotations[k])
-    .filter(k, !(k.startsWith("container.apparmor.security.beta.kubernetes.io/") && object.metadata.annotations[k] == "runtime/default"))
+    .filter(k, request.operation == "CREATE" || oldObject.metadata.?annotations[?k] != object.metadata.?annotations[?k])
+    .filter(k, !(k.startsWith("container.apparmor.security.beta.kubernetes.io/") && (object.metadata.annotations[k] == "runtime/default"
+      || object.metadata.annotations[k].startsWith("localhost/") && {{ include "airdock.celAllowed" (dict "name" "object.metadata.annotations[k].substring(10)" "list" .tasks.admission.localhostProfiles) }})))
     .map(k, "annotation " + k + " (tasks.admission.annotations)")
 finalizers: |
   object.metadata.?finalizers.orValue([])

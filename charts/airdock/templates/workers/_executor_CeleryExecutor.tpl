@@ -7,7 +7,7 @@ broker: true
 {{- end }}
 
 {{- define "airdock.executor.CeleryExecutor.config" -}}
-{}
+celery: {celery_config_options: airdock_connections.CELERY_CONFIG}
 {{- end }}
 
 {{- define "airdock.executor.CeleryExecutor.container" -}}

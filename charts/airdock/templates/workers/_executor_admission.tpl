@@ -19,22 +19,6 @@ Each rule is a CEL expression that gives a list of strings: the fields that diff
 {{- end -}}
 {{- end }}
 
-{{- /* A group's template with what the API server adds to each pod. Call with (dict "root" $ "name" $name "group" $group). */ -}}
-{{- define "airdock.executorPod" -}}
-{{- $pod := include "airdock.podTemplate" . | fromYaml -}}
-{{- $spec := merge $pod.spec (dict "dnsPolicy" "ClusterFirst" "schedulerName" "default-scheduler" "tolerations" list) -}}
-{{- range concat $spec.containers ($spec.initContainers | default list) -}}
-{{- range .env -}}
-{{- if not .value }}{{ $_ := unset . "value" }}{{ end -}}
-{{- with .valueFrom -}}
-{{- with .fieldRef }}{{ $_ := set . "apiVersion" (.apiVersion | default "v1") }}{{ end -}}
-{{- with .resourceFieldRef }}{{ $_ := set . "divisor" (.divisor | default "0") }}{{ end -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- dict "labels" $pod.metadata.labels "annotations" ($pod.metadata.annotations | default dict) "spec" $spec | toYaml -}}
-{{- end }}
-
 {{- /* What the rules read, in order. */ -}}
 {{- define "airdock.executorTerms" -}}
 {{- $templates := dict -}}
@@ -49,6 +33,8 @@ ours: |
   variables.templates[?variables.group].orValue(dyn({"labels": dyn({}), "annotations": dyn({}), "spec": dyn({"containers": dyn([]), "volumes": dyn([])})}))
 spec: |
   dyn(object.spec)
+controller: |
+  {{ include "airdock.celController" .Values.tasks }}
 {{- end }}
 
 {{- /* What a pod or its containers may have beside the template: fields that the API server or an admission plugin of its own sets. */ -}}
@@ -63,12 +49,11 @@ spec: |
 {{- $lists := list "env" "envFrom" "volumeMounts" -}}
 {{- $judged := list "terminationMessagePath" "terminationMessagePolicy" "resources" "ports" "securityContext" "livenessProbe" "readinessProbe" "startupProbe" "args" -}}
 labels: |
-  object.metadata.?labels.orValue({}).filter(k, k.contains("/") && variables.ours.labels[?k].orValue(dyn("")) != dyn(object.metadata.labels[k])).map(k, "metadata.labels[" + k + "]")
+  object.metadata.?labels.orValue({}).filter(k, k.contains("/") && variables.ours.labels[?k] != dyn(object.metadata).?labels[?k]).map(k, "metadata.labels[" + k + "]")
     + variables.ours.labels.filter(k, !(k in object.metadata.?labels.orValue({}))).map(k, "metadata.labels[" + k + "]")
 annotations: |
   object.metadata.?annotations.orValue({})
-    .filter(k, k.matches("[./]") && k != "kubernetes.io/limit-ranger" && !{{ concat .Values.kubernetesExecutor.admission.annotations (include "airdock.assignedAnnotations" . | fromJsonArray) | default list | toJson }}.exists(a, a == k)
-      && variables.ours.annotations[?k].orValue(dyn("")) != dyn(object.metadata.annotations[k]))
+    .filter(k, {{ include "airdock.celExecutorAnnotation" . }} && variables.ours.annotations[?k] != dyn(object.metadata).?annotations[?k])
     .map(k, "metadata.annotations[" + k + "]")
 metadata: |
   ["finalizers", "ownerReferences", "deletionGracePeriodSeconds"].filter(k, k in dyn(object.metadata)).map(k, "metadata." + k)
@@ -85,25 +70,19 @@ tolerations: |
 {{- if not (has "priorityClassName" $allowed) }}
 # A cluster's default class is filled in; system classes push other pods off their nodes.
 priorityClass: |
-  [variables.spec.?priorityClassName.orValue("")]
-    .filter(n, n.startsWith("system-") && n != variables.ours.spec.?priorityClassName.orValue("")).map(n, "spec.priorityClassName")
+  [variables.spec.?priorityClassName.orValue("")].filter(n, n.startsWith("system-")
+    && variables.spec.?priorityClassName != variables.ours.spec.?priorityClassName).map(n, "spec.priorityClassName")
 {{- end }}
 {{- if not (has "imagePullSecrets" $allowed) }}
 imagePullSecrets: |
   variables.spec.?imagePullSecrets.orValue(dyn([]))
     .filter(s, !(s in variables.ours.spec.?imagePullSecrets.orValue(dyn([])){{ include "airdock.celRegistrySecret" (dict "root" . "name" "s.?name.orValue(\"\")" "account" "string(variables.ours.spec.serviceAccountName)") }})).map(s, "spec.imagePullSecrets[" + s.?name.orValue("") + "]")
 {{- end }}
-# One of the group's has its source; another may come beside them, of a kind that reaches neither the node nor a token.
+# One of the group's is as it is there; another may come beside them, of a kind that reaches neither the node nor a token.
 volumes: |
   variables.spec.?volumes.orValue(dyn([]))
     .filter(v, variables.ours.spec.volumes.exists(o, o.name == v.name) ?
-      !variables.ours.spec.volumes.exists(o, o.name == v.name && o.all(k, k in v)
-        && o.?hostPath.?path.orValue("") == v.?hostPath.?path.orValue("") && o.?hostPath.?type.orValue("") == v.?hostPath.?type.orValue("")
-        && o.?configMap.?name.orValue("") == v.?configMap.?name.orValue("") && o.?secret.?secretName.orValue("") == v.?secret.?secretName.orValue("")
-        && o.?persistentVolumeClaim.?claimName.orValue("") == v.?persistentVolumeClaim.?claimName.orValue("")
-        && o.?projected.?sources.orValue(dyn([])).size() == v.?projected.?sources.orValue(dyn([])).size()
-        && v.?projected.?sources.orValue(dyn([])).filter(s, has(s.serviceAccountToken)).all(s, o.?projected.?sources.orValue(dyn([]))
-            .exists(p, has(p.serviceAccountToken) && p.serviceAccountToken.?audience.orValue("") == s.serviceAccountToken.?audience.orValue("")))) :
+      variables.ours.spec.volumes.exists(o, o.name == v.name && {{ include "airdock.celOtherVolume" . }}) :
       {{ if has "volumes" $allowed }}!["configMap", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "secret"].exists(k, k in v){{ else }}true{{ end }})
     .map(v, "spec.volumes[" + v.name + "]")
     + variables.ours.spec.volumes.filter(o, !variables.spec.?volumes.orValue(dyn([])).exists(v, v.name == o.name)).map(o, "spec.volumes[" + o.name + "]")
@@ -132,7 +111,7 @@ handlers: |
     (variables.ours.spec.containers + variables.ours.spec.?initContainers.orValue(dyn([]))).filter(o, o.name == c.name).map(o,
       ["livenessProbe", "readinessProbe", "startupProbe"].filter(p,
         c[?p].?exec.?command.orValue(dyn([])) != o[?p].?exec.?command.orValue(dyn([]))
-        || c[?p].?httpGet.?path.orValue("") != o[?p].?httpGet.?path.orValue("") || c[?p].?httpGet.?host.orValue("") + c[?p].?tcpSocket.?host.orValue("") != ""
+        || c[?p].?httpGet.?path != o[?p].?httpGet.?path || c[?p].?httpGet.?host.orValue("") + c[?p].?tcpSocket.?host.orValue("") != ""
       ).map(p, "probes of container " + c.name).join(",")).join(",")).join(",").split(",").filter(f, f != "")
 securityContext: |
   (variables.spec.containers + variables.spec.?initContainers.orValue(dyn([]))).filter(c,
@@ -146,4 +125,23 @@ hostPorts: |
     .map(c, "hostPort of container " + c.name)
 ephemeralContainers: |
   object.spec.?ephemeralContainers.orValue([]).map(c, "ephemeral container " + c.name)
+{{- end }}
+
+{{- /* A CEL test whether the executor's policy judges annotation `k`: one with a dot or a slash, which others than Airflow read. */ -}}
+{{- define "airdock.celExecutorAnnotation" -}}
+k.matches("[./]") && !(k in {{ concat (list "kubernetes.io/limit-ranger") .Values.kubernetesExecutor.admission.annotations (include "airdock.assignedAnnotations" . | fromJsonArray) | toJson }})
+{{- end }}
+
+{{- /* The rule for a pod that exists: what an update changes of that which was judged when the pod was created. */ -}}
+{{- define "airdock.executorUpdateRule" -}}
+changes: |
+  (object.spec != oldObject.spec ? ["spec"] : [])
+    + [object, oldObject].map(o, o.metadata.?labels.orValue({})
+        .filter(k, k.contains("/") && object.metadata.?labels[?k] != oldObject.metadata.?labels[?k])
+        .map(k, "metadata.labels[" + k + "]").join(",")).join(",").split(",").filter(l, l != "")
+    + [object, oldObject].map(o, o.metadata.?annotations.orValue({})
+        .filter(k, !variables.controller && {{ include "airdock.celExecutorAnnotation" . }} && object.metadata.?annotations[?k] != oldObject.metadata.?annotations[?k])
+        .map(k, "metadata.annotations[" + k + "]").join(",")).join(",").split(",").filter(a, a != "")
+    + ["finalizers", "ownerReferences"].filter(f, !variables.controller
+        && dyn(object.metadata)[?f].orValue(dyn([])).exists(e, !(e in dyn(oldObject.metadata)[?f].orValue(dyn([]))))).map(f, "metadata." + f)
 {{- end }}
