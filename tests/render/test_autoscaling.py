@@ -160,7 +160,7 @@ def test_components_by_cpu(scaled: Manifests) -> None:
 def test_without_keda_one_sentence_says_so(helm: str) -> None:
     """Where Helm asks a cluster, which has kinds: without one it knows of none."""
     group = {"workers": {"default": {"autoscaling": {"enabled": True}}}}
-    kinds = ("v1/Pod", "apps/v1/Deployment")
+    kinds = ("apiregistration.k8s.io/v1", "apps/v1/Deployment")
     said = r"1 problem\(s\)(.|\n)*workers\.default\.autoscaling\.enabled: KEDA is not installed"
     with pytest.raises(RenderError, match=said):
         template(group, helm=helm, api_versions=kinds)

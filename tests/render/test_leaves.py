@@ -170,6 +170,7 @@ BASES: dict[str, dict[str, Any]] = {
     },
     "fab-ingress": {**FAB_INGRESS, "logs": {"claim": {"size": "1Gi"}, "remote": {"baseLogFolder": "s3://b"}}},
     "modes": MODES,
+    "remote-logs": {"logs": {"remote": {"baseLogFolder": "s3://b"}}},
     "cilium": {"networkPolicy": {"cilium": "always"}},
     "mesh": {"networkPolicy": {"mesh": {"type": "linkerd", "namespace": "mesh"}}},
     "host-without-ingress": {"ingress": {"host": "a.example.com"}},

@@ -114,8 +114,9 @@ NAMESPACES: dict[str, Any] = {
         },
     },
 }
+REMOTE_LOGS = {"remote": {"baseLogFolder": "s3://bucket/logs", "connectionId": "logs"}}
 #: A pod for each task, and no Celery; a group of each mode.
-KUBERNETES_EXECUTOR: dict[str, Any] = {**MODES, "executor": "KubernetesExecutor"}
+KUBERNETES_EXECUTOR: dict[str, Any] = {**MODES, "executor": "KubernetesExecutor", "logs": REMOTE_LOGS}
 #: A group of pods beside Celery workers, in a namespace that is there.
 BOTH_EXECUTORS: dict[str, Any] = {
     "executor": "CeleryExecutor,KubernetesExecutor",
@@ -456,7 +457,7 @@ MAXIMAL: dict[str, Any] = {
     "podDisruptionBudget": {"enabled": True, "maxUnavailable": "50%"},
     "logs": {
         "claim": {"size": "20Gi", "storageClassName": "shared"},
-        "remote": {"baseLogFolder": "s3://bucket/logs", "connectionId": "logs"},
+        **REMOTE_LOGS,
     },
     "commonLabels": {"example.com/team": "data", "cost-centre": "42"},
     "extraObjects": [
@@ -478,6 +479,7 @@ MAXIMAL_EXTERNAL = {
 
 #: All modes, two groups of one mode that share a queue, and one whose name is as long as allowed.
 GROUPS: dict[str, Any] = {
+    "logs": {"remote": {"baseLogFolder": "gs://bucket/logs"}},
     "workerDefaults": {"mode": "dind", "concurrency": 4, "env": {"SHARED": "yes"}},
     "workers": {
         "default": {"replicas": 3},

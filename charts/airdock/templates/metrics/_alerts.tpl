@@ -23,13 +23,11 @@
 {{- $rules := .Values.metrics.rules -}}
 {{- $name := include "airdock.fullname" . -}}
 {{- $subjects := include "airdock.alertSubjects" . | fromJsonArray -}}
-{{- $minutes := int $rules.queueWaitMinutes -}}
 {{- $text := include "airdock.metricsFile" (dict "root" . "file" "files/alerts.yaml") -}}
 {{- range $token, $value := dict
       "NAMESPACES" (include "airdock.namespaces" . | fromJsonArray | join "|")
       "FULLNAME" $name
-      "WAIT_MINUTES" (toString $minutes)
-      "WAIT_SECONDS" (mul 60 $minutes | toString) -}}
+      "WAIT_MINUTES" (int $rules.queueWaitMinutes | toString) -}}
 {{- $text = replace $token $value $text -}}
 {{- end -}}
 {{- $alerts := list -}}

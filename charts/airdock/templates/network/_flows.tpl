@@ -30,7 +30,7 @@
 
 {{- /* The components that send metrics, as a JSON list. */ -}}
 {{- define "airdock.measuredComponents" -}}
-{{- $components := .Values.controlPlane.enabled | ternary (list "api-server" "scheduler" "dag-processor" "triggerer") list -}}
+{{- $components := .Values.controlPlane.enabled | ternary (include "airdock.airflowComponents" . | fromJsonArray) list -}}
 {{- range include "airdock.executors" . | fromJson }}{{ $components = append $components .component }}{{ end -}}
 {{- toJson $components -}}
 {{- end }}
@@ -38,7 +38,7 @@
 {{- /* The components that use the database, as a JSON list. */ -}}
 {{- define "airdock.databaseClients" -}}
 {{- /* The autoscaler always: so its Kustomize component changes no policy that another component removes. */ -}}
-{{- $clients := list "api-server" "scheduler" "dag-processor" "triggerer" "autoscaler" -}}
+{{- $clients := append (include "airdock.airflowComponents" . | fromJsonArray) "autoscaler" -}}
 {{- .Values.database.cleanup.enabled | ternary (append $clients "database-cleanup") $clients | toJson -}}
 {{- end }}
 

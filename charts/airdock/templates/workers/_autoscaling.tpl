@@ -63,16 +63,15 @@
 {{- end -}}
 {{- end -}}
 {{- if $.Values.controlPlane.enabled -}}
-{{- range $key := list "apiServer" "scheduler" "dagProcessor" "triggerer" -}}
+{{- range $component := include "airdock.airflowComponents" $ | fromJsonArray -}}
+{{- $key := camelcase $component | untitle -}}
 {{- $values := get $.Values.controlPlane $key -}}
-{{- with $values.autoscaling -}}
+{{- with include "airdock.horizontalAutoscaling" (dict "root" $ "component" $component) | fromJson -}}
 {{- $at := printf "controlPlane.%s" $key -}}
-{{- $min := .min | default 1 | int -}}
-{{- $max := .max | default 3 | int -}}
-{{- if and .enabled (gt $min $max) -}}
-{{- $problems = append $problems (printf "%s.autoscaling.min: %d is larger than %s.autoscaling.max (%d). Set a smaller one." $at $min $at $max) -}}
+{{- if gt (int .min) (int .max) -}}
+{{- $problems = append $problems (printf "%s.autoscaling.min: %d is larger than %s.autoscaling.max (%d). Set a smaller one." $at (int .min) $at (int .max)) -}}
 {{- end -}}
-{{- if and .enabled (not ($values.resources.requests | default dict).cpu) (not ($values.resources.limits | default dict).cpu) -}}
+{{- if and (not ($values.resources.requests | default dict).cpu) (not ($values.resources.limits | default dict).cpu) -}}
 {{- $problems = append $problems (printf "%s.resources.requests.cpu: is missing. %s.autoscaling measures the CPU use against it: set it." $at $at) -}}
 {{- end -}}
 {{- end -}}
@@ -88,8 +87,7 @@
 {{- if eq 0 (int (kindIs "invalid" $.Values.controlPlane.autoscaler.replicas | ternary 1 $.Values.controlPlane.autoscaler.replicas)) -}}
 {{- $problems = append $problems (printf "controlPlane.autoscaler.replicas: is 0, but workers.%s.autoscaling.enabled needs the autoscaler. Set 1." (first .)) -}}
 {{- end -}}
-{{- /* Only a Helm that talks to a cluster knows kinds. */ -}}
-{{- if and ($.Capabilities.APIVersions.Has "v1/Pod") (not ($.Capabilities.APIVersions.Has "keda.sh/v1alpha1/ScaledObject")) -}}
+{{- if and (include "airdock.liveCluster" $) (not ($.Capabilities.APIVersions.Has "keda.sh/v1alpha1/ScaledObject")) -}}
 {{- $problems = append $problems (printf "workers.%s.autoscaling.enabled: KEDA is not installed in this cluster, which has no ScaledObjects (keda.sh/v1alpha1). Install KEDA first, or set it to false." (first .)) -}}
 {{- end -}}
 {{- end -}}

@@ -24,7 +24,7 @@ The key that sets a value, for messages: the block that is merged last, of those
 {{- define "airdock.podBlocks" -}}
 {{- $blocks := dict -}}
 {{- if .Values.controlPlane.enabled -}}
-{{- range $component := concat (list "api-server" "scheduler" "dag-processor" "triggerer") (include "airdock.autoscales" . | empty | ternary list (list "autoscaler")) -}}
+{{- range $component := concat (include "airdock.airflowComponents" . | fromJsonArray) (include "airdock.autoscales" . | empty | ternary list (list "autoscaler")) -}}
 {{- $_ := set $blocks (printf "controlPlane.%s" (camelcase $component | untitle)) (include "airdock.controlPlaneValues" (dict "root" $ "component" $component) | fromJson) -}}
 {{- end -}}
 {{- if .Values.database.cleanup.enabled -}}
@@ -50,6 +50,11 @@ The key that sets a value, for messages: the block that is merged last, of those
 {{- toJson $blocks -}}
 {{- end }}
 
+{{- /* The components of the control plane that are Airflow's own, as a JSON list. */ -}}
+{{- define "airdock.airflowComponents" -}}
+["api-server", "scheduler", "dag-processor", "triggerer"]
+{{- end }}
+
 {{- /* The name of a component's service account. Call with (dict "root" $ "name" "scheduler" "values" $block). */ -}}
 {{- define "airdock.accountName" -}}
 {{- (.values.serviceAccount | default dict).name | default (printf "%s-%s" (include "airdock.fullname" .root) .name) -}}
@@ -58,8 +63,18 @@ The key that sets a value, for messages: the block that is merged last, of those
 {{- /* The values of a component of the control plane, as JSON, without `replicas` if Kubernetes sets it. Call as airdock.controlPlaneAccount. */ -}}
 {{- define "airdock.controlPlaneValues" -}}
 {{- $values := include "airdock.mergePods" (list .root.Values.podDefaults (get .root.Values.controlPlane (camelcase .component | untitle))) | fromJson -}}
-{{- if eq true ($values.autoscaling | default dict).enabled }}{{ $_ := unset $values "replicas" }}{{ end -}}
+{{- if include "airdock.horizontalAutoscaling" . | fromJson }}{{ $_ := unset $values "replicas" }}{{ end -}}
 {{- toJson $values -}}
+{{- end }}
+
+{{- /* The block `autoscaling` of a component of the control plane with its defaults, as JSON; {} if it is off. Call as airdock.controlPlaneAccount. */ -}}
+{{- define "airdock.horizontalAutoscaling" -}}
+{{- $given := (get .root.Values.controlPlane (camelcase .component | untitle)).autoscaling | default dict -}}
+{{- $block := dict -}}
+{{- if eq true $given.enabled -}}
+{{- $block = dict "min" ($given.min | default 1 | int) "max" ($given.max | default 3 | int) "cpuPercent" ($given.cpuPercent | default 80 | int) -}}
+{{- end -}}
+{{- toJson $block -}}
 {{- end }}
 
 {{- /* The name of the account of a component of the control plane. Call with (dict "root" $ "component" "api-server"). */ -}}

@@ -25,15 +25,12 @@
 {{- toJson (concat $problems (include "airdock.missingKinds" . | fromJsonArray)) -}}
 {{- end }}
 
-{{- /*
-Kinds of the Prometheus operator that the cluster does not have. helm template knows no cluster: it lacks a group that every API server has, and
-is then not asked.
-*/ -}}
+{{- /* Kinds of the Prometheus operator that the cluster does not have. */ -}}
 {{- define "airdock.missingKinds" -}}
 {{- $problems := list -}}
 {{- $metrics := .Values.metrics -}}
 {{- range $value, $kind := dict "podMonitor" "PodMonitor" "rules" "PrometheusRule" -}}
-{{- if and (get $metrics $value).enabled ($.Capabilities.APIVersions.Has "apiregistration.k8s.io/v1") (not ($.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" $kind))) -}}
+{{- if and (get $metrics $value).enabled (include "airdock.liveCluster" $) (not ($.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" $kind))) -}}
 {{- $problems = append $problems (printf "metrics.%s.enabled: the cluster does not have the kind %s. Install the CRDs of the Prometheus operator first, or set it to false." $value $kind) -}}
 {{- end -}}
 {{- end -}}

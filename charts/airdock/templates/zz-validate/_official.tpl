@@ -4,7 +4,8 @@ Keys of the official chart: values.schema.json lets them through, so that this m
 {{- define "airdock.problems.official" -}}
 {{- $problems := list -}}
 {{- $components := dict "webserver" "controlPlane.apiServer" "workers" "workers.<name>" "workerDefaults" "workerDefaults" -}}
-{{- range $name := list "apiServer" "scheduler" "dagProcessor" "triggerer" -}}
+{{- range $component := include "airdock.airflowComponents" . | fromJsonArray -}}
+{{- $name := camelcase $component | untitle -}}
 {{- $ours := printf "controlPlane.%s" $name -}}
 {{- $components = mustMergeOverwrite $components (dict $name $ours $ours $ours) -}}
 {{- end -}}
