@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scripts.chart import Manifests, render
-from tests.render.values import KUBERNETES_EXECUTOR, MODES, POOLER, overlaid
+from tests.render.values import KUBERNETES_EXECUTOR, MODES, POOLER, REMOTE_LOGS, overlaid
 
 EVICT, DISRUPT = "cluster-autoscaler.kubernetes.io/safe-to-evict", "karpenter.sh/do-not-disrupt"
 KEPT = {EVICT: "false", DISRUPT: "true"}
@@ -138,3 +138,19 @@ def test_pods_for_one_task_are_no_replicas() -> None:
     (template,) = (pod for manifest, pod in manifests.pods if manifest.group == "default")
     assert "affinity" not in template.raw
     assert not manifests.all("PodDisruptionBudget")
+
+
+@pytest.mark.parametrize("seconds", [None, 45])
+@pytest.mark.parametrize("values", [MODES, KUBERNETES_EXECUTOR], ids=["celery", "kubernetes"])
+def test_the_log_shipper_knows_the_grace_period(values: dict[str, Any], seconds: int | None) -> None:
+    grace = {"workerDefaults": {"terminationGracePeriodSeconds": seconds}} if seconds else {}
+    shippers = [
+        (pod, container)
+        for _, pod in render(overlaid(overlaid(values, grace), {"logs": REMOTE_LOGS})).pods
+        for container in pod.containers
+        if container.name == "log-shipper"
+    ]
+    assert shippers
+    for pod, container in shippers:
+        assert container.env["AIRDOCK_GRACE_SECONDS"].value == str(pod.raw["terminationGracePeriodSeconds"])
+        assert seconds in (None, pod.raw["terminationGracePeriodSeconds"])

@@ -16,6 +16,7 @@ key: workers.{{ .name }}
 values: {{ toJson .group }}
 logs: true
 grooms: {{ not .group.executorFacts.podPerTask }}
+ships: true
 dags: true
 token: {{ $mode.token | default false }}
 labels: {airdock.dev/worker-group: {{ .name | quote }}}

@@ -6,6 +6,7 @@ without an image. Additional keys of the component:
   dags      true mounts the DAG files into the main container
   logs      true mounts the log directory into the main container
   grooms    true adds the sidecar that removes old log files
+  ships     true adds the sidecar that uploads the logs of killed tasks
 */ -}}
 {{- define "airdock.airflowWorkload" -}}
 {{- include "airdock.addAirflow" . -}}
@@ -26,6 +27,9 @@ without an image. Additional keys of the component:
 {{- $_ := set $c "volumes" (include "airdock.overlay" (list $common.volumes $trust.volumes $logs.volumes $dags.volumes $tests.volumes $c.volumes) | fromJson) -}}
 {{- if and $c.grooms (include "airdock.groomsLogs" (dict "root" $root "name" $c.name)) -}}
 {{- $_ := set $c "initContainers" (append ($c.initContainers | default list) (include "airdock.logGroomer" $root | fromYaml)) -}}
+{{- end -}}
+{{- if and $c.ships (include "airdock.shipsLogs" $root) -}}
+{{- $_ := set $c "initContainers" (append ($c.initContainers | default list) (include "airdock.logShipper" . | fromYaml)) -}}
 {{- end -}}
 {{- range $container := prepend ($c.initContainers | default list) $c.container -}}
 {{- if not $container.image -}}

@@ -39,7 +39,7 @@ spec:
     supplementalGroups: {{ toJson . }}
     {{- end }}
     seccompProfile: {type: RuntimeDefault}
-  terminationGracePeriodSeconds: {{ $values.terminationGracePeriodSeconds | default $c.terminationGracePeriodSeconds | default 30 }}
+  terminationGracePeriodSeconds: {{ include "airdock.gracePeriod" $c }}
   {{- if hasKey $c "hostUsers" }}
   hostUsers: {{ $c.hostUsers }}
   {{- end }}
@@ -73,6 +73,11 @@ spec:
       {{- include "airdock.tokenVolume" . | nindent 6 }}
     {{- end }}
   {{- end }}
+{{- end }}
+
+{{- /* The seconds that a pod may take to end. Call with its component. */ -}}
+{{- define "airdock.gracePeriod" -}}
+{{- .values.terminationGracePeriodSeconds | default .terminationGracePeriodSeconds | default 30 -}}
 {{- end }}
 
 {{- /* The content that automountServiceAccountToken would mount, as an explicit volume: only one container mounts it. */ -}}
