@@ -15,12 +15,15 @@ import pytest
 from scripts import up
 from scripts.live import NAMESPACE, RELEASE, Target
 from tests.e2e.conftest import Release, Run, wait_until
+from tests.soak.faults import cut_off
 
 pytestmark = pytest.mark.touches("release")
 
 #: Two groups of tests: each can have a release of its own.
 ROLLOUTS, OUTAGES = (pytest.mark.xdist_group(f"test_upgrade {name}") for name in ("rollouts", "outages"))
 OUTAGE_SECONDS = 60
+#: For the keepalive of airdock_connections.py (30 s), the waits of Airflow between two tries, and the tasks.
+GONE_SECONDS = 150
 #: Longer than new workers take to become ready, on a busy machine too: only then are the old ones told to go.
 ROLLOUT_SECONDS = 300
 
@@ -169,3 +172,44 @@ def test_an_outage_of_a_minute_loses_no_task(dags: Release, workload: str) -> No
     )
     end(dags.target)
     assert_nothing_lost(short + runs)
+
+
+@OUTAGES
+@pytest.mark.parametrize("component", ["redis", "postgres"])
+def test_a_store_that_disappears(dags: Release, component: str) -> None:
+    """As if its node had lost power: no connection is closed, and the next pod has another address.
+
+    Without airdock_connections.py a Celery worker that waits for Redis sends nothing that could fail.
+    """
+    if not dags.target.native:
+        pytest.skip("it cuts the network of a pod from the node")
+    runs = [dags.start(f"e2e_docker_{group.queue}", "true") for group in dags.serving("docker")]
+    assert_all_succeed(runs)
+    before = restarts(dags)
+    (pod,) = dags.pods(component)
+    cut_off(pod)
+    options = ["--grace-period=0", "--force", "--wait=false"]
+    dags.target.kubectl("-n", NAMESPACE, "delete", "pod", pod["metadata"]["name"], *options)
+
+    def replaced() -> bool:
+        found = [
+            each for each in dags.staying(component) if each["metadata"]["uid"] != pod["metadata"]["uid"]
+        ]
+        return any(each["ready"] for one in found for each in one["status"].get("containerStatuses", ()))
+
+    wait_until(replaced, 120, f"another {component}")
+    began = time.monotonic()
+    runs = [dags.start(f"e2e_docker_{group.queue}", "true") for group in dags.serving("docker")]
+    assert_all_succeed(runs)
+    assert time.monotonic() - began < GONE_SECONDS
+    assert restarts(dags) == before
+
+
+def restarts(release: Release) -> dict[str, int]:
+    """Give how often each container of the control plane and of the workers has been restarted."""
+    return {
+        f"{pod['metadata']['uid']} {each['name']}": each["restartCount"]
+        for component in ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
+        for pod in release.staying(component)
+        for each in pod["status"]["containerStatuses"]
+    }

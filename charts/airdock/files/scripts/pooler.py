@@ -99,6 +99,11 @@ def config(environ: Mapping[str, str], directory: Path) -> str:
         "ignore_startup_parameters": "extra_float_digits",
         # PostgreSQL has few connections: others get them soon.
         "server_idle_timeout": 60,
+        # A server or client that has disappeared: see airdock_connections.py.
+        "tcp_keepidle": 15,
+        "tcp_keepintvl": 5,
+        "tcp_keepcnt": 3,
+        "tcp_user_timeout": 30_000,
         # Probes connect all the time.
         "log_connections": 0,
         "log_disconnections": 0,

@@ -59,6 +59,10 @@ core:
   simple_auth_manager_users: {{ .Values.auth.admin.username }}:admin
   simple_auth_manager_passwords_file: /tmp/passwords.json
   {{- end }}
+{{- if .Values.controlPlane.enabled }}
+database:
+  sql_alchemy_connect_args: airdock_connections.DATABASE_ARGUMENTS
+{{- end }}
 {{- with include "airdock.baseUrl" . }}
 api:
   base_url: {{ . }}
