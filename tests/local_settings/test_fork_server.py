@@ -34,12 +34,18 @@ def act():
 if sys.argv[1] == "--serve":
     fork_server.protect()
     fork_server.unconfined = {unconfined}
-    slow = os.environ.get("SLOW")
-    if slow == "child":
-        os.register_at_fork(after_in_child=lambda: time.sleep(2))
+    asked = os.environ.get("ASKED", "")
+    def wait(there):
+        for _ in range(2000):
+            if there():
+                return
+            time.sleep(0.01)
+        os._exit(9)
+    if asked:
+        os.register_at_fork(after_in_child=lambda: wait(lambda: signal.SIGTERM in signal.sigpending()))
     def prepare(request):
-        if slow == "server":
-            time.sleep(2)
+        if os.environ.get("SLOW") == "server":
+            wait(lambda: os.path.exists(asked))
     def run(request, descriptors):
         os.dup2(descriptors[0], 1)
         assert request == b"go"
@@ -191,8 +197,10 @@ def test_signals(tmp_path: Path, number: str, said: str, code: int) -> None:
 def test_a_signal_is_not_lost_before_the_child_can_have_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: str
 ) -> None:
+    """The child waits for the signal, and a slow server for a file that is made once it was sent."""
     monkeypatch.setenv("SLOW", slow)
-    parent = "time.sleep(1); os.kill(child, signal.SIGTERM)"
+    monkeypatch.setenv("ASKED", str(tmp_path / "asked"))
+    parent = "time.sleep(1); os.kill(child, signal.SIGTERM); open(os.environ['ASKED'], 'w').close()"
     assert run(tmp_path, "separate", HANDLER, parent=parent) == ("", -15)
 
 

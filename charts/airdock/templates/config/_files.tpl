@@ -3,6 +3,10 @@
 airflow.cfg: {{ include "airdock.text" (include "airdock.airflowCfg" .) }}
 airflow_local_settings.py: |
   {{- .Files.Get "files/airflow_local_settings.py" | nindent 2 }}
+airdock_connections.py: |
+  {{- .Files.Get "files/airdock_connections.py" | nindent 2 }}
+airdock_deferred_pods.py: |
+  {{- .Files.Get "files/airdock_deferred_pods.py" | nindent 2 }}
 airdock_denials.py: |
   {{- .Files.Get "files/airdock_denials.py" | nindent 2 }}
 airdock_docker_watch.py: |
@@ -43,7 +47,7 @@ airdock_user_settings.py: {{ include "airdock.text" . }}
 
 {{- /* The data of the ConfigMap of scripts, mounted at /opt/airdock. */ -}}
 {{- define "airdock.scriptsData" -}}
-{{- include "airdock.filesData" (concat (list . "files/scripts/*.py" "autoscaler.") (.Values.controlPlane.enabled | ternary (list "check_attached.") list) (include "airdock.pooled" . | empty | ternary (list "pooler.py") list)) -}}
+{{- include "airdock.filesData" (concat (list . "files/scripts/*.py" "autoscaler.") (.Values.controlPlane.enabled | ternary (list "check_attached.") list) (include "airdock.pooled" . | empty | ternary (list "pooler.py") list) (include "airdock.shipsLogs" . | empty | ternary (list "ship_logs.py") list)) -}}
 {{- end }}
 
 {{- /* Files of the chart as the data of a ConfigMap. Call with (list $ GLOB), and prefixes of the names to leave out. */ -}}
