@@ -12,21 +12,16 @@ from docker_gateway.health import Metrics
 from docker_gateway.settings import Tasks
 
 from scripts.chart import load_yaml, render
+from tests.metrics.series import named, queries
 from tests.metrics.test_alerts import CASES, promtool, rules
 from tests.render.values import METRICS
 from tests.support.paths import FILES
-
-NAME = re.compile(r"\b(?:airflow|airdock)_[a-z_]+[a-z]")
 
 
 @cache
 def dashboard() -> dict[str, Any]:
     (text,) = render(METRICS).one("ConfigMap", name="airdock-dashboard").raw["data"].values()
     return dict(json.loads(text))
-
-
-def queries() -> list[str]:
-    return [target["expr"] for panel in dashboard()["panels"] for target in panel.get("targets", ())]
 
 
 def exported() -> str:
@@ -48,18 +43,17 @@ def exported() -> str:
 
 def test_every_series_is_exported() -> None:
     pattern = exported()
-    expressions = [*queries(), *(rule["expr"] for rule in rules())]
-    named = {name for each in expressions for name in NAME.findall(re.sub(r'"[^"]*"', "", each))}
-    assert len(named) > 30
-    assert not {name for name in named if not re.fullmatch(pattern, name)}
+    read = named([*queries(dashboard()), *(rule["expr"] for rule in rules())])
+    assert len(read) > 30
+    assert not {name for name in read if not re.fullmatch(pattern, name)}
     assert not re.fullmatch(pattern, "airflow_of_another_name")
     # The tests of the alerts are about the same ones.
     series = {key.partition("{")[0] for cases in CASES.values() for case in cases for key in case["series"]}
-    assert {name for name in series if name.startswith("air")} <= named
+    assert {name for name in series if name.startswith("air")} <= read
 
 
 def test_the_queries_are_valid() -> None:
-    for query in queries():
+    for query in queries(dashboard()):
         promtool("promql", "format", "--experimental", query)
 
 

@@ -28,7 +28,7 @@ airflow.scheduler_heartbeat:1|c
 airflow.ti.finish,dag_id=sales,task_id=group.load,state=success:1|c
 airflow.ti.finish,dag_id=sales,task_id=group.load,state=success:1|c
 airflow.ti.queued,queue=default,dag_id=sales,task_id=group.load:3.0|g
-airflow.task.queued_duration,dag_id=sales,task_id=group.load,queue=default:2500.0|ms
+airflow.task.scheduled_duration,dag_id=sales,task_id=group.load,queue=default:2500.0|ms
 airflow.dagrun.duration.failed,dag_id=sales,run_type=manual:70000|ms
 airflow.pool.open_slots,pool_name=default_pool:128|g
 airflow.rows,table=orders:5|c
@@ -38,8 +38,8 @@ SERIES = """\
 airflow_scheduler_heartbeat_total 1
 airflow_ti_finish_total{dag_id="sales",state="success",task_id="group.load"} 2
 airflow_ti_queued{dag_id="sales",queue="default",task_id="group.load"} 3
-airflow_task_queued_duration_seconds_bucket{dag_id="sales",queue="default",task_id="",le="1"} 0
-airflow_task_queued_duration_seconds_bucket{dag_id="sales",queue="default",task_id="",le="5"} 1
+airflow_task_scheduled_duration_seconds_bucket{dag_id="sales",queue="default",task_id="",le="1"} 0
+airflow_task_scheduled_duration_seconds_bucket{dag_id="sales",queue="default",task_id="",le="5"} 1
 airflow_dagrun_duration_seconds_sum{dag_id="sales",run_type="manual",state="failed"} 70
 airflow_pool_open_slots{pool_name="default_pool"} 128
 rows_total{table="orders"} 5
