@@ -21,7 +21,8 @@ from tests.api.conftest import custom_kind
 from tests.e2e.conftest import QUICK, starting, wait_until
 from tests.e2e.test_stores import secret
 
-pytestmark = pytest.mark.touches("release")
+#: KEDA's kind is the cluster's.
+pytestmark = [pytest.mark.touches("release"), pytest.mark.xdist_group("keda")]
 
 NAMESPACE = "airdock-e2e-scaling"
 COST = "controller.kubernetes.io/pod-deletion-cost"

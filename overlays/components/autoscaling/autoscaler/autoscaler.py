@@ -228,7 +228,8 @@ def main() -> None:
         isolation_level="AUTOCOMMIT",
         pool_size=1,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 5},
+        # Milliseconds until a statement to a server that has disappeared ends.
+        connect_args={"connect_timeout": 5, "tcp_user_timeout": 30_000},
     )
     counts = Counts()
     threading.Thread(target=serve(counts).serve_forever, daemon=True).start()
