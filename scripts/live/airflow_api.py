@@ -172,9 +172,9 @@ class Airflow:
                     raise ApiError(f"{method} {path}: {error}") from error
                 time.sleep(1)
                 continue
-            if (
-                answer.status_code == 401 and time.monotonic() < deadline
-            ):  # the token ended, or the key changed
+            # The token ended, or the secret that signed it was replaced.
+            stale = answer.status_code == 401 or "Invalid JWT token" in answer.text
+            if stale and answer.status_code in (401, 403) and time.monotonic() < deadline:
                 del self._session.headers["Authorization"]
                 time.sleep(0.5)
                 continue

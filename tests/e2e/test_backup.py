@@ -1,4 +1,7 @@
-"""The embedded database: dumped, deleted and restored, by the commands of docs/databases.md."""
+"""The embedded database: dumped, deleted, and restored into the next major version of PostgreSQL.
+
+By the commands of docs/databases.md.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import pytest
 import yaml
 
 from scripts.live import RELEASE, Target
+from tests.e2e import next_postgres
 from tests.e2e.conftest import wait_until
 from tests.e2e.own_release import OwnRelease, commands, own_release
 
@@ -51,8 +55,19 @@ def run(release: OwnRelease) -> str:
     return run_id
 
 
+def psql(release: OwnRelease, query: str) -> str:
+    command = ("psql", "--username=airflow", "-Atc", query)
+    return release.kubectl("exec", f"{RELEASE}-postgres-0", "--", *command)
+
+
+def major(release: OwnRelease) -> int:
+    return int(psql(release, "show server_version").partition(".")[0])
+
+
 def test_what_is_deleted_comes_back(release: OwnRelease) -> None:
     """The steps to the next major version of PostgreSQL, which are those of a lost claim, too."""
+    next_postgres.push()
+    assert major(release) < next_postgres.MAJOR
     _, dump = commands("databases.md", "Back up the embedded database")
     (restore,) = commands("databases.md", "Restore a dump")
     (delete,) = commands("databases.md", "The next major version of PostgreSQL")
@@ -70,10 +85,11 @@ def test_what_is_deleted_comes_back(release: OwnRelease) -> None:
 
     release.shell(stop)
     release.shell(delete)
-    release.upgrade()
+    release.upgrade({"images": {"postgres": next_postgres.IMAGE}})
     release.rolled()
     wait_until(lambda: DAG_ID in release.airflow.dags(), 120, "the DAG in an empty database")
     assert not release.runs(DAG_ID)
+    assert major(release) == next_postgres.MAJOR
 
     assert "Restored airflow-" in release.shell(restore)
     release.rolled()
@@ -93,6 +109,4 @@ def test_a_dump_that_cannot_be_read_changes_nothing(release: OwnRelease) -> None
     log = release.kubectl("logs", "job/broken")
     assert "valid archive" in log
     assert release.runs(DAG_ID) == before
-    psql = ("psql", "--username=airflow", "-Atc", "select datname from pg_database")
-    databases = release.kubectl("exec", f"{RELEASE}-postgres-0", "--", *psql)
-    assert "airflow" in databases.split()
+    assert "airflow" in psql(release, "select datname from pg_database").split()

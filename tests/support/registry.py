@@ -55,10 +55,15 @@ def docker_config(host: str) -> dict[str, Any]:
     return {"auths": {host: {"auth": login}}}
 
 
+def with_login(folder: str, data: str) -> dict[str, str]:
+    """The files of a registry that asks for a login; `folder` is where they are, `data` where images are."""
+    auth = f"auth: {{htpasswd: {{realm: e2e, path: {folder}/htpasswd}}}}"
+    return {"config.yml": _config(f"0.0.0.0:{PORT}", data, auth), "htpasswd": _HTPASSWD}
+
+
 def push_image() -> None:
     """Push the image of the registry that asks for a login, IMAGE, to the native cluster's registry."""
-    auth = "auth: {htpasswd: {realm: e2e, path: /etc/registry/htpasswd}}"
-    files = {"config.yml": _config(f"0.0.0.0:{PORT}", "/tmp", auth), "htpasswd": _HTPASSWD}
+    files = with_login("/etc/registry", "/tmp")
     registry_image.push_registry(IMAGE, {f"etc/registry/{name}": text for name, text in files.items()})
 
 
