@@ -63,7 +63,7 @@ def flags(tool: Tool) -> list[str]:
     """Arguments of ``go build``. Stripped and without paths, so that a build is the same everywhere."""
     at = version(tool)
     linker = ["-s", "-w", *(f"-X {variable}={at}" for variable in tool.set_version)]
-    linker += [flag.format(version=at) for flag in tool.ldflags]
+    linker += [flag.format(version=at, number=at.removeprefix("v")) for flag in tool.ldflags]
     found = ["-trimpath", "-buildvcs=false", "-mod=readonly", f"-ldflags={' '.join(linker)}"]
     return [*found, f"-tags={','.join(tool.tags)}"] if tool.tags else found
 

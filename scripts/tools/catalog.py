@@ -33,7 +33,7 @@ class Tool:
     set_version: tuple[str, ...] = ()
     cgo: bool = False
     tags: tuple[str, ...] = ()
-    #: More linker flags; ``{version}`` is the module's version in go.mod.
+    #: More linker flags; ``{version}`` is the module's version in go.mod, ``{number}`` that without its v.
     ldflags: tuple[str, ...] = ()
     #: pkg-config name -> Debian packages that bring it.
     libraries: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -58,10 +58,13 @@ _KUBERNETES = (
     "kubelet",
     "kubeadm",
 )
-_KUBERNETES_VERSION = (
+KUBERNETES_VERSION = (
     "k8s.io/component-base/version.gitVersion",
     "k8s.io/client-go/pkg/version.gitVersion",
 )
+
+#: Docker engines older than the node's. Only `make e2e DOCKER=28` builds and uses them.
+DOCKER_ENGINES = ("27", "28")
 
 TOOLS: tuple[Tool, ...] = (
     Tool(
@@ -106,7 +109,7 @@ TOOLS: tuple[Tool, ...] = (
         {"kubectl": "k8s.io/kubernetes/cmd/kubectl"},
         pins="kubernetes",
         weight=52,
-        set_version=_KUBERNETES_VERSION,
+        set_version=KUBERNETES_VERSION,
         minimum=(1, 34),
         version_command=("version", "--client"),
         oldest=(1, 30),
@@ -155,6 +158,16 @@ TOOLS: tuple[Tool, ...] = (
         # Docker 29 is built from moby v2; the daemon's own version numbers are not in the module.
         ldflags=("-X github.com/moby/moby/v2/dockerversion.Version=29.0.0+moby-{version}",),
     ),
+    # Modules without a go.mod: the versions of what they need are those of their vendor.mod.
+    *(
+        Tool(
+            f"dockerd-{engine}",
+            {f"dockerd-{engine}": "github.com/docker/docker/cmd/dockerd"},
+            weight=45,
+            ldflags=("-X github.com/docker/docker/dockerversion.Version={number}",),
+        )
+        for engine in DOCKER_ENGINES
+    ),
     Tool(
         "docker",
         {"docker": "github.com/docker/cli/cmd/docker"},
@@ -187,7 +200,7 @@ TOOLS: tuple[Tool, ...] = (
         "kubernetes",
         {name: f"k8s.io/kubernetes/cmd/{name}" for name in _KUBERNETES},
         weight=52,
-        set_version=_KUBERNETES_VERSION,
+        set_version=KUBERNETES_VERSION,
     ),
     # Airflow's metrics: in the stand-in of an image.
     Tool(
@@ -204,8 +217,27 @@ TOOLS: tuple[Tool, ...] = (
         weight=35,
         tags=("remove_all_sd", "enable_kubernetes_sd"),
     ),
+    # What scales worker groups in a test. What its scalers ask has an SDK each: they take most of the build.
+    Tool(
+        "keda",
+        {
+            "keda": "github.com/kedacore/keda/v2/cmd/operator",
+            "keda-adapter": "github.com/kedacore/keda/v2/cmd/adapter",
+            "keda-admission-webhooks": "github.com/kedacore/keda/v2/cmd/webhooks",
+        },
+        weight=100,
+        set_version=("github.com/kedacore/keda/v2/version.Version",),
+    ),
+    # What an alert about certificates is tested with: its own main package is in scripts/tools/cert-manager.
+    Tool(
+        "cert-manager",
+        {"cert-manager": "airdock.dev/tools/cert-manager"},
+        module="github.com/cert-manager/cert-manager",
+        weight=30,
+    ),
     # The identity provider of a test.
     Tool("dex", {"dex": "github.com/dexidp/dex/cmd/dex"}, weight=30),
+    Tool("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"}, weight=30),
     Tool(
         "helm3",
         {"helm3": "helm.sh/helm/v3/cmd/helm"},

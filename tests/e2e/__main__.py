@@ -8,6 +8,8 @@ Without these variables all lanes and tests run; what is left out is listed:
     TESTS      files or folders to run, separated by spaces
     AIRFLOW    an older line of Airflow, such as 3.1: only the tests that compare lines run, unless TESTS says
                otherwise
+    DOCKER     an older Docker engine on the node, such as 28: only the tests of the gateway before a Docker
+               daemon run, against that engine, unless TESTS says otherwise
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ import time
 
 import pytest
 
+from scripts import tools
+from scripts.tools.catalog import DOCKER_ENGINES
 from tests.e2e.lanes import LANES
 
 #: Lane -> seconds that it may take on two cores with warm caches.
@@ -29,11 +33,17 @@ WORKERS = {"look": 2, "release": 2, "node": 0}
 
 #: The example DAGs, and what the Docker provider of each line makes of a gateway and of Docker itself.
 EACH_LINE = "tests/e2e/test_examples.py tests/e2e/test_gateway_differential.py"
+#: Variable -> the tests that it is for.
+OF_VARIABLE = {"AIRFLOW": EACH_LINE, "DOCKER": "tests/e2e/gateway_daemon"}
 
 
 def chosen_tests() -> str:
     """Give the files and folders that run, separated by spaces; empty for all."""
-    return os.environ.get("TESTS") or (EACH_LINE if os.environ.get("AIRFLOW") else "")
+    return os.environ.get("TESTS") or " ".join(OF_VARIABLE[name] for name in _variables())
+
+
+def _variables() -> list[str]:
+    return [name for name in OF_VARIABLE if os.environ.get(name)]
 
 
 def run(lane: str, options: list[str]) -> bool:
@@ -56,6 +66,9 @@ def main(options: list[str]) -> int:
     if unknown := sorted(set(chosen) - set(LANES)):
         print(f"LANES: {unknown[0]} is no lane; there are {', '.join(LANES)}", file=sys.stderr)
         return 2
+    if problem := _build_engine():
+        print(problem, file=sys.stderr)
+        return 2
     for lane in chosen:
         print(f"\n==== lane {lane}", flush=True)
         began = time.monotonic()
@@ -70,10 +83,25 @@ def main(options: list[str]) -> int:
     if left_out := [lane for lane in LANES if lane not in chosen]:
         print(f"left out by LANES: {', '.join(left_out)}")
     if tests := chosen_tests():
-        print(f"left out by {'TESTS' if os.environ.get('TESTS') else 'AIRFLOW'}: all but {tests}")
+        by = "TESTS" if os.environ.get("TESTS") else " and ".join(_variables())
+        print(f"left out by {by}: all but {tests}")
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _build_engine() -> str:
+    """Build the engine of DOCKER, or say why there is none."""
+    engine = os.environ.get("DOCKER")
+    if not engine:
+        return ""
+    if engine not in DOCKER_ENGINES:
+        return f"DOCKER={engine}: use one of {', '.join(DOCKER_ENGINES)}, or none for the node's engine"
+    try:
+        tools.pinned(f"dockerd-{engine}")
+    except tools.ToolError as error:
+        return f"DOCKER={engine}: {error}"
+    return ""
 
 
 def _shown(seconds: float) -> str:

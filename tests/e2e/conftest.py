@@ -330,6 +330,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         report.sections.append(("cluster", dump(chosen, dict.fromkeys((own, NAMESPACE, TASKS)))))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests have measured: their properties."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in getattr(report, "user_properties", ()) if report.when == "call" else ():
+            terminalreporter.write_line(f"{report.head_line}: {name}: {value}")
+
+
 def _release_target(item: pytest.Item) -> Target | None:
     for name in ("release", "dags"):
         found = getattr(item, "funcargs", {}).get(name)

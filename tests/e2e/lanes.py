@@ -26,9 +26,12 @@ TOUCHES: Mapping[str, str] = {
 LANES = ("look", "release", "node")
 #: Groups that take longest. They start first, or the lane would wait for them at the end.
 LONGEST = (
+    "keda",
+    "test_metrics",
     "test_gateway_differential",
     "native_cluster",
     "overlay kubernetes",
+    "test_metrics_of_others",
     "test_kubernetes_executor",
     "system_dags test_system_dags",
     "test_upgrade outages",

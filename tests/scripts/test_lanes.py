@@ -6,6 +6,9 @@ import os
 
 import pytest
 
+from scripts import tools
+from scripts.tools.catalog import DOCKER_ENGINES
+from tests.e2e import __main__ as tier
 from tests.e2e import lanes
 
 pytest_plugins = ["pytester"]
@@ -88,3 +91,37 @@ def test_a_second_worker_of_the_release_lane_has_its_own_namespace(monkeypatch: 
     assert namespace("gw0", "release") is None
     assert namespace("gw1", "release") == "airdock-e2e-gw1"
     assert namespace("gw1", "look") is None
+
+
+@pytest.mark.parametrize(
+    ("variables", "tests"),
+    [
+        ({}, ""),
+        ({"AIRFLOW": "3.1"}, tier.EACH_LINE),
+        ({"DOCKER": "28"}, "tests/e2e/gateway_daemon"),
+        ({"DOCKER": "28", "TESTS": "tests/e2e/test_a.py"}, "tests/e2e/test_a.py"),
+    ],
+)
+def test_what_a_variable_leaves_out(
+    variables: dict[str, str], tests: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", variables)
+    assert tier.chosen_tests() == tests
+
+
+def test_an_engine_is_built_where_it_is_asked_for_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built: list[str] = []
+    monkeypatch.setattr(tools, "pinned", built.append)
+    monkeypatch.setattr(tier, "run", lambda *_: True)
+    monkeypatch.delenv("DOCKER", raising=False)
+    assert tier.main([]) == 0
+    assert built == []
+    for engine in DOCKER_ENGINES:
+        monkeypatch.setenv("DOCKER", engine)
+        assert tier.main([]) == 0
+    assert built == [f"dockerd-{engine}" for engine in DOCKER_ENGINES]
+    monkeypatch.setenv("DOCKER", "1.13")
+    assert tier.main([]) == 2
+    assert "DOCKER=1.13: use one of 27, 28, or none" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Iterator
@@ -10,8 +11,11 @@ from typing import Any
 import docker
 import pytest
 
+from scripts.cluster import DOCKER_SOCKET
+from tests.e2e.gateway_daemon.dockerd import ENGINE, Dockerd
 from tests.e2e.gateway_daemon.support import (
     BUSYBOX,
+    OTHER,
     SOCKET,
     Gateway,
     Start,
@@ -21,10 +25,27 @@ from tests.e2e.gateway_daemon.support import (
 NUMBERS = itertools.count()
 
 
+@pytest.fixture(scope="session")
+def engine() -> Iterator[None]:
+    """The daemon of the variable DOCKER, with the image of these tests."""
+    if not OTHER:
+        yield
+        return
+    daemon = Dockerd(OTHER)
+    daemon.start()
+    try:
+        with contextlib.closing(docker.APIClient(f"unix://{DOCKER_SOCKET}", timeout=60)) as client:
+            daemon.load(b"".join(client.get_image(BUSYBOX)))
+        yield
+    finally:
+        daemon.close()
+
+
 @pytest.fixture(scope="module")
-def raw() -> Iterator[docker.APIClient]:
+def raw(engine: None) -> Iterator[docker.APIClient]:
     """The daemon itself, as the raw mount gives it."""
     client = docker.APIClient(f"unix://{SOCKET}", timeout=60)
+    assert client.version()["Version"].startswith(ENGINE)
     if not client.images(name=BUSYBOX):
         client.pull(BUSYBOX)
     yield client
@@ -49,3 +70,13 @@ def starter(raw: docker.APIClient) -> Iterator[Start]:
 @pytest.fixture(scope="module")
 def gateway(starter: Start) -> Gateway:
     return starter(memory="256Mi", pids=64)
+
+
+@pytest.fixture
+def dockerd(raw: docker.APIClient) -> Iterator[Dockerd]:
+    """A daemon that may be killed, with the image of these tests."""
+    daemon = Dockerd(f"e2e-{os.getpid()}")
+    daemon.start()
+    daemon.load(b"".join(raw.get_image(BUSYBOX)))
+    yield daemon
+    daemon.close()

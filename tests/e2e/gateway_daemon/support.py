@@ -1,6 +1,7 @@
 """The Docker gateway as a filter before a real Docker daemon.
 
-The daemon is the node's of the native cluster, or AIRDOCK_DOCKER_SOCKET; it must have busybox:1.37 or get it.
+The daemon is the node's of the native cluster, an older engine on that node (DOCKER), or
+AIRDOCK_DOCKER_SOCKET; it must have busybox:1.37 or get it.
 """
 
 from __future__ import annotations
@@ -23,12 +24,17 @@ import docker
 import pytest
 
 from scripts.cluster import DOCKER_SOCKET
+from scripts.cluster.settings import NODE_ROOT
+from tests.e2e.gateway_daemon.dockerd import ENGINE
 from tests.support.paths import GATEWAY
 from tests.support.waiting import wait_until
 
-SOCKET = Path(os.environ.get("AIRDOCK_DOCKER_SOCKET") or DOCKER_SOCKET)
+#: Name of the daemon of another engine. Each worker of xdist has one.
+OTHER = f"engine-{os.getpid()}" if ENGINE else ""
+_SOCKET = f"/run/{OTHER}/docker.sock" if OTHER else os.environ.get("AIRDOCK_DOCKER_SOCKET", "")
+SOCKET = NODE_ROOT / _SOCKET[1:] if OTHER else Path(_SOCKET or DOCKER_SOCKET)
 #: The same socket as the daemon's machine sees it.
-NODE_SOCKET = os.environ.get("AIRDOCK_DOCKER_SOCKET") or "/var/run/docker.sock"
+NODE_SOCKET = _SOCKET or "/var/run/docker.sock"
 BUSYBOX = "busybox:1.37"
 OWNER = "airdock.dev/gateway"
 #: No bridge: the test daemon may have none, and no test needs one.
@@ -37,13 +43,13 @@ NETWORK = os.environ.get("AIRDOCK_DOCKER_NETWORK") or "default"
 
 def usable() -> bool:
     try:
-        return stat.S_ISSOCK(SOCKET.stat().st_mode)
+        return stat.S_ISSOCK((DOCKER_SOCKET if OTHER else SOCKET).stat().st_mode)
     except OSError:
         return False
 
 
 needs_daemon = pytest.mark.skipif(not usable(), reason=f"there is no Docker daemon at {SOCKET}")
-native = pytest.mark.skipif(SOCKET != DOCKER_SOCKET, reason="needs the native cluster's node")
+native = pytest.mark.skipif(not OTHER and SOCKET != DOCKER_SOCKET, reason="needs the native cluster's node")
 
 
 class Gateway:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from docker.errors import APIError
 
 from tests.e2e.gateway_daemon.dockerd import Dockerd
 from tests.e2e.gateway_daemon.support import (
-    BUSYBOX,
     Gateway,
     create,
     native,
@@ -32,18 +30,6 @@ pytestmark = needs_daemon
 
 #: Ends with 0 when asked to end: a daemon that goes down answers with that as its exit code.
 POLITE = ["sh", "-c", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.1; done"]
-
-
-@pytest.fixture
-def dockerd(raw: docker.APIClient) -> Iterator[Dockerd]:
-    """A daemon that may be killed, with the image of these tests."""
-    daemon = Dockerd(f"e2e-{os.getpid()}")
-    daemon.start()
-    client = daemon.client()
-    client.load_image(b"".join(raw.get_image(BUSYBOX)))
-    client.close()
-    yield daemon
-    daemon.close()
 
 
 def begun(client: docker.APIClient, command: Any) -> tuple[str, Any]:
