@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -67,6 +68,9 @@ def pack(
         shutil.copytree(chart, copy)
         (copy / "Chart.yaml").write_text(yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True))
         (copy / "README.md").write_text(linked((copy / "README.md").read_text(), version, release.source))
+        # Helm keeps it in the Secret of each release.
+        schema = copy / "values.schema.json"
+        schema.write_text(json.dumps(json.loads(schema.read_text()), separators=(",", ":")))
         command = ["package", str(copy), "--destination", str(destination), *(signer.flags if signer else ())]
         helm(*command, stdin=signer.passphrase if signer else None, SOURCE_DATE_EPOCH=str(at))
     if signer:
