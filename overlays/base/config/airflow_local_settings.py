@@ -232,6 +232,9 @@ def _prepare_kubernetes(context: Any) -> None:
     for name, default in INTERVALS.items():
         if getattr(context["task"], name, None) == default:
             setattr(context["task"], name, float(os.environ["AIRDOCK_TASK_CHECK_SECONDS"]))
+    from airdock_deferred_pods import keep_result
+
+    keep_result(context["task"])
 
 
 def _explain_denials(context: Any) -> None:
