@@ -2,12 +2,13 @@
 PYTHON ?= python3
 FORMAT ?= text
 SECONDS ?= 600
+HOURS ?= 1
 run := .venv/bin/python -m
 sources := scripts tests charts/airdock/files
 # With the seconds that a tier may take on two cores with warm caches (tests/support/budget.py).
 within := .venv/bin/pytest --budget
 
-.PHONY: help up down test test-api e2e e2e-cgroup2 attack fuzz bench lint check images rbac-for-cluster from-official overlays docs package publish
+.PHONY: help up down test test-api e2e e2e-cgroup2 attack fuzz soak bench lint check images rbac-for-cluster from-official overlays docs package publish
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
@@ -33,11 +34,11 @@ test: .venv/installed ## all that needs no cluster
 	.tools/bin/actionlint -shellcheck= -pyflakes=
 	$(within) 1500 --numprocesses auto --maxschedchunk 1 --timeout 900 --ignore tests/api --ignore tests/cgroup2 --ignore tests/e2e --ignore tests/images tests
 
-test-api: .venv/installed ## the manifests against a real API server, without a kubelet
+test-api: .venv/installed ## the manifests against a real API server, without a kubelet (TESTS=...: some; VERSIONS="1.30 1.33" or all: other versions of it, ATTACKS=1: only attacks, IF_BUILT=1: without building)
 	@$(run) scripts.tools etcd kube-apiserver kube-controller-manager helm
-	$(within) 600 --numprocesses 2 --dist loadfile tests/api
+	$(if $(VERSIONS),$(run) tests.api,$(within) 600 --numprocesses 2 --dist loadfile $(if $(ATTACKS),--attacks) $(or $(TESTS),tests/api))
 
-e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images (LANES=..., TESTS=...: some; AIRFLOW=3.1: on an older line, in a new cluster)
+e2e: .venv/installed ## the tests on a real cluster, and of the stand-in images (LANES=..., TESTS=...: some; AIRFLOW=3.1: on an older line, in a new cluster; DOCKER=28: mode socket on an older Docker engine)
 	@$(run) tests.e2e
 
 e2e-cgroup2: .venv/installed ## mode dind on cgroup v2, in an emulated machine: slow
@@ -50,6 +51,9 @@ attack: .venv/installed ## try every attack that the tests know against the rele
 
 fuzz: .venv/installed ## search at random for what breaks the gateway, for SECONDS=600; finds become cases of `make test`
 	@$(run) tests.gateway.fuzz $(SECONDS)
+
+soak: .venv/installed ## HOURS=1 of DAGs in every mode with a fault each minute, also of the node that `make up` has started
+	@$(run) tests.soak $(HOURS)
 
 bench: .venv/installed ## the measured claims of the README
 	@$(run) scripts.bench

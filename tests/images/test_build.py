@@ -13,8 +13,7 @@ import pytest
 
 from scripts import tools
 from scripts.images import IMAGES, ImageError, cache, official
-from scripts.images.catalog import AIRFLOW_PACKAGES as AIRFLOW
-from scripts.images.catalog import BASE, BUSYBOX, PYTHON, Layer
+from scripts.images.catalog import AIRFLOW, BASE, BUSYBOX, PYTHON, Layer
 from tests.images.conftest import layout
 
 builder = sys.modules["scripts.images.build"]
@@ -39,15 +38,17 @@ def test_key_follows_every_input(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         cache.layer_key.cache_clear()
         return cache.layer_key(layer)
 
-    before, above = key(), key(AIRFLOW)
+    packages = AIRFLOW.parent
+    assert packages
+    before, above = key(), key(packages)
     assert before == key()
     monkeypatch.setattr("scripts.images.catalog.RECIPES", tmp_path)
     assert key() != before, "the recipe's files"
     monkeypatch.undo()
     changed = Layer("python", BASE, packages=(*PYTHON.packages, "git"))
     assert key(changed) != before, "the packages"
-    assert key(Layer("airflow-packages", changed, AIRFLOW.packages, wheels=True)) != above, "the layer below"
-    assert key(Layer("airflow-packages", PYTHON, AIRFLOW.packages, wheels=True)) == above
+    assert key(Layer("airflow-packages", changed, packages.packages, wheels=True)) != above, "the layer below"
+    assert key(Layer("airflow-packages", PYTHON, packages.packages, wheels=True)) == above
     assert key(Layer("python", BASE, PYTHON.packages, tools=("crane",))) != before, "the tools"
     monkeypatch.setattr(cache, "_BUILDERS", ())
     assert key() != before, "the builder"
