@@ -18,7 +18,7 @@ pytestmark = pytest.mark.touches("release")
 LIMIT = "64Mi"
 #: 2 MB of short lines; with what Airflow adds to each it takes six times as much on the disk.
 LOUD = "yes 'a line of an ordinary log, as a program prints it to say what it does' | head -c 2000000"
-TASKS = 10
+RUNS = 20
 #: The kubelet looks about once a minute.
 EVICTION_SECONDS = 240
 
@@ -51,13 +51,15 @@ def loud(release: Release, queue: str) -> Run:
 def test_no_log_evicts_a_worker(dags: Release) -> None:
     with limited(dags) as queue:
         before = worker(dags, queue)
+        loud(dags, queue)  # the first task of a worker takes longer
         began = time.monotonic()
         loud(dags, queue)
         # Until all others have ended: of those that have ended, the oldest logs go.
-        seconds = int((time.monotonic() - began) * (TASKS + 2)) + 60
+        seconds = int((time.monotonic() - began) * (RUNS + 2)) + 60
         silent = dags.start(f"e2e_docker_{queue}", f"echo begun; sleep {seconds}; echo the end")
         silent.wait_for_log("begun")
-        runs = [loud(dags, queue) for _ in range(TASKS)]
+        runs = [loud(dags, queue) for _ in range(RUNS)]
+        assert silent.task.state == "running"
         assert silent.wait(seconds) == "success"
         assert silent.task.try_number == 1
         assert "begun" in silent.log
