@@ -20,6 +20,7 @@ from scripts.chart import CHART, HELM4, Manifest, RenderError, render
 from tests.api.conftest import make_namespace
 from tests.api.control_plane import ControlPlane, Refused
 from tests.render.scenarios import BY_NAME
+from tests.support.go_modules import module_directory
 from tests.support.waiting import wait_until
 
 MODULE = Path(__file__).parent / "gateway_api"
@@ -78,12 +79,9 @@ def listed(plane: ControlPlane, path: str) -> dict[str, Any]:
 
 def kinds() -> Iterator[dict[str, Any]]:
     """The CustomResourceDefinitions of the pinned module, downloaded if Go's cache lacks it."""
-    command = ["go", "mod", "download", "-json", "sigs.k8s.io/gateway-api"]
-    environment = os.environ | {"GOFLAGS": "", "GOWORK": "off"}
-    done = subprocess.run(command, cwd=MODULE, env=environment, capture_output=True, text=True, check=True)
+    directory = module_directory("sigs.k8s.io/gateway-api", MODULE) / "config/crd/standard"
     for name in ("gatewayclasses", "gateways", "httproutes"):
-        file = Path(json.loads(done.stdout)["Dir"], "config/crd/standard", f"{GROUP}_{name}.yaml")
-        yield from yaml.safe_load_all(file.read_text())
+        yield from yaml.safe_load_all((directory / f"{GROUP}_{name}.yaml").read_text())
 
 
 def test_without_the_kind_helm_says_so_and_installs_nothing(

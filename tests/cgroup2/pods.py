@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import shlex
-import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from scripts.chart import Manifests, render
 from scripts.tools.build import lookup
 from tests.cgroup2.machine import Done, Machine
+from tests.support.go_modules import module_directory
 
 #: What the daemon's container gets.
 MEMORY_MIB = 512
@@ -104,12 +102,8 @@ def upstream_pod(name: str) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _nesting_script() -> str:
     """hack/dind of the pinned Docker, which the entrypoint of docker:dind runs dockerd by."""
-    environment = os.environ | {"GOFLAGS": "", "GOWORK": "off"}
-    command = ["go", "mod", "download", "-json", "github.com/moby/moby/v2"]
-    done = subprocess.run(
-        command, cwd=lookup("dockerd").directory, env=environment, capture_output=True, check=True
-    )
-    return Path(json.loads(done.stdout)["Dir"], "hack", "dind").read_text()
+    moby = module_directory("github.com/moby/moby/v2", lookup("dockerd").directory)
+    return (moby / "hack" / "dind").read_text()
 
 
 def _volume(rendered: Manifests, volume: dict[str, Any], name: str, files: dict[str, str]) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from scripts.cluster import REGISTRY
 from scripts.live import Target, registry_image
 from scripts.tools.build import lookup
 from tests.e2e.monitoring import granted, scrape
+from tests.support.go_modules import module_directory
 
 CERT_MANAGER = "cert-manager"
 STATE_METRICS = "kube-state-metrics"
@@ -193,9 +192,4 @@ def _kinds() -> list[str]:
 def _module() -> Path:
     """Give the directory of cert-manager's Go module."""
     tool = lookup(CERT_MANAGER)
-    command = ["go", "mod", "download", "-json", tool.module]
-    environment = os.environ | {"GOFLAGS": "", "GOWORK": "off"}
-    done = subprocess.run(
-        command, cwd=tool.directory, env=environment, capture_output=True, text=True, check=True
-    )
-    return Path(json.loads(done.stdout)["Dir"])
+    return module_directory(tool.module, tool.directory)

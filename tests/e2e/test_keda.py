@@ -6,7 +6,6 @@ KEDA is its release's own manifests, with its three programs from their Go modul
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from scripts.live import FINISHED, NATIVE_DIND, RELEASE, CommandError, Target, T
 from scripts.tools.build import built, lookup
 from tests.e2e.conftest import wait_until
 from tests.e2e.own_release import OwnRelease, own_release
+from tests.support.go_modules import module_directory
 
 #: KEDA's kinds are the cluster's, and its programs take minutes to build.
 pytestmark = [
@@ -41,7 +41,6 @@ SCALING: list[dict[str, Any]] = [
         (["deployments/scale", "statefulsets/scale"], ["get", "list", "patch", "update", "watch"]),
     )
 ]
-MODULE = lookup("keda").directory
 IMAGE = f"{REGISTRY}/e2e/keda:{tools.version_of('keda')}"
 BUSYBOX = "busybox:1.37"
 CONCURRENCY, MOST, COOLDOWN = 2, 3, 30
@@ -96,10 +95,7 @@ Record = Callable[[str, object], None]
 
 def manifests() -> list[dict[str, Any]]:
     """What KEDA's `kustomize build config/default` gives, with the programs of the pinned module."""
-    command = ["go", "mod", "download", "-json", "github.com/kedacore/keda/v2"]
-    environment = os.environ | {"GOFLAGS": "", "GOWORK": "off"}
-    done = subprocess.run(command, cwd=MODULE, env=environment, capture_output=True, text=True, check=True)
-    module = Path(json.loads(done.stdout)["Dir"])
+    module = module_directory("github.com/kedacore/keda/v2", lookup("keda").directory)
     command = [str(tools.path("kubectl")), "kustomize", str(module / "config" / "default")]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found: list[dict[str, Any]] = list(yaml.load_all(text, yaml.CSafeLoader))
