@@ -254,8 +254,26 @@ def release(target: Target, once: Once) -> Iterator[Release]:
     values = once(f"release-{NAMESPACE}", made)
     with target.port_forward() as forward:
         yield Release(target, target.airflow(forward), values, target.groups())
-    if NAMESPACE.startswith(lanes.OWN):
-        remove(target, NAMESPACE)
+
+
+@pytest.fixture(scope="session")
+def asleep(target: Target) -> Iterator[None]:
+    """The shared release without a pod, until the end."""
+    found = target.items("deployments,statefulsets", "-n", NAMESPACE)
+    replicas = {f"{it['kind']}/{it['metadata']['name']}": it["spec"]["replicas"] for it in found}
+    if replicas:
+        target.kubectl("scale", *replicas, "-n", NAMESPACE, "--replicas=0")
+    yield
+    for workload, number in replicas.items():
+        target.kubectl("scale", workload, "-n", NAMESPACE, f"--replicas={number}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _alone(request: pytest.FixtureRequest) -> None:
+    """Have the tests that install a release of their own run without the shared one beside it."""
+    here = [item for item in request.session.items if item.path == request.path]
+    if request.config.getoption("lane", None) == "release" and not lanes.uses_shared_release(here):
+        request.getfixturevalue("asleep")
 
 
 def remove(target: Target, namespace: str, wait: bool = False) -> None:
@@ -303,11 +321,6 @@ def _has_files(directory: Any) -> bool:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--lane`."""
     lanes.add_option(parser)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Know the marker `touches`."""
-    lanes.configure(config)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

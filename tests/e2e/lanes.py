@@ -4,14 +4,14 @@ The marker `touches` says what a test may break. A test without it only looks: i
 that are its alone, and changes nothing that another test sees. The lanes run one after the other.
 
     look     tests that touch nothing; they share one release and run side by side
-    release  tests that change a release, its workers or its daemons; each worker of xdist has its own release
+    release  tests that change a release, its workers or its daemons: one at a time; first those of the shared
+             release, then those that install one of their own, while the shared one is scaled to nothing
     node     tests that stop or drain the node: one at a time
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
@@ -43,31 +43,11 @@ LONGEST = (
 WHOLE = ("native_cluster", "images", "task_namespaces")
 #: Files of which each test is a group: their tests share nothing.
 SPREAD = ("gateway_cluster test_faults", "dind test_storage", "dind test_variants", "dind test_life")
-#: Set for the workers of xdist before they import anything.
-_VARIABLE = "AIRDOCK_E2E_LANE"
-#: How the namespaces begin that a lane installs releases in for itself.
-OWN = "airdock-e2e-"
-
-
-def choose_namespace() -> None:
-    """In lane `release`, give each worker of xdist but the first a namespace for a release of its own.
-
-    This must run before scripts.live.target is imported.
-    """
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
-    if os.environ.get(_VARIABLE) == "release" and worker != "gw0":
-        os.environ["AIRDOCK_NAMESPACE"] = f"{OWN}{worker}"
 
 
 def add_option(parser: pytest.Parser) -> None:
     """Add `--lane`."""
     parser.addoption("--lane", choices=LANES, help="run only the tests of this lane (tests/e2e/lanes.py)")
-
-
-def configure(config: pytest.Config) -> None:
-    """Tell the workers of xdist which lane it is."""
-    if lane := config.getoption("lane", None):
-        os.environ[_VARIABLE] = lane
 
 
 def touched(item: pytest.Item) -> set[str]:
@@ -109,6 +89,11 @@ def group(item: pytest.Item) -> str:
     return f"{name} {item.name}" if name in SPREAD else name
 
 
+def uses_shared_release(items: Collection[pytest.Item]) -> bool:
+    """Tell whether one of these tests asks for the release that `make up` installs."""
+    return any("release" in getattr(item, "fixturenames", ()) for item in items)
+
+
 def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests of other lanes, put the others into groups, and the longest groups first."""
     wanted = config.getoption("lane", None)
@@ -117,7 +102,13 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
         config.hook.pytest_deselected(items=others)
     chosen = [item for item in items if not wanted or lane(item) == wanted]
     if wanted:
-        chosen.sort(key=lambda item: LONGEST.index(group(item)) if group(item) in LONGEST else len(LONGEST))
+        groups: dict[str, list[pytest.Item]] = {}
+        for item in chosen:
+            groups.setdefault(group(item), []).append(item)
+        place = {name: LONGEST.index(name) if name in LONGEST else len(LONGEST) for name in groups}
+        own = {name: wanted == "release" and not uses_shared_release(items) for name, items in groups.items()}
+        ordered = sorted(groups, key=lambda name: (own[name], place[name]))
+        chosen = [item for name in ordered for item in groups[name]]
     for item in chosen:
         if not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(group(item)))

@@ -9,7 +9,6 @@ import pytest
 from scripts import tools
 from scripts.tools.catalog import DOCKER_ENGINES
 from tests.e2e import __main__ as tier
-from tests.e2e import lanes
 
 pytest_plugins = ["pytester"]
 
@@ -19,9 +18,6 @@ from tests.e2e import lanes
 
 def pytest_addoption(parser):
     lanes.add_option(parser)
-
-def pytest_configure(config):
-    lanes.configure(config)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
@@ -44,8 +40,7 @@ def test_gpus(): pass
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    monkeypatch.delenv("AIRDOCK_E2E_LANE", raising=False)
+def suite(pytester: pytest.Pytester) -> pytest.Pytester:
     pytester.makeconftest(CONFTEST)
     return pytester
 
@@ -81,16 +76,16 @@ def test_an_unknown_marker_is_an_error(suite: pytest.Pytester, marker: str) -> N
     result.stderr.fnmatch_lines(["*test_it: touches(*) is unknown: *daemon, gpus, node, release*"])
 
 
-def test_a_second_worker_of_the_release_lane_has_its_own_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
-    def namespace(worker: str, lane: str) -> str | None:
-        environment = {"PYTEST_XDIST_WORKER": worker, "AIRDOCK_E2E_LANE": lane}
-        monkeypatch.setattr(os, "environ", environment)
-        lanes.choose_namespace()
-        return environment.get("AIRDOCK_NAMESPACE")
-
-    assert namespace("gw0", "release") is None
-    assert namespace("gw1", "release") == "airdock-e2e-gw1"
-    assert namespace("gw1", "look") is None
+def test_releases_of_their_own_come_after_the_shared_one(suite: pytest.Pytester) -> None:
+    start = 'import pytest\n\npytestmark = pytest.mark.touches("release")\n\n'
+    fixture = "@pytest.fixture\ndef release(): pass\n\n"
+    suite.makepyfile(
+        test_a=start + "def test_own(): pass\n",
+        test_b=start + fixture + "def test_first(): pass\n\ndef test_shared(release): pass\n",
+    )
+    result = suite.inline_run("-p", "no:cacheprovider", "--lane=release")
+    names = [report.nodeid.rpartition("::")[2] for report in result.listoutcomes()[0]]
+    assert names == ["test_first", "test_shared", "test_own"]
 
 
 @pytest.mark.parametrize(
