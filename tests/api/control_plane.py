@@ -4,10 +4,10 @@
         plane.admin.apply(manifests)
         plane.service_account("airdock", "airdock-worker-default").create(pod, dry_run=True)
 
-Everything is in one temporary directory and on free ports of 127.0.0.1. Authorization is RBAC, and the
-default admission plugins are on: Pod Security, ValidatingAdmissionPolicy, quota, limits, service accounts.
-The kernel kills the processes when the one that started them dies, however it dies; the directory that such
-a run leaves behind is removed by the next.
+Everything is in one temporary directory and on free ports of 127.0.0.1, or of another address of this
+machine. Authorization is RBAC, and the default admission plugins are on: Pod Security,
+ValidatingAdmissionPolicy, quota, limits, service accounts. The kernel kills the processes when the one that
+started them dies, however it dies; the directory that such a run leaves behind is removed by the next.
 
 The pinned binaries are used. `AIRDOCK_KUBERNETES_BINARIES` names a directory with a kube-apiserver and a
 kube-controller-manager of another version. There, feature gates are on whose fields a later version has. An
@@ -234,8 +234,8 @@ class ControlPlane:
 
     @classmethod
     @contextmanager
-    def started(cls) -> Iterator[ControlPlane]:
-        """Start it, and remove it with all that it wrote.
+    def started(cls, address: str = "127.0.0.1") -> Iterator[ControlPlane]:
+        """Start it, with its API server at this address, and remove it with all that it wrote.
 
         Raises:
             ControlPlaneError: if a process ends, or is not ready within 90 s.
@@ -248,10 +248,10 @@ class ControlPlane:
             # Under its name it is locked from the first moment: an unlocked one means a run that is over.
             (directory / "lock.new").rename(directory / "lock")
             etcd_port, peer_port, api_port = free_ports(3)
-            plane = cls(directory, f"https://127.0.0.1:{api_port}", secrets.token_hex(16))
+            plane = cls(directory, f"https://{address}:{api_port}", secrets.token_hex(16))
             try:
                 plane._start_etcd(etcd_port, peer_port)
-                plane._start_api_server(api_port, etcd_port)
+                plane._start_api_server(address, api_port, etcd_port)
                 plane._start_controller_manager()
                 yield plane
             finally:
@@ -328,7 +328,7 @@ class ControlPlane:
             "--unsafe-no-fsync",
         )
 
-    def _start_api_server(self, port: int, etcd_port: int) -> None:
+    def _start_api_server(self, address: str, port: int, etcd_port: int) -> None:
         pki = self.directory / "pki"
         pki.mkdir()
         key = ["openssl", "genrsa", "-out", str(pki / "service-accounts.key"), "2048"]
@@ -339,7 +339,7 @@ class ControlPlane:
         self._run(
             "kube-apiserver",
             _binary("kube-apiserver"),
-            "--bind-address=127.0.0.1",
+            f"--bind-address={address}",
             f"--secure-port={port}",
             f"--cert-dir={pki}",
             f"--etcd-servers=http://127.0.0.1:{etcd_port}",

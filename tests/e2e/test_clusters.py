@@ -1,7 +1,7 @@
 """The DAG of docs/clusters.md: pods that another account creates, by a kubeconfig, in a namespace of its own.
 
-The other cluster is the node's own API server. The release's accounts have no rights in that namespace, so
-that only the kubeconfig leads there.
+`gpu` is the node's own API server. The release's accounts have no rights in that namespace, so that only the
+kubeconfig leads there. `second` is another API server, without a node: its pods stay Pending.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ import pytest
 
 from scripts.chart import ROOT, load_yaml
 from scripts.chart.helm import CHART
+from scripts.check.cluster import Cluster
 from scripts.live import RELEASE, Airflow, Target
 from scripts.live.airflow_api import PortForward
 from scripts.overlays.definitions import merged
+from tests.api.control_plane import ControlPlane
 from tests.e2e.conftest import QUICK, starting, wait_until
 from tests.support.paths import EXAMPLES
 from tests.support.recipes import follow, recipes
@@ -29,17 +31,33 @@ pytestmark = pytest.mark.touches("release")
 
 NAMESPACE, TASKS = "airdock-e2e-clusters", "airdock-e2e-gpu"
 DAG, TASK_IDS = "other_cluster", ("waiting", "deferred")
+#: Nobody starts its pods, so its tasks do not wait for that for long.
+SECOND = "second_cluster"
+CLUSTERS = ("gpu", "second")
 
 
-def values(target: Target) -> dict[str, Any]:
-    """The example's, with the node's address for the other cluster's."""
-    example = load_yaml((EXAMPLES / "values" / "other-clusters.yaml").read_text(), "other-clusters.yaml")[0]
-    server = target.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
+def address(server: str) -> tuple[str, int]:
+    """The IP address and the port of an API server's URL."""
     found = re.fullmatch(r"https://([\d.]+):(\d+)", server)
     assert found, server
-    there = {"namespace": TASKS, "apiServerCIDR": f"{found[1]}/32", "apiServerPort": int(found[2])}
+    return found[1], int(found[2])
+
+
+def node(target: Target) -> str:
+    """The URL of the node's API server."""
+    return target.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
+
+
+def values(target: Target, second: ControlPlane) -> dict[str, Any]:
+    """The example's, with the addresses of the two clusters."""
+    example = load_yaml((EXAMPLES / "values" / "other-clusters.yaml").read_text(), "other-clusters.yaml")[0]
+    clusters = {}
+    for name, server in zip(CLUSTERS, (node(target), second.server), strict=True):
+        host, port = address(server)
+        secret = {"kubeconfigSecret": f"{name}-kubeconfig", "namespace": TASKS}
+        clusters[name] = {**secret, "apiServerCIDR": f"{host}/32", "apiServerPort": port}
     own: dict[str, Any] = {
-        "tasks": {"keepNamespace": False, "clusters": {"gpu": there}},
+        "tasks": {"keepNamespace": False, "clusters": clusters},
         "dags": {"volume": {"configMap": {"name": "dags"}}},
         "workers": {"default": {"dockerGateway": {"enabled": False}}},
     }
@@ -53,34 +71,52 @@ def from_the_page() -> str:
     return str(code)
 
 
-@pytest.fixture(scope="module")
-def airflow(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
-    """The release, after both administrators have followed the recipe."""
-    directory: Path = tmp_path_factory.mktemp("clusters")
-    (directory / "values.json").write_text(json.dumps(values(target)))
-    command = [sys.executable, "-m", "scripts.other_cluster", "gpu", "--namespace", NAMESPACE]
+def prepare(target: Target, name: str, there: Cluster, directory: Path) -> None:
+    """Let both administrators follow the recipe for another cluster."""
+    command = [sys.executable, "-m", "scripts.other_cluster", name, "--namespace", NAMESPACE]
     command += ["--values", str(directory / "values.json")]
     printed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
-    assert target.kubeconfig, "the recipe is followed with a kubeconfig of the native cluster"
+    there.kubectl("apply", "-f", "-", stdin=printed)
+    token = ("get", "secret", "airdock-task-launcher-token", "-n", f"{TASKS}-access")
+    wait_until(lambda: there.kubectl(*token, "-o", "jsonpath={.data.token}"), 30, "a token")
+    theirs, own = recipes(printed)
+    for recipe, cluster in ((theirs, there), (own, target)):
+        assert cluster.kubeconfig, "the recipe is followed with a kubeconfig of the native cluster"
+        follow(recipe, cluster.kubeconfig, directory)
+
+
+@pytest.fixture(scope="module")
+def second(target: Target) -> Iterator[ControlPlane]:
+    """An API server of another cluster, which pods reach at the node's address."""
+    with ControlPlane.started(address(node(target))[0]) as plane:
+        yield plane
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    target: Target, second: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Airflow]:
+    """The release, after all administrators have followed their recipes."""
+    directory: Path = tmp_path_factory.mktemp("clusters")
+    (directory / "values.json").write_text(json.dumps(values(target, second)))
     metadata = {"name": "dags", "namespace": NAMESPACE}
-    data = {f"{DAG}.py": from_the_page()}
+    moved = from_the_page().replace(f'"{DAG}"', f'"{SECOND}"').replace("kubernetes_gpu", "kubernetes_second")
+    moved = moved.replace("do_xcom_push=True", "do_xcom_push=True, startup_timeout_seconds=20")
+    data = {f"{DAG}.py": from_the_page(), f"{SECOND}.py": moved}
     try:
         target.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         target.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
-        target.kubectl("apply", "-f", "-", stdin=printed)
-        token = ("get", "secret", "airdock-task-launcher-token", "-n", f"{TASKS}-access")
-        wait_until(lambda: target.kubectl(*token, "-o", "jsonpath={.data.token}"), 30, "a token")
-        for recipe in recipes(printed):
-            follow(recipe, target.kubeconfig, directory)
+        for name, there in zip(CLUSTERS, (target, Cluster("", second.kubeconfig)), strict=True):
+            prepare(target, name, there, directory)
         with starting():
             target.helm(
                 "upgrade", "--install", RELEASE, str(CHART), f"--namespace={NAMESPACE}", "--values=-",
-                "--wait", "--timeout=420s", stdin=json.dumps(values(target)),
+                "--wait", "--timeout=420s", stdin=json.dumps(values(target, second)),
             )  # fmt: skip
         admin = target.secret(f"{RELEASE}-admin", NAMESPACE)
         with PortForward(target.kubectl_command, NAMESPACE, f"svc/{RELEASE}-api-server", 8080) as forward:
             found = Airflow(forward.url, admin["username"], admin["password"])
-            found.wait_for_dags([DAG], 240)
+            found.wait_for_dags([DAG, SECOND], 240)
             yield found
     finally:
         target.helm("uninstall", RELEASE, f"--namespace={NAMESPACE}", "--ignore-not-found", "--wait")
@@ -115,6 +151,25 @@ def test_the_pods_run_there(target: Target, airflow: Airflow) -> None:
         assert f"task_id={name}" in seen
     assert "airflow_kpo_in_cluster=False" in seen
     assert "airflow_kpo_in_cluster=True" not in seen
+
+
+def test_the_second_cluster_has_them_alone(target: Target, second: ControlPlane, airflow: Airflow) -> None:
+    def pods() -> dict[str, dict[str, Any]]:
+        found = second.admin.request("GET", f"/api/v1/namespaces/{TASKS}/pods")["items"]
+        return {pod["metadata"]["labels"]["task_id"]: pod for pod in found}
+
+    airflow.unpause(SECOND)
+    run = airflow.trigger(SECOND)
+    there = wait_until(lambda: pods() if len(pods()) == len(TASK_IDS) else {}, 120, "the pods are there")
+    assert not target.items("pods", "-n", TASKS)
+    for name in TASK_IDS:
+        spec = there[name]["spec"]
+        assert {container["name"] for container in spec["containers"]} == {"base", "airflow-xcom-sidecar"}
+        assert spec["securityContext"]["runAsNonRoot"], name
+    assert airflow.wait(SECOND, run, 240) == "failed"
+    for task in airflow.tasks(SECOND, run):
+        assert "took too long to start" in airflow.log(task), airflow.log(task)[-2000:]
+    wait_until(lambda: not pods(), 60, "the pods are deleted")
 
 
 @pytest.mark.parametrize("component", ["worker-default", "triggerer"])
