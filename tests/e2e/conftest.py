@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -358,9 +359,22 @@ def _release_target(item: pytest.Item) -> Target | None:
     return None
 
 
+def _load() -> str:
+    """What this machine, which is the native cluster's node, waits for, and the processes that run."""
+    files = [Path("/proc/loadavg"), *sorted(Path("/proc/pressure").glob("*"))]
+    lines = [f"{file}: {line}" for file in files if file.exists() for line in file.read_text().splitlines()]
+    processes = subprocess.run(
+        ["ps", "-eo", "pid,stat,pcpu,rss,etime,args", "--sort=-pcpu", "--cols=160"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return "\n".join([*lines, *processes.stdout.splitlines()[:12]])
+
+
 def dump(target: Target, namespaces: Iterable[str] = (NAMESPACE, TASKS)) -> str:
-    """Give pods, events, descriptions of what is not ready, and the last lines of every log."""
-    sections = []
+    """Give the load of this machine, pods, events, what is not ready, and the last lines of every log."""
+    sections = [_load()]
 
     def add(*command: str) -> None:
         try:
