@@ -19,6 +19,7 @@ import pytest
 from scripts.chart import ROOT, load_yaml
 from scripts.chart.helm import CHART
 from scripts.check.cluster import Cluster
+from scripts.cluster.settings import HOST_ADDRESS
 from scripts.live import RELEASE, Airflow, Target
 from scripts.live.airflow_api import PortForward
 from scripts.overlays.definitions import merged
@@ -36,26 +37,16 @@ SECOND = "second_cluster"
 CLUSTERS = ("gpu", "second")
 
 
-def address(server: str) -> tuple[str, int]:
-    """The IP address and the port of an API server's URL."""
-    found = re.fullmatch(r"https://([\d.]+):(\d+)", server)
-    assert found, server
-    return found[1], int(found[2])
-
-
-def node(target: Target) -> str:
-    """The URL of the node's API server."""
-    return target.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
-
-
 def values(target: Target, second: ControlPlane) -> dict[str, Any]:
     """The example's, with the addresses of the two clusters."""
     example = load_yaml((EXAMPLES / "values" / "other-clusters.yaml").read_text(), "other-clusters.yaml")[0]
+    node = target.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
     clusters = {}
-    for name, server in zip(CLUSTERS, (node(target), second.server), strict=True):
-        host, port = address(server)
+    for name, server in zip(CLUSTERS, (node, second.server), strict=True):
+        found = re.fullmatch(r"https://([\d.]+):(\d+)", server)
+        assert found, server
         secret = {"kubeconfigSecret": f"{name}-kubeconfig", "namespace": TASKS}
-        clusters[name] = {**secret, "apiServerCIDR": f"{host}/32", "apiServerPort": port}
+        clusters[name] = {**secret, "apiServerCIDR": f"{found[1]}/32", "apiServerPort": int(found[2])}
     own: dict[str, Any] = {
         "tasks": {"keepNamespace": False, "clusters": clusters},
         "dags": {"volume": {"configMap": {"name": "dags"}}},
@@ -86,9 +77,9 @@ def prepare(target: Target, name: str, there: Cluster, directory: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def second(target: Target) -> Iterator[ControlPlane]:
-    """An API server of another cluster, which pods reach at the node's address."""
-    with ControlPlane.started(address(node(target))[0]) as plane:
+def second() -> Iterator[ControlPlane]:
+    """An API server of another cluster, outside the node."""
+    with ControlPlane.started(HOST_ADDRESS) as plane:
         yield plane
 
 
