@@ -120,7 +120,7 @@ CASES = {
     "skip_on_exit_code=99": docker("echo one; exit 99", skip_on_exit_code=99),
     "skip_on_exit_code=[1, 99]": docker("exit 99", skip_on_exit_code=[1, 99]),
     "skip_on_exit_code=99, exit code 1": docker("exit 1", skip_on_exit_code=99),
-    "killed by a signal": docker("sleep 100 & kill -9 $!; wait $!"),
+    "killed by a signal": docker("sh -c 'kill -9 $$'; exit $?"),
     "auto_remove='never'": docker(auto_remove="never"),
     "auto_remove='success'": docker(auto_remove="success"),
     "auto_remove='success', exit code 1": docker("exit 1", auto_remove="success"),
