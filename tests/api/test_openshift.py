@@ -75,8 +75,13 @@ def shift(install: Install, control_plane: ControlPlane) -> Iterator[Installed]:
     admin = control_plane.admin
     for each in policies:
         admin.apply(each)
-    pod = pod_of(plain.manifests.one("Deployment", component="scheduler"), PLAIN)
-    wait_until(lambda: openshift.SAID in said(admin, pod), 60, lambda: f"it holds: {said(admin, pod)!r}")
+    refused, changed = (
+        pod_of(each.manifests.one("Deployment", component="scheduler"), each.namespace)
+        for each in (plain, found)
+    )
+    # The API server learns of each policy by itself: of those that refuse, and of those that change pods.
+    wait_until(lambda: openshift.SAID in said(admin, refused), 60, lambda: said(admin, refused))
+    wait_until(lambda: not said(admin, changed), 60, lambda: said(admin, changed))
     yield found
     for each in reversed(policies):
         admin.delete(each)
