@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,9 @@ from scripts.live import RELEASE, CommandError, Target
 from tests.e2e.conftest import wait_until
 from tests.e2e.monitoring import Monitored, prometheus, with_operator
 from tests.e2e.own_release import own_release
+from tests.e2e.test_stores import secret
 from tests.metrics import picture, series
+from tests.scripts.test_logins import web_token
 
 pytestmark = pytest.mark.touches("release")
 
@@ -44,7 +47,7 @@ VALUES: dict[str, Any] = {
         "pools": {"one": {"slots": 1}},
     },
     "metrics": {"airflow": {"enabled": True}},
-    "tasks": {"quota": {"hard": {"pods": "1"}}},
+    "tasks": {"quota": {"hard": {"pods": "1"}}, "clusters": {"other": {"kubeconfigSecret": "other"}}},
     "networkPolicy": {
         "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": MONITORING}}}]
     },
@@ -103,6 +106,14 @@ UNSEEN = {
 }
 
 
+def kubeconfig(issued: int, end: int) -> dict[str, Any]:
+    """A Secret whose token was issued, and ends, at these seconds from now."""
+    user = {"token": web_token(iat=int(time.time()) + issued, exp=int(time.time()) + end)}
+    return secret(
+        "other", {"kubeconfig": json.dumps({"users": [{"name": "a", "user": user}]})}, namespace=NAMESPACE
+    )
+
+
 @pytest.fixture(scope="module")
 def monitored(target: Target) -> Iterator[Monitored]:
     """A release, and its Prometheus."""
@@ -110,7 +121,7 @@ def monitored(target: Target) -> Iterator[Monitored]:
         pytest.skip("its image is in the registry of the native cluster")
     target.kubectl("delete", "namespace", MONITORING, "--ignore-not-found", timeout=180)
     dags = {"measured.py": DAG, "broken.py": "import airflow.no_dag"}
-    with own_release(target, NAMESPACE, VALUES, dags) as release:
+    with own_release(target, NAMESPACE, VALUES, dags, kubeconfig(issued=-3600, end=1200)) as release:
         try:
             manifests = render(with_operator(release.values), release=RELEASE, namespace=NAMESPACE)
             prometheus(target, MONITORING, manifests)
@@ -167,9 +178,13 @@ def test_alerts_fire_by_real_faults(monitored: Monitored) -> None:
     """All but those whose series other exporters bring: test_metrics_of_others.py."""
     release = monitored.release
     # A file that cannot be imported, and a queue that no group serves, are there from the start.
-    monitored.wait_for("AirdockImportErrors", "AirdockQueueWithoutConsumer", "AirdockQueueWaits")
+    monitored.wait_for(
+        "AirdockImportErrors", "AirdockQueueWithoutConsumer", "AirdockQueueWaits", "AirdockLoginExpires"
+    )
     broken = ("Exporter", "Heartbeat", "Gateway", "Fence")
     assert not [name for name in monitored.firing() if re.match(f"Airdock({'|'.join(broken)})", name)]
+    # The pods get the new token, and a probe of each reads it, while this test goes on.
+    release.target.apply(kubeconfig(issued=0, end=86400))
     # The gateways look for the fence every five minutes.
     bindings = monitored.manifests.all("ValidatingAdmissionPolicyBinding", component="tasks")
     (binding,) = (each for each in bindings if each.name.endswith("-task-pods"))
@@ -188,6 +203,8 @@ def test_alerts_fire_by_real_faults(monitored: Monitored) -> None:
     # Another gateway would not start without the fence.
     monitored.wait_for("AirdockFenceMissing", seconds=360)
     release.target.apply(binding.raw)
+    renewed = "the alert ends with the login's renewal"
+    wait_until(lambda: "AirdockLoginExpires" not in monitored.firing(), 180, renewed)
 
     monitored.start("running")
     running = 'airflow_ti_running{dag_id="running"} == 1'

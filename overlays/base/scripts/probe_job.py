@@ -10,6 +10,7 @@ import socket
 import sys
 
 import psycopg2
+from logins import send
 
 THRESHOLD_SECONDS = 120
 QUERY = """
@@ -38,4 +39,5 @@ def main(job_type: str) -> str | None:
 
 
 if __name__ == "__main__":
+    send()
     sys.exit(main(sys.argv[1]))

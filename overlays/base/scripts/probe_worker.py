@@ -12,6 +12,7 @@ import sys
 
 import celery
 import kombu.exceptions
+from logins import send
 
 TIMEOUT_SECONDS = 10.0
 #: Celery's name of a file for TLS -> Airflow's variable.
@@ -53,4 +54,5 @@ def main() -> str | None:
 
 
 if __name__ == "__main__":
+    send()
     sys.exit(main())
