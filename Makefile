@@ -52,8 +52,8 @@ attack: .venv/installed ## try every attack that the tests know against the rele
 fuzz: .venv/installed ## search at random for what breaks the gateway, for SECONDS=600; finds become cases of `make test`
 	@$(run) tests.gateway.fuzz $(SECONDS)
 
-soak: .venv/installed ## HOURS=1 of DAGs in every mode with a fault each minute, also of the node that `make up` has started
-	@$(run) tests.soak $(HOURS)
+soak: .venv/installed ## HOURS=1 of DAGs in every mode with a fault each minute, also of the node that `make up` has started (CLOCK=1: of this machine's clock, too)
+	@$(run) tests.soak $(HOURS) $(if $(CLOCK),--clock)
 
 bench: .venv/installed ## the measured claims of the README
 	@$(run) scripts.bench

@@ -1,6 +1,6 @@
 """Run DAGs in every mode for HOURS, break something each minute, and print what came of it: `make soak`.
 
-    python -m tests.soak HOURS [--seed N] [--pause SECONDS] [--only REGEX]
+    python -m tests.soak HOURS [--seed N] [--pause SECONDS] [--only REGEX] [--clock]
 
 It installs its own release on the node of the cluster that `make up` starts, and needs root there. It also
 breaks the node's programs: use it when nobody else uses the node.
@@ -146,6 +146,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--pause", type=float, default=PAUSE, help="seconds between two faults")
     parser.add_argument("--only", default="", help="a regular expression for the names of the faults")
+    parser.add_argument("--clock", action="store_true", help="also step the clock of this machine")
     arguments = parser.parse_args()
     target = choose()
     if not target.native:
@@ -164,7 +165,7 @@ def main() -> int:
         chance, memory = random.Random(arguments.seed), Memory(release)
         faults = {
             name: fault
-            for name, fault in Faults(release, chance).all.items()
+            for name, fault in Faults(release, chance, arguments.clock).all.items()
             if re.search(arguments.only, name)
         }
         with fed(release.airflow, dag_ids):

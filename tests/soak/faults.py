@@ -1,7 +1,7 @@
 """What is broken: each fault is one call, which names what it hit.
 
-A clock that is stepped is not among them. A container has no clock of its own (a time namespace moves only
-the monotonic one), so it would be the clock of the whole machine.
+A container has no clock of its own (a time namespace moves only the monotonic one), so the clock that is
+stepped is that of the whole machine: only on demand.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from tests.e2e.own_release import OwnRelease
 
 #: Seconds for which a pod's network is cut, and for which the kubelet stands still.
 CUT = 20
+#: Seconds by which the clock is wrong for a while.
+STEP = 60
 #: Two halves of the addresses win over the default route.
 HALVES = "for half in 0.0.0.0/1 128.0.0.0/1; do ip route {verb} blackhole $half; done"
 #: More than the sizeLimit of a pod's /tmp.
@@ -45,10 +47,10 @@ Pod = dict[str, Any]
 class Faults:
     """Breaks parts of one release and of its node."""
 
-    def __init__(self, release: OwnRelease, chance: random.Random):
-        """`chance` chooses among several pods."""
+    def __init__(self, release: OwnRelease, chance: random.Random, clock: bool = False):
+        """`chance` chooses among several pods; `clock`: also step the clock of this machine."""
         self.release, self.chance = release, chance
-        self.all: Mapping[str, Callable[[], str]] = {
+        self.all: dict[str, Callable[[], str]] = {
             **{f"delete the {name}": partial(self.delete, name) for name in COMPONENTS},
             **{f"kill the {name}": partial(self.kill, name) for name in COMPONENTS},
             **{f"lose the {name}": partial(self.lose, name) for name in ("redis", "postgres")},
@@ -65,6 +67,9 @@ class Faults:
             "fill a worker's disk": self.fill,
             "use up a worker's memory": self.eat,
         }
+        if clock:
+            steps = {"forward, and back": STEP, "back, and forward": -STEP}
+            self.all |= {f"step the clock {way}": partial(step_clock, step) for way, step in steps.items()}
 
     def pod(self, component: str, container: str = "") -> Pod:
         """Choose a pod of a component in which this container (default: the main one) runs."""
@@ -186,6 +191,21 @@ def stop_kubelet() -> str:
     finally:
         signalled("kubelet", signal.SIGCONT)
     return stopped
+
+
+def step_clock(seconds: int) -> str:
+    """Let the clock of this machine be wrong for some seconds.
+
+    Raises:
+        PermissionError: this machine's clock is not ours to set.
+    """
+    right = time.time() - time.monotonic()
+    time.clock_settime(time.CLOCK_REALTIME, right + time.monotonic() + seconds)
+    try:
+        time.sleep(CUT)
+    finally:
+        time.clock_settime(time.CLOCK_REALTIME, right + time.monotonic())
+    return f"by {seconds} s, for {CUT} s"
 
 
 #: What a fault may raise if what it would hit is away.
