@@ -237,6 +237,9 @@ CONTRACTS: dict[str, Contract] = {
             "/usr/bin/env echo hello": "^hello$",
             # As KubernetesPodOperator's XCom sidecar; the signal comes amid a sleep, not with the end of one.
             "timeout -s INT 1 sh -c 'trap \"exit 0\" INT; while true; do sleep 2; done'; echo $?": "^0$",
+            # As the provider of Airflow 3.1 ends that sidecar.
+            "n=7; sleep $n$n & test $! = $(pgrep -u $(id -u) -f 'sleep 7{2}'); echo $?; kill $!": "^0$",
+            "pgrep -u 1 -f . || pgrep -f 'no [s]uch process' || pgrep nothing; echo $?": "^1$",
             "grep ^nobody: /etc/passwd": r"^nobody:.:65534:65534:",
         },
     ),
