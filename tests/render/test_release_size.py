@@ -16,7 +16,7 @@ from scripts.release.archive import Release, pack
 #: Bytes of a Secret's data: MaxSecretSize in Kubernetes' pkg/apis/core/types.go.
 MOST = 1024 * 1024
 #: For values of a user, and their own objects.
-ROOM = 104 * 1024
+ROOM = 100 * 1024
 GROUPS = 30
 
 
