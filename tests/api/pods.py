@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from functools import cache
@@ -14,17 +13,14 @@ import kubernetes.client
 from kubernetes.client import models
 
 from scripts.chart import CHART, Manifest, Manifests, versions
+from tests.support.chart_modules import load_module
 
 
 @cache
 def _local_settings() -> Any:
     path = CHART / "files" / "airflow_local_settings.py"
     sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location("airdock_local_settings", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(path)
 
 
 def worker_of(manifests: Manifests, group: str = "") -> Manifest:

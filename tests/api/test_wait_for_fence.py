@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import os
 import threading
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from scripts.chart import CHART, render
 from tests.api.conftest import UNFENCED, UNGUARDED, Install, Installed, make_namespace
 from tests.api.fence import refusal
 from tests.api.pods import kpo_pod
+from tests.support.chart_modules import load_module
 from tests.support.waiting import wait_until
 
 SCRIPT = CHART / "files" / "scripts" / "wait_for_fence.py"
@@ -58,11 +58,7 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         (tmp_path / "token").write_text(token)
         (tmp_path / "ca.crt").write_bytes((installed.plane.directory / "pki" / "apiserver.crt").read_bytes())
         (tmp_path / "last-words").touch()
-        spec = importlib.util.spec_from_file_location("wait_for_fence", SCRIPT)
-        assert spec
-        assert spec.loader
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        module = load_module(SCRIPT)
         monkeypatch.setattr(module.api_server, "ACCOUNT", tmp_path)
         monkeypatch.setattr(module.waiting, "LAST_WORDS", tmp_path / "last-words")
         monkeypatch.setattr(module, "TIMEOUT_SECONDS", 2)

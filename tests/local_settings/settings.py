@@ -6,13 +6,13 @@ in the image.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from kubernetes.client import ApiClient, models
 
+from tests.support.chart_modules import load_module
 from tests.support.paths import FILES
 
 SOURCE = FILES / "airflow_local_settings.py"
@@ -31,12 +31,7 @@ def load(user: dict[str, Any] | None = None) -> ModuleType:
         module = ModuleType("airdock_user_settings")
         vars(module).update(user)
         sys.modules["airdock_user_settings"] = module
-    spec = importlib.util.spec_from_file_location("airflow_local_settings", SOURCE)
-    assert spec is not None
-    assert spec.loader is not None
-    settings = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(settings)
-    return settings
+    return load_module(SOURCE)
 
 
 class DockerOperator:

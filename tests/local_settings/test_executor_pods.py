@@ -6,7 +6,6 @@ tests/e2e/test_kubernetes_executor.py does the same through Airflow's own merge,
 from __future__ import annotations
 
 import copy
-import importlib.util
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -18,6 +17,7 @@ from scripts.chart import Manifests
 from tests.render.scenarios import BY_NAME
 from tests.support import annotation_keys
 from tests.support.attacks import AUTHOR
+from tests.support.chart_modules import load_module
 from tests.support.paths import FILES
 
 SOURCE = FILES / "airdock_executor_pods.py"
@@ -26,12 +26,7 @@ DEFAULT = {"image", "resources", "env", "envFrom", "volumes", "volumeMounts", "i
 
 
 def _refused() -> Callable[[Any, Any, set[str]], list[str]]:
-    spec = importlib.util.spec_from_file_location("airdock_executor_pods", SOURCE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found: Callable[[Any, Any, set[str]], list[str]] = module.refused
+    found: Callable[[Any, Any, set[str]], list[str]] = load_module(SOURCE).refused
     return found
 
 

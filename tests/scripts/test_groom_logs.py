@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from types import ModuleType
 import pytest
 
 from scripts.chart import CHART
+from tests.support.chart_modules import load_module
 
 SCRIPT = CHART / "files" / "scripts" / "groom_logs.py"
 NOW = time.time()
@@ -25,13 +25,7 @@ KIB = 1024
 
 @pytest.fixture(scope="module")
 def groomer() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("groom_logs", SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["groom_logs"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 def log(top: Path, name: str, age: float, kib: int = 4) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import pytest
 
 from scripts.chart import CHART
 from tests.support.certificates import authority
+from tests.support.chart_modules import load_module
 
 SCRIPT = CHART / "files" / "scripts" / "logins.py"
 HOUR, DAY = 3600, 86400
@@ -32,10 +32,7 @@ def web_token(**claims: int | str) -> str:
 
 @pytest.fixture
 def logins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("logins", SCRIPT)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_module(SCRIPT)
     monkeypatch.setattr(module, "CLUSTERS", tmp_path / "clusters")
     monkeypatch.setattr(module, "STORES", tmp_path / "stores")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import signal
-import sys
 import time
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +13,7 @@ import pytest
 
 from scripts.chart import CHART
 from tests.scripts.test_groom_logs import written
+from tests.support.chart_modules import load_module
 from tests.support.own_clock import give_clock
 
 SCRIPT = CHART / "files" / "scripts" / "ship_logs.py"
@@ -37,12 +36,7 @@ class Store:
 
 @pytest.fixture
 def shipper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("ship_logs", SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "ship_logs", module)
-    spec.loader.exec_module(module)
+    module = load_module(SCRIPT)
     monkeypatch.setattr(module, "LOGS", tmp_path)
     monkeypatch.setattr(module, "PARCEL", tmp_path / ".parcel")
     return module
